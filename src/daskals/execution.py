@@ -1,0 +1,87 @@
+"""All that differs between Dask's schedulers: making tasks, running them, waiting, asking how much there is.
+
+The scheduler in force is used, as for any Dask collection: threads by default, a cluster when a
+``distributed.Client`` is current, whatever ``dask.config.set(scheduler=...)`` says. The same tasks run on all.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import dask
+from dask.base import get_scheduler
+from dask.delayed import Delayed, delayed
+from dask.local import get_sync
+from dask.system import CPU_COUNT
+from distributed import Client, futures_of, wait
+
+#: Inputs of a node in a reduction tree.
+FAN_IN = 16
+
+
+def new_token() -> str:
+    """A short word that no other call returns; task names of a fit contain one, so that fits never mix."""
+    return uuid.uuid4().hex[:12]
+
+
+def task(function: Callable[..., Any], *args: Any, name: str) -> Delayed:
+    """A task that calls ``function(*args)``; ``name`` must be unique. Delayed arguments become dependencies.
+
+    Delayed objects are to be arguments of their own, never inside a list: Dask would drop the futures of
+    persisted ones from the new graph, and a cluster could then forget them too early.
+    """
+    return delayed(function, name=f"{name}-function", pure=False)(*args, dask_key_name=name)
+
+
+def tree_reduce(function: Callable[..., Any], parts: Sequence[Delayed], name: str) -> Delayed:
+    """Combine parts by ``function(*parts)`` in a tree of fan-in `FAN_IN`."""
+    level = 0
+    while len(parts) > 1 or level == 0:
+        parts = [
+            task(function, *parts[first : first + FAN_IN], name=f"{name}-{level}-{first // FAN_IN}")
+            for first in range(0, len(parts), FAN_IN)
+        ]
+        level += 1
+    return parts[0]
+
+
+def persist(*groups: Sequence[Delayed]) -> list[tuple[Delayed, ...]]:
+    """Compute all tasks of all groups and keep the results where they are; return when all are done.
+
+    A task's exception is raised here.
+    """
+    flat = dask.persist(*(each for group in groups for each in group))
+    futures = futures_of(flat)
+    if futures:  # on a cluster; the local schedulers have computed by now
+        wait(futures)
+    for future in futures:
+        if future.status != "finished":
+            future.result()
+    rest = iter(flat)
+    return [tuple(next(rest) for _ in group) for group in groups]
+
+
+def fetch(*tasks: Delayed) -> tuple[Any, ...]:
+    """Compute tasks and bring their results here. For small results, and for what the user asked to see."""
+    results: tuple[Any, ...] = dask.compute(*tasks)
+    return results
+
+
+def setting(key: str) -> Any:
+    """The value of ``daskals.<key>`` in Dask's configuration, None where it is not set; read at call time."""
+    return dask.config.get(f"daskals.{key}", None)
+
+
+def total_threads() -> int:
+    """How many tasks the scheduler in force runs at a time."""
+    scheduler: Any = get_scheduler()
+    client = getattr(scheduler, "__self__", None)
+    if isinstance(client, Client):
+        return max(1, sum(client.nthreads().values()))
+    if scheduler is get_sync:
+        return 1
+    pool = dask.config.get("pool", None)
+    workers = getattr(pool, "_max_workers", None) or dask.config.get("num_workers", None) or CPU_COUNT
+    return max(1, int(workers))

@@ -1,0 +1,157 @@
+"""A factor matrix in blocks: its start values, its panels, and its rows gathered where a task needs them all."""
+
+from __future__ import annotations
+
+import itertools
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from weakref import WeakValueDictionary
+
+import numpy as np
+import numpy.typing as npt
+from dask.delayed import Delayed
+
+from daskals import execution, spark_random
+from daskals.blocks import Float, Float32, Float64, Ids, Int64, Losses, Panel, SolvedBlock
+from daskals.indexing import spark_ids
+from daskals.least_squares import gram_of, sum_losses
+from daskals.partitioning import Side
+
+#: The blocks of a side travel in at most this many panels. Every solve depends on every panel: few panels keep
+#: the scheduler's graph small, several spread the sending over workers.
+MAX_PANELS = 8
+
+
+@dataclass(frozen=True)
+class FactorMatrix:
+    """The factors of one side: ids and rows, persisted, in blocks of neighbouring positions."""
+
+    #: sorted ids, shape (n,)
+    ids: Delayed
+    bounds: Int64
+    #: a block each: float32, shape (bounds[b + 1] - bounds[b], rank)
+    blocks: tuple[Delayed, ...]
+    rank: int
+    #: unique to these rows
+    token: str
+
+    @property
+    def n_rows(self) -> int:
+        """How many ids there are."""
+        return int(self.bounds[-1])
+
+    def persist(self) -> FactorMatrix:
+        """The same, computed and held by the scheduler as rows alone."""
+        (blocks,) = execution.persist(self.blocks)
+        return replace(self, blocks=blocks)
+
+    def bundles(self) -> list[Delayed]:
+        """All rows in a few tasks, each a tuple of blocks; `gather` joins them where they are needed."""
+        return [
+            execution.task(_bundle, *some, name=f"als-bundle-{self.token}-{number}")
+            for number, some in enumerate(_neighbours(self.blocks))
+        ]
+
+
+def _bundle(*blocks: Float32) -> tuple[Float32, ...]:
+    return blocks
+
+
+def _neighbours(blocks: Sequence[Delayed]) -> list[Sequence[Delayed]]:
+    """Cut blocks into at most `MAX_PANELS` runs."""
+    edges = np.linspace(0, len(blocks), min(len(blocks), MAX_PANELS) + 1).astype(int)
+    return [blocks[first:stop] for first, stop in itertools.pairwise(edges)]
+
+
+def start_blocks(
+    side: Side, n_spark_blocks: int, rank: int, seed: int, version: str, token: str
+) -> tuple[Delayed, ...]:
+    """Tasks for the rows that Spark would start this side from, one `SolvedBlock` for each block.
+
+    Rows are drawn by Spark block (see `daskals.spark_random`) and laid out by our blocks: the former decide the
+    numbers, the latter only where they lie.
+    """
+    which = 0 if side.name == "users" else 1
+    side_seed = spark_random.side_seeds(seed, version)[which]
+    n_tasks = min(n_spark_blocks, execution.FAN_IN)
+    prefix = f"{side.name}-{token}"
+    drawn = [
+        execution.task(
+            _draw,
+            side.ids,
+            range(first, n_spark_blocks, n_tasks),
+            n_spark_blocks,
+            rank,
+            side_seed,
+            version,
+            name=f"als-draw-{prefix}-{first}",
+        )
+        for first in range(n_tasks)
+    ]
+    return tuple(
+        execution.task(_lay_out, int(start), int(stop), rank, *drawn, name=f"als-start-{prefix}-{start}")
+        for start, stop in itertools.pairwise(side.bounds)
+    )
+
+
+def _draw(
+    ids: Ids, spark_blocks: range, n_spark_blocks: int, rank: int, side_seed: int, version: str
+) -> tuple[Int64, Float32]:
+    """Positions and start rows of the ids that lie in these Spark blocks."""
+    ids = spark_ids(ids)
+    block_of = ids % ids.dtype.type(n_spark_blocks)
+    members = [np.flatnonzero(block_of == block) for block in spark_blocks]
+    rows = [
+        spark_random.block_start_values(len(some), rank, block, side_seed, version)
+        for some, block in zip(members, spark_blocks, strict=True)
+    ]
+    return np.concatenate(members), np.concatenate(rows)
+
+
+def _lay_out(start: int, stop: int, rank: int, *drawn: tuple[Int64, Float32]) -> SolvedBlock:
+    rows = np.empty((stop - start, rank), np.float32)
+    for positions, values in drawn:
+        here = np.flatnonzero((positions >= start) & (positions < stop))
+        rows[positions[here] - start] = values[here]
+    return SolvedBlock(rows, Losses())
+
+
+def panel_tasks(blocks: Sequence[Delayed], *, with_gram: bool, name: str) -> list[Delayed]:
+    """Bundle `SolvedBlock` tasks of a side into at most `MAX_PANELS` panels of neighbouring blocks."""
+    return [
+        execution.task(_panel, with_gram, *some, name=f"{name}-{number}")
+        for number, some in enumerate(_neighbours(blocks))
+    ]
+
+
+def _panel(with_gram: bool, *solved: SolvedBlock) -> Panel:
+    blocks = tuple(each.rows for each in solved)
+    return Panel(blocks, gram_of(blocks) if with_gram else None, sum_losses([each.losses for each in solved]))
+
+
+def total_gram(panels: Sequence[Panel]) -> Float64 | None:
+    """The Gram matrix of a side from those of its panels; None where they carry none."""
+    grams = [panel.gram for panel in panels if panel.gram is not None]
+    return np.sum(grams, axis=0) if grams else None
+
+
+_gathered: WeakValueDictionary[tuple[str, str], Float] = WeakValueDictionary()
+_gathering = threading.Lock()
+
+
+def gather(token: str, blocks: Sequence[Float32], dtype: npt.DTypeLike = np.float32) -> Float:
+    """All rows in one array, shape (n, rank), shared by the tasks that run at this moment in this process.
+
+    ``token`` names the rows: the same token must mean the same rows. The array lives as long as some task holds
+    it, so threads share one copy and nothing stays behind.
+    """
+    if len(blocks) == 1:
+        return np.require(blocks[0], dtype, ["C", "A"])
+    key = (token, np.dtype(dtype).str)
+    with _gathering:
+        rows = _gathered.get(key)
+        if rows is None:
+            rows = np.concatenate(blocks).astype(dtype, copy=False)
+            _gathered[key] = rows
+    return rows

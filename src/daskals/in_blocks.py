@@ -1,0 +1,69 @@
+"""Ratings to in-blocks: the two halves of the shuffle, as array functions.
+
+`split` cuts the ratings of a chunk into a piece for each destination block; `build` joins the pieces that a block
+receives from all chunks. Both sides of ALS use both functions, with destination and source swapped. With the
+ratings of the picture in `daskals.blocks` in two chunks and user blocks [0, 4) and [4, 8)::
+
+    chunk 0: 7.6 3.4 0.3 5.0 3.1   -- split -->   3.4 0.3 3.1 | 7.6 5.0
+    chunk 1: 1.5 6.5 1.1 2.4 2.0   -- split -->   1.5 1.1 2.4 2.0 | 6.5
+                                   -- build -->   0.3, 1.1 1.5, 2.0 2.4, 3.1 3.4 | 5.0, 6.5, 7.6
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+import numpy as np
+
+from daskals import kernels
+from daskals.blocks import CodedChunk, CodedIds, Ids, InBlock, Index, Int32, Int64, Piece
+from daskals.indexing import positions
+
+#: A side of the ratings, by the name of its field in `CodedChunk`.
+SideName = Literal["users", "items"]
+
+
+def index_of(chunk: CodedChunk, side: SideName) -> Index:
+    """The ids of one side of a chunk, with their numbers of ratings."""
+    column: CodedIds = getattr(chunk, side)
+    counts = np.bincount(column.codes, minlength=len(column.distinct))
+    return Index(column.distinct, counts)
+
+
+def split(chunks: Sequence[CodedChunk], side: SideName, ids: Ids, source_ids: Ids, bounds: Int64) -> tuple[Piece, ...]:
+    """Cut chunks by destination: one piece for each block of ``side``.
+
+    ``ids`` are all ids of the side, ``source_ids`` all ids of the other, ``bounds`` the ends of the blocks.
+    """
+    source: SideName = "items" if side == "users" else "users"
+    rows = np.concatenate([_global_codes(getattr(chunk, side), ids) for chunk in chunks])
+    sources = np.concatenate([_global_codes(getattr(chunk, source), source_ids) for chunk in chunks])
+    ratings = np.concatenate([chunk.ratings for chunk in chunks])
+    block_of_row = np.repeat(np.arange(len(bounds) - 1, dtype=np.int32), np.diff(bounds))
+    order, cuts = kernels.stable_order(block_of_row[rows], len(bounds) - 1)
+    pieces = []
+    for block in range(len(bounds) - 1):
+        some = order[cuts[block] : cuts[block + 1]]
+        pieces.append(Piece(rows[some] - np.int32(bounds[block]), sources[some], ratings[some]))
+    return tuple(pieces)
+
+
+def _global_codes(column: CodedIds, ids: Ids) -> Int32:
+    return positions(ids, column.distinct).astype(np.int32)[column.codes]
+
+
+def build(start: int, n_rows: int, n_sources: int, pieces: Sequence[Piece]) -> InBlock:
+    """Join the pieces of a block whose first row has position ``start``.
+
+    Ratings are ordered by row and within a row by source, so the block does not depend on the order in which
+    ratings arrived (but for the order of a pair's duplicates).
+    """
+    rows = np.concatenate([piece.rows for piece in pieces])
+    sources = np.concatenate([piece.sources for piece in pieces])
+    ratings = np.concatenate([piece.ratings for piece in pieces])
+    # a stable sort by the lesser key, then by the greater
+    order, _ = kernels.stable_order(sources, n_sources)
+    by_row, indptr = kernels.stable_order(rows[order], n_rows)
+    order = order[by_row]
+    return InBlock(start, indptr, sources[order], ratings[order])

@@ -1,0 +1,176 @@
+"""One shuffle: chunks of ratings become in-blocks of both sides, held by the scheduler.
+
+::
+
+    coded chunks  --index_of-->  ids of each side (a tree)  --block_bounds-->  bounds of blocks
+         |                            |                                             |
+         +--------- split, a group of chunks a task, one piece for each block ------+
+                                      |
+                         build, a task for each block  -->  in-blocks
+
+A side's sorted ids are one array. It is shorter than the side's factors at any rank above two, and a half-step
+brings those to every worker; so what bounds the size of a fit is never this array.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from dask.delayed import Delayed
+
+from daskals import execution, in_blocks, indexing
+from daskals.blocks import CodedChunk, Ids, Index, Int64, Piece
+from daskals.in_blocks import SideName
+
+SIDES: tuple[SideName, SideName] = ("users", "items")
+
+#: Automatic number of blocks: this many for each thread that works,
+BLOCKS_PER_THREAD = 2
+#: at least so many that a block of ratings (8 bytes a rating) stays below this,
+MAX_BLOCK_BYTES = 128 << 20
+#: and no more than this, since a half-step costs the scheduler about a millisecond a block.
+MAX_BLOCKS = 256
+#: Chunks are split in at most this many groups, since pieces number groups times blocks; more groups only where
+#: one would hold more than `MAX_GROUP_BYTES` (12 bytes a rating).
+MAX_GROUPS = 16
+MAX_GROUP_BYTES = 256 << 20
+
+
+@dataclass(frozen=True)
+class Side:
+    """One side of the ratings: its ids and its in-blocks, persisted."""
+
+    name: SideName
+    #: the sorted ids, shape (n,)
+    ids: Delayed
+    #: (blocks + 1,): block b is rows bounds[b] to bounds[b + 1]
+    bounds: Int64
+    in_blocks: tuple[Delayed, ...]
+
+    @property
+    def n_rows(self) -> int:
+        """How many ids there are."""
+        return int(self.bounds[-1])
+
+    @property
+    def n_blocks(self) -> int:
+        """How many blocks there are."""
+        return len(self.bounds) - 1
+
+
+@dataclass(frozen=True)
+class Ratings:
+    """The ratings of a fit, blocked both ways."""
+
+    users: Side
+    items: Side
+    n_ratings: int
+
+
+def shuffle(chunks: Sequence[Delayed], user_blocks: int | None, item_blocks: int | None, token: str) -> Ratings:
+    """Ratings of all chunks (tasks that give a `CodedChunk`) in blocks of both sides.
+
+    ``user_blocks`` and ``item_blocks`` are numbers of blocks, None for automatic ones. ``ValueError`` if there
+    are no ratings.
+    """
+    (chunks,) = execution.persist(chunks)
+    indexes: dict[SideName, Delayed] = {side: _index(chunks, side, token) for side in SIDES}
+    summaries = {
+        side: execution.task(_summary, index, name=f"als-summary-{side}-{token}") for side, index in indexes.items()
+    }
+    (n_users, n_ratings), (n_items, _) = execution.fetch(*summaries.values())
+    if n_ratings == 0:
+        raise ValueError("No ratings: the dataset has no rows. Check the path or the filter that it comes from.")
+    n_blocks = {
+        "users": min(user_blocks or _automatic_blocks(n_ratings), n_users),
+        "items": min(item_blocks or _automatic_blocks(n_ratings), n_items),
+    }
+    bounds = execution.fetch(
+        *(
+            execution.task(_bounds, index, n_blocks[side], name=f"als-bounds-{side}-{token}")
+            for side, index in indexes.items()
+        )
+    )
+    ids = {side: execution.task(_ids, index, name=f"als-ids-{side}-{token}") for side, index in indexes.items()}
+    (persisted,) = execution.persist(tuple(ids.values()))
+    ids = dict(zip(ids, persisted, strict=True))
+    groups = _grouped(chunks, n_ratings)
+    # One side after the other: the pieces of both at once would be twice the memory.
+    users = _blocked_side("users", ids, bounds[0], groups, token)
+    items = _blocked_side("items", ids, bounds[1], groups, token)
+    return Ratings(users, items, n_ratings)
+
+
+def _index(chunks: Sequence[Delayed], side: SideName, token: str) -> Delayed:
+    parts = [
+        execution.task(in_blocks.index_of, chunk, side, name=f"als-index-{side}-{token}-{number}")
+        for number, chunk in enumerate(chunks)
+    ]
+    (persisted,) = execution.persist([execution.tree_reduce(_merge, parts, f"als-index-tree-{side}-{token}")])
+    return persisted[0]
+
+
+def _merge(*indexes: Index) -> Index:
+    return indexing.merge([index for index in indexes if len(index.ids)] or indexes[:1])
+
+
+def _summary(index: Index) -> tuple[int, int]:
+    return len(index.ids), int(index.counts.sum())
+
+
+def _bounds(index: Index, n_blocks: int) -> Int64:
+    return indexing.block_bounds(index.counts, n_blocks)
+
+
+def _ids(index: Index) -> Ids:
+    return index.ids
+
+
+def _automatic_blocks(n_ratings: int) -> int:
+    needed = -(-8 * n_ratings // MAX_BLOCK_BYTES)
+    return min(MAX_BLOCKS, max(needed, BLOCKS_PER_THREAD * execution.total_threads()))
+
+
+def _grouped(chunks: Sequence[Delayed], n_ratings: int) -> list[Sequence[Delayed]]:
+    n_groups = min(len(chunks), max(MAX_GROUPS, -(-12 * n_ratings // MAX_GROUP_BYTES)))
+    edges = np.linspace(0, len(chunks), n_groups + 1).astype(int)
+    return [chunks[first:stop] for first, stop in itertools.pairwise(edges)]
+
+
+def _blocked_side(
+    side: SideName, ids: dict[SideName, Delayed], bounds: Int64, groups: list[Sequence[Delayed]], token: str
+) -> Side:
+    source: SideName = "items" if side == "users" else "users"
+    prefix = f"{side}-{token}"
+    splits = [
+        execution.task(_split, side, ids[side], ids[source], bounds, *group, name=f"als-split-{prefix}-{number}")
+        for number, group in enumerate(groups)
+    ]
+    blocks = []
+    for block in range(len(bounds) - 1):
+        pieces = [
+            execution.task(_take, pieces, block, name=f"als-piece-{prefix}-{number}-{block}")
+            for number, pieces in enumerate(splits)
+        ]
+        start, stop = int(bounds[block]), int(bounds[block + 1])
+        blocks.append(
+            execution.task(_build, start, stop - start, ids[source], *pieces, name=f"als-ratings-{prefix}-{block}")
+        )
+    (persisted,) = execution.persist(blocks)
+    return Side(side, ids[side], bounds, persisted)
+
+
+def _split(side: SideName, ids: Ids, source_ids: Ids, bounds: Int64, *chunks: CodedChunk) -> tuple[Piece, ...]:
+    return in_blocks.split(chunks, side, ids, source_ids, bounds)
+
+
+def _take(pieces: tuple[Piece, ...], block: int) -> Piece:
+    return pieces[block]
+
+
+def _build(start: int, n_rows: int, source_ids: Ids, *pieces: Piece) -> Any:
+    return in_blocks.build(start, n_rows, len(source_ids), pieces)

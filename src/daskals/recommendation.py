@@ -1,0 +1,391 @@
+"""`ALS` and `ALSModel`: the surface of ``pyspark.ml.recommendation``, on Dask.
+
+Everything here is thin: each step of a fit or a transform is one call into the floors below.
+"""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any, overload
+
+import pandas as pd
+
+from daskals import execution, frames, partitioning, scoring, training
+from daskals.blocks import Objective
+from daskals.factors import FactorMatrix
+from daskals.params import (
+    Check,
+    Param,
+    ParamMap,
+    Params,
+    at_least,
+    keyword_only,
+    keyword_only_like,
+    one_of,
+    read_param_maps,
+    to_boolean,
+    to_float,
+    to_int,
+    to_string,
+)
+
+if TYPE_CHECKING:
+    from typing import Self
+
+logger = logging.getLogger("daskals")
+
+#: Spark's default seed in Scala: the hash code of "org.apache.spark.ml.recommendation.ALS". (PySpark's is the
+#: hash of a string, another one in every process.)
+DEFAULT_SEED = 1994790107
+
+STORAGE_LEVELS = (
+    *("NONE", "DISK_ONLY", "DISK_ONLY_2", "DISK_ONLY_3", "MEMORY_ONLY", "MEMORY_ONLY_2", "MEMORY_ONLY_SER"),
+    *("MEMORY_ONLY_SER_2", "MEMORY_AND_DISK", "MEMORY_AND_DISK_2", "MEMORY_AND_DISK_SER", "MEMORY_AND_DISK_SER_2"),
+    "OFF_HEAP",
+)
+STORAGE_DOC = "Spark's storage level; no effect on Dask, where the workers' memory limits decide"
+CHECKPOINTS = Check(lambda value: value == -1 or value >= 1, "-1 (never) or a number >= 1")
+LONGS = Check(lambda value: -(2**63) <= value < 2**63, "a 64-bit signed integer")
+
+
+class _ModelParams(Params):
+    """The parameters that an estimator and its model have in common."""
+
+    userCol = Param("userCol", "name of the column of user ids", to_string, "user")
+    itemCol = Param("itemCol", "name of the column of item ids", to_string, "item")
+    predictionCol = Param("predictionCol", "name of the column of predictions to add", to_string, "prediction")
+    coldStartStrategy = Param(
+        "coldStartStrategy",
+        "what transform does with rows of a user or item that was not in the training data: 'nan' predicts NaN, "
+        "'drop' leaves the row out",
+        to_string,
+        "nan",
+        one_of("nan", "drop"),
+    )
+    blockSize = Param(
+        "blockSize", "rows of factors that are scored against each other at a time when recommending", to_int, 4096,
+        at_least(1),
+    )  # fmt: skip
+
+
+class ALS(_ModelParams):
+    """Alternating least squares, the counterpart of ``pyspark.ml.recommendation.ALS``.
+
+    Finds a row of ``rank`` numbers for every user and every item whose dot products come close to the ratings.
+    Parameters have Spark's names, defaults and meaning; ``als.explainParams()`` lists them. The objectives stand
+    in `daskals.blocks.Objective`. With the same seed, ``numUserBlocks`` and data the factors are Spark's, to
+    float32 rounding.
+
+    Parameters that Spark does not have
+    -----------------------------------
+    precision : "single" (default) or "double"
+        Normal equations in float32, fast, or in float64, as Spark. Factors are float32 in both.
+    sparkRandom : "3" (default) or "2"
+        Start values of Spark 3 and later, or of Spark 2.
+
+    Parameters that differ
+    ----------------------
+    seed
+        The default is fixed, 1994790107, as in Spark's Scala; PySpark's default changes with every process.
+    numUserBlocks, numItemBlocks
+        Part of the definition of the start values, as in Spark. Where set, also the number of blocks in which
+        ratings are held; the automatic number otherwise (see `daskals.partitioning`). The latter never changes a
+        result. The configuration ``daskals.user-blocks`` and ``daskals.item-blocks`` goes before both.
+    nonnegative
+        Starts from the absolute values of Spark's start values: from those themselves all factors can become
+        zero and stay so.
+    intermediateStorageLevel, finalStorageLevel, checkpointInterval
+        Have no effect; a warning says so where they are set to something else than the default.
+
+    Raises ``TypeError`` for a value of a wrong type, at once; ``ValueError`` for one out of range, at `fit`.
+
+    >>> import pandas as pd
+    >>> ratings = pd.DataFrame(
+    ...     [(0, 0, 4.0), (0, 1, 2.0), (1, 1, 3.0), (1, 2, 4.0), (2, 1, 1.0), (2, 2, 5.0)],
+    ...     columns=["user", "item", "rating"],
+    ... )
+    >>> als = ALS(rank=10, seed=0, maxIter=5)
+    >>> model = als.fit(ratings)
+    >>> test = pd.DataFrame({"user": [0, 1, 2], "item": [2, 0, 0]})
+    >>> model.transform(test).prediction.round(4).tolist()  # the numbers of Spark's own documentation
+    [0.6929, 3.4736, -0.8992]
+    """
+
+    rank = Param("rank", "number of factors", to_int, 10, at_least(1))
+    maxIter = Param("maxIter", "number of iterations, each one items then users", to_int, 10, at_least(0))
+    regParam = Param(
+        "regParam", "regularisation; multiplied by the number of ratings of a row (ALS-WR)", to_float, 0.1, at_least(0)
+    )
+    numUserBlocks = Param("numUserBlocks", "number of user blocks; decides the start values", to_int, 10, at_least(1))
+    numItemBlocks = Param("numItemBlocks", "number of item blocks; decides the start values", to_int, 10, at_least(1))
+    implicitPrefs = Param("implicitPrefs", "whether ratings are counts of implicit feedback", to_boolean, False)
+    alpha = Param("alpha", "confidence 1 + alpha |rating| of implicit feedback", to_float, 1.0, at_least(0))
+    ratingCol = Param("ratingCol", "name of the column of ratings", to_string, "rating")
+    nonnegative = Param("nonnegative", "whether factors must not be negative", to_boolean, False)
+    checkpointInterval = Param("checkpointInterval", "iterations between checkpoints", to_int, 10, CHECKPOINTS)
+    seed = Param("seed", "seed of the start values", to_int, DEFAULT_SEED, LONGS)
+    intermediateStorageLevel = Param(
+        "intermediateStorageLevel", STORAGE_DOC, to_string, "MEMORY_AND_DISK", one_of(*STORAGE_LEVELS[1:])
+    )
+    finalStorageLevel = Param(
+        "finalStorageLevel", STORAGE_DOC, to_string, "MEMORY_AND_DISK", one_of(*STORAGE_LEVELS)
+    )  # fmt: skip
+    precision = Param(
+        "precision",
+        "'single' or 'double': type of the normal equations",
+        to_string,
+        "single",
+        one_of("single", "double"),
+    )
+    sparkRandom = Param("sparkRandom", "'3' or '2': whose start values", to_string, "3", one_of("3", "2"))
+
+    @keyword_only
+    def __init__(
+        self,
+        *,
+        rank: int = 10,
+        maxIter: int = 10,
+        regParam: float = 0.1,
+        numUserBlocks: int = 10,
+        numItemBlocks: int = 10,
+        implicitPrefs: bool = False,
+        alpha: float = 1.0,
+        userCol: str = "user",
+        itemCol: str = "item",
+        seed: int | None = None,
+        ratingCol: str = "rating",
+        nonnegative: bool = False,
+        checkpointInterval: int = 10,
+        intermediateStorageLevel: str = "MEMORY_AND_DISK",
+        finalStorageLevel: str = "MEMORY_AND_DISK",
+        coldStartStrategy: str = "nan",
+        blockSize: int = 4096,
+        precision: str = "single",
+        sparkRandom: str = "3",
+    ) -> None:
+        super().__init__()
+        self._set(**self._input_kwargs)
+
+    @keyword_only_like(__init__)
+    def setParams(self, **_: Any) -> Self:
+        """Set several parameters, all by keyword, and return self; those not named stay as they are."""
+        return self._set(**self._input_kwargs)
+
+    def setNumBlocks(self, value: int) -> Self:
+        """Set numUserBlocks and numItemBlocks and return self."""
+        return self._set(numUserBlocks=value, numItemBlocks=value)
+
+    @overload
+    def fit(self, dataset: frames.Frame, params: ParamMap | None = None) -> ALSModel: ...
+
+    @overload
+    def fit(self, dataset: frames.Frame, params: list[ParamMap] | tuple[ParamMap, ...]) -> list[ALSModel]: ...
+
+    def fit(
+        self, dataset: frames.Frame, params: ParamMap | Iterable[ParamMap] | None = None
+    ) -> ALSModel | list[ALSModel]:
+        """Fit a model to ratings.
+
+        Parameters
+        ----------
+        dataset : pandas.DataFrame or dask.dataframe.DataFrame
+            With a column of users, one of items (integers of any width, strings, categories or dates) and one of
+            ratings (numbers). A pair that stands twice counts twice. A dask frame is read once, on the workers.
+        params : dict, or list of dict, optional
+            Values that override those of this estimator: ``{als.maxIter: 20}``. For a list, a model each.
+
+        Returns
+        -------
+        ALSModel, or list of ALSModel
+            Its factors stay on the workers (with the default scheduler: in this process).
+
+        Raises
+        ------
+        TypeError
+            Neither pandas nor dask; ids or ratings of a type that cannot be such.
+        ValueError
+            A parameter out of range; a missing column; a null id, a fractional one; a null, NaN or infinite
+            rating; no ratings at all; a row of factors that the ratings do not determine (regParam 0).
+        """
+        maps, several = read_param_maps(params)
+        estimators = [self.copy(each) for each in maps]
+        for estimator in estimators:
+            estimator.validate()
+        models = [estimator._fit(dataset) for estimator in estimators]
+        return models if several else models[0]
+
+    def _fit(self, dataset: frames.Frame) -> ALSModel:
+        self._warn_of_parameters_without_effect()
+        columns = frames.Columns(self.getUserCol(), self.getItemCol(), self.getRatingCol())
+        frames.check_columns(dataset, columns, self.getPredictionCol())
+        user_type, item_type = (frames.id_type(dataset, name) for name in columns[:2])
+        token = execution.new_token()
+        chunks = frames.rating_chunks(dataset, columns, user_type, item_type, token)
+        ratings = partitioning.shuffle(chunks, self._blocks("user"), self._blocks("item"), token)
+        del chunks
+        start = training.Start(
+            self.getRank(), self.getSeed(), self.getNumUserBlocks(), self.getNumItemBlocks(), self.getSparkRandom()
+        )
+        history = []
+        for iteration in training.iterations(ratings, start, self._objective(), token):
+            if iteration.number:
+                history.append((iteration.number, iteration.objective, iteration.rmse, iteration.seconds))
+                logger.info("iteration %d: objective %.6g, training RMSE %.6g, %.2f s", *history[-1])
+            if iteration.number == self.getMaxIter():
+                break
+        model = ALSModel(
+            iteration.users.persist(),
+            iteration.items.persist(),
+            (user_type, item_type),
+            frames.kind_of(dataset),
+            pd.DataFrame(history, columns=["iteration", "objective", "rmse", "seconds"]),
+        )
+        model._become(self.uid)
+        self._copy_values_to(model)
+        return model
+
+    def _objective(self) -> Objective:
+        return Objective(
+            self.getRegParam(),
+            self.getImplicitPrefs(),
+            self.getAlpha(),
+            self.getNonnegative(),
+            self.getPrecision().lower() == "double",
+        )
+
+    def _blocks(self, side: str) -> int | None:
+        """How many blocks of ratings the user wants on a side; None where it is left to us."""
+        configured: int | None = execution.setting(f"{side}-blocks")
+        name = f"num{side.capitalize()}Blocks"
+        return configured or (self.getOrDefault(name) if self.isSet(name) else None)
+
+    def _warn_of_parameters_without_effect(self) -> None:
+        for name in ("intermediateStorageLevel", "finalStorageLevel", "checkpointInterval"):
+            if self.getOrDefault(name) != self.getParam(name).default:
+                warnings.warn(f"{name}={self.getOrDefault(name)!r} has no effect in daskals", stacklevel=4)
+
+
+class ALSModel(_ModelParams):
+    """A fitted model, the counterpart of ``pyspark.ml.recommendation.ALSModel``; made by `ALS.fit`.
+
+    Its factors stay where they were made: on the workers of a cluster, which must stay up while the model is in
+    use, or in this process. What it returns is of the kind of frame it was trained on or is given.
+    """
+
+    _setters = ("userCol", "itemCol", "predictionCol", "coldStartStrategy", "blockSize")
+
+    def __init__(
+        self,
+        users: FactorMatrix,
+        items: FactorMatrix,
+        id_types: tuple[frames.IdType, frames.IdType],
+        kind: frames.Kind,
+        history: pd.DataFrame,
+    ) -> None:
+        super().__init__()
+        self._users, self._items = users, items
+        self._user_type, self._item_type = id_types
+        self._kind = kind
+        self._history = history
+
+    def __repr__(self) -> str:
+        return f"ALSModel: uid={self.uid}, rank={self.rank}"
+
+    @property
+    def rank(self) -> int:
+        """The number of factors."""
+        return self._users.rank
+
+    @property
+    def history(self) -> pd.DataFrame:
+        """One row an iteration: ``iteration`` (from 1), ``objective``, ``rmse``, ``seconds``.
+
+        ``objective`` is the value that the fit minimises (`daskals.blocks.Objective`). ``rmse`` is the root of the
+        mean squared error on the training ratings; with implicitPrefs, that of the preferences of all pairs,
+        weighted by their confidence. Both are those after the iteration, and cost no pass over the data.
+        """
+        return self._history.copy()
+
+    @property
+    def userFactors(self) -> frames.Frame:
+        """A frame of columns ``id`` and ``features`` (Arrow ``list<float>`` of length rank), ids ascending."""
+        return self._factor_frame(self._users, self._user_type)
+
+    @property
+    def itemFactors(self) -> frames.Frame:
+        """A frame of columns ``id`` and ``features`` (Arrow ``list<float>`` of length rank), ids ascending."""
+        return self._factor_frame(self._items, self._item_type)
+
+    def _factor_frame(self, matrix: FactorMatrix, shown: frames.IdType) -> frames.Frame:
+        return frames.collect_factors(scoring.rows_with_ids(matrix), matrix.rank, shown, self._kind)
+
+    def transform(self, dataset: frames.Frame, params: ParamMap | None = None) -> frames.Frame:
+        """Predict: the dataset with one more column, the dot product of its user's and its item's factors.
+
+        Parameters
+        ----------
+        dataset : pandas.DataFrame or dask.dataframe.DataFrame
+            With the columns of users and items; ratings are not needed. Other columns are kept.
+        params : dict, optional
+            Values that override those of this model, for this call.
+
+        Returns
+        -------
+        frame of the same kind, rows in the same order
+            With a float32 column ``prediction``. Where the user or the item was not in the training data it is
+            NaN, or the row is left out with ``coldStartStrategy="drop"``. A dask frame is lazy.
+
+        Raises
+        ------
+        TypeError
+            Ids of another kind than the model was trained on.
+        ValueError
+            A missing column, one named like the prediction column, a null or a fractional id.
+        """
+        model = self.copy(params)
+        model.validate()
+        columns = frames.Columns(model.getUserCol(), model.getItemCol())
+        new = model.getPredictionCol()
+        frames.check_columns(dataset, columns, new)
+        types = self._user_type, self._item_type
+        for name, trained in zip(columns[:2], types, strict=True):
+            frames.check_same_ids(str(name), trained, frames.id_type(dataset, str(name)))
+        token = execution.new_token()
+        parts = frames.partitions(dataset, token)
+        pairs = frames.pair_chunks(parts, columns, *types, token)
+        scores = scoring.predict(pairs, self._users, self._items, token)
+        drop = model.getColdStartStrategy().lower() == "drop"
+        return frames.collect_predictions(dataset, parts, scores, new, drop=drop, token=token)
+
+    def recommendForAllUsers(self, numItems: int) -> frames.Frame:
+        """The ``numItems`` best items for every user; all of them where there are fewer.
+
+        Returns a frame, users ascending, with the column of users and ``recommendations``, an Arrow
+        ``list<struct<item, rating: float>>``, best first, of equal ratings the larger id first. The rating is the
+        predicted one (with implicitPrefs: the predicted preference). Items that a user has rated are not left
+        out, as in Spark. The scores of all pairs are never in memory at once.
+
+        Raises ``TypeError`` if ``numItems`` is no integer, ``ValueError`` if it is not positive.
+        """
+        return self._recommend("numItems", numItems, users_first=True)
+
+    def recommendForAllItems(self, numUsers: int) -> frames.Frame:
+        """The ``numUsers`` best users for every item: `recommendForAllUsers` with the sides exchanged."""
+        return self._recommend("numUsers", numUsers, users_first=False)
+
+    def _recommend(self, name: str, k: int, *, users_first: bool) -> frames.Frame:
+        k = to_int(k)
+        if k < 1:
+            raise ValueError(f"{name}={k} is not allowed: it must be a number >= 1")
+        sides = [
+            (self._users, self.getUserCol(), self._user_type),
+            (self._items, self.getItemCol(), self._item_type),
+        ]
+        (queries, *query), (candidates, *candidate) = sides if users_first else sides[::-1]
+        token = execution.new_token()
+        found = scoring.recommend(queries, candidates, k, self.getBlockSize(), token)
+        return frames.collect_recommendations(
+            found, (query[0], candidate[0]), (query[1], candidate[1]), self._kind, token
+        )
