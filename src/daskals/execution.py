@@ -76,12 +76,13 @@ def setting(key: str) -> Any:
 
 def total_threads() -> int:
     """How many tasks the scheduler in force runs at a time."""
-    scheduler: Any = get_scheduler()
+    scheduler = get_scheduler()
     client = getattr(scheduler, "__self__", None)
     if isinstance(client, Client):
-        return max(1, sum(client.nthreads().values()))
+        threads: int = sum(client.nthreads().values())
+        return max(1, threads)
     if scheduler is get_sync:
         return 1
     pool = dask.config.get("pool", None)
-    workers = getattr(pool, "_max_workers", None) or dask.config.get("num_workers", None) or CPU_COUNT
-    return max(1, int(workers))
+    n: int = getattr(pool, "_max_workers", None) or dask.config.get("num_workers", None) or CPU_COUNT
+    return max(1, n)

@@ -287,7 +287,7 @@ def collect_predictions(
         for number, (part, some) in enumerate(zip(parts, scores, strict=True))
     ]
     if kind_of(dataset) == "pandas":
-        return _concatenated(out)
+        return _concatenated(out, keep_index=True)
     meta = add_predictions(dataset._meta, np.empty(0, np.float32), name, drop)
     return dd.from_delayed(out, meta=meta, divisions=dataset.divisions, verify_meta=False)
 
@@ -315,9 +315,9 @@ def collect_factors(rows: Sequence[Delayed], rank: int, shown: IdType, kind: Kin
     return dd.from_delayed(out, meta=factor_frame(nothing, shown), verify_meta=False)
 
 
-def _concatenated(parts: Sequence[Delayed]) -> pd.DataFrame:
+def _concatenated(parts: Sequence[Delayed], *, keep_index: bool = False) -> pd.DataFrame:
     frames: tuple[pd.DataFrame, ...] = execution.fetch(*parts)
-    return pd.concat(frames) if len(frames) > 1 else frames[0]
+    return pd.concat(frames, ignore_index=not keep_index) if len(frames) > 1 else frames[0]
 
 
 def add_predictions(frame: pd.DataFrame, scores: Float32, name: str, drop: bool) -> pd.DataFrame:

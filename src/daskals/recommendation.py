@@ -109,7 +109,7 @@ class ALS(_ModelParams):
     >>> als = ALS(rank=10, seed=0, maxIter=5)
     >>> model = als.fit(ratings)
     >>> test = pd.DataFrame({"user": [0, 1, 2], "item": [2, 0, 0]})
-    >>> model.transform(test).prediction.round(4).tolist()  # the numbers of Spark's own documentation
+    >>> model.transform(test).prediction.astype(float).round(4).tolist()  # the numbers of Spark's own documentation
     [0.6929, 3.4736, -0.8992]
     """
 

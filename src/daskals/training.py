@@ -100,9 +100,10 @@ def half_step(
         # `panels` stays referenced until this returns: a cluster must not forget the inputs of running tasks
         solved, carried, summed = execution.persist(solves, new_panels, losses)
     except SingularRowError as error:
-        ids = execution.fetch(side.ids)[0]
+        (ids,) = execution.fetch(side.ids)
+        culprit = ids[error.position : error.position + 1].tolist()[0]
         raise ValueError(
-            f"The normal equations of the {side.name[:-1]} with id {ids[error.position]!r} {error.explanation()}"
+            f"The normal equations of the {side.name[:-1]} with id {culprit!r} {error.explanation()}"
         ) from error
     return solved, carried, sum_losses(execution.fetch(*summed))
 
