@@ -153,6 +153,20 @@ class Lists(NamedTuple):
         """To which query each value belongs: shape of ``values``."""
         return np.repeat(np.arange(len(self.lengths)), self.lengths)
 
+    @property
+    def starts(self) -> Int64:
+        """Where each query's list begins: shape (queries,)."""
+        return np.cumsum(self.lengths) - self.lengths
+
+    @property
+    def position(self) -> Int64:
+        """Where each value stands in its own list, from 0: shape of ``values``."""
+        return np.arange(len(self.values)) - np.repeat(self.starts, self.lengths)
+
+    def head(self, k: int) -> Lists:
+        """The first ``k`` values of each list."""
+        return Lists(np.minimum(self.lengths, k), self.values[self.position < k])
+
     @classmethod
     def from_arrow(cls, cells: Any, field: str | None = None) -> Lists:
         """From an Arrow array of lists of items, or of structs of which ``field`` is the item.
@@ -190,11 +204,11 @@ def _is_any(kind: Any, *names: str) -> bool:
 
 
 class _Marks(NamedTuple):
-    """What became of the predicted items, all queries end to end."""
+    """What became of the first k predicted items, all queries end to end."""
 
     query: Int64
     position: Int64  #: in the query's list, from 0
-    hit: Int64  #: 1 where the item is relevant and within the first k, else 0
+    hit: Int64  #: 1 where the item is relevant, else 0
     hits_so_far: Int64  #: in the same query, this one included
     relevant: Int64  #: shape (queries,): number of different relevant items
     k: int
@@ -241,17 +255,17 @@ def _mark(predicted: Lists, relevant: Lists, k: int) -> _Marks:
     if len(set(kinds.values())) > 1:
         raise TypeError(" and ".join(f"{side} items are {kind}" for side, kind in kinds.items()) + "; convert one")
     # 1. items become codes, and (query, item) becomes one number, so that all sets are compared in one go
+    predicted = predicted.head(k)
     items, codes = np.unique(np.concatenate([predicted.values, relevant.values]), return_inverse=True)
     query, width = predicted.query, max(len(items), 1)
     pairs = query * width + codes[: len(query)]
     wanted = np.unique(relevant.query * width + codes[len(query) :])  # a list may name an item twice
-    # 2. hits within the first k, and their running number in the query
-    starts = np.cumsum(predicted.lengths) - predicted.lengths
-    position = np.arange(len(query)) - starts[query]
-    hit = (np.isin(pairs, wanted) & (position < k)).astype(np.int64)
+    # 2. hits, and their running number in the query
+    hit = np.isin(pairs, wanted).astype(np.int64)
     running = np.concatenate([[0], np.cumsum(hit)])
+    hits_so_far = running[1:] - running[predicted.starts[query]]
     sizes = np.bincount(wanted // width, minlength=len(relevant.lengths))
-    return _Marks(query, position, hit, running[1:] - running[starts[query]], sizes, k)
+    return _Marks(query, predicted.position, hit, hits_so_far, sizes, k)
 
 
 def _precision_sum(marks: _Marks) -> tuple[Float64, Any]:

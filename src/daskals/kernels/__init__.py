@@ -1,5 +1,28 @@
-"""The arithmetic, behind one set of names; arrays and numbers only, nothing of Dask."""
+"""The arithmetic, behind one set of names; arrays and numbers only, nothing of Dask.
 
-from daskals.kernels._numpy import name, predict_pairs, solve_rows, stable_order, top_k
+`daskals.kernels.name` tells which set is in use: "numba" where Numba is installed, "numpy" otherwise. The
+environment variable ``DASKALS_KERNELS`` chooses one by that name.
+"""
+
+import importlib
+import logging
+import os
+from importlib.util import find_spec
+
+_logger = logging.getLogger("daskals")
+
+_chosen = os.environ.get("DASKALS_KERNELS", "").lower() or ("numba" if find_spec("numba") else "numpy")
+if _chosen not in ("numba", "numpy"):
+    raise ValueError(f"DASKALS_KERNELS={_chosen!r} is not allowed: it must be 'numba' or 'numpy'")
+if _chosen == "numpy" and not find_spec("numba"):
+    _logger.info("daskals runs on plain NumPy; with Numba (pip install 'daskals[fast]') fits take a fraction of the time")
+
+_module = importlib.import_module(f"daskals.kernels._{_chosen}")
+
+name: str = _module.name
+solve_rows = _module.solve_rows
+stable_order = _module.stable_order
+predict_pairs = _module.predict_pairs
+top_k = _module.top_k
 
 __all__ = ["name", "predict_pairs", "solve_rows", "stable_order", "top_k"]
