@@ -104,6 +104,8 @@ class Objective(NamedTuple):
     nonnegative: bool = False
     #: accumulate and solve the normal equations in float64 (as Spark) rather than float32
     double: bool = False
+    #: 0: solve the equations of a row exactly; else so many conjugate gradient steps from the row as it was
+    cg_steps: int = 0
 
     @property
     def dtype(self) -> type[np.floating[Any]]:

@@ -6,8 +6,10 @@ The scheduler in force is used, as for any Dask collection: threads by default, 
 
 from __future__ import annotations
 
+import threading
 import uuid
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import dask
@@ -16,6 +18,11 @@ from dask.delayed import Delayed, delayed
 from dask.local import get_sync
 from dask.system import CPU_COUNT
 from distributed import Client, futures_of, wait
+
+try:
+    import threadpoolctl
+except ImportError:  # the extra "fast"
+    threadpoolctl = None
 
 #: Inputs of a node in a reduction tree.
 FAN_IN = 16
@@ -52,7 +59,8 @@ def persist(*groups: Sequence[Delayed]) -> list[tuple[Delayed, ...]]:
 
     A task's exception is raised here.
     """
-    flat = dask.persist(*(each for group in groups for each in group))
+    with _one_blas_thread():
+        flat = dask.persist(*(each for group in groups for each in group))
     futures = futures_of(flat)
     if futures:  # on a cluster; the local schedulers have computed by now
         wait(futures)
@@ -65,8 +73,46 @@ def persist(*groups: Sequence[Delayed]) -> list[tuple[Delayed, ...]]:
 
 def fetch(*tasks: Delayed) -> tuple[Any, ...]:
     """Compute tasks and bring their results here. For small results, and for what the user asked to see."""
-    results: tuple[Any, ...] = dask.compute(*tasks)
+    with _one_blas_thread():
+        results: tuple[Any, ...] = dask.compute(*tasks)
     return results
+
+
+class _BlasLimit:
+    """Holds BLAS to one thread in this process while anybody is inside.
+
+    The limit is set by the first of several concurrent callers and lifted by the last: limits that are set and
+    lifted crosswise would restore each other's values. Needs threadpoolctl, does nothing without it.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._inside = 0
+        self._limit: Any = None
+
+    def __enter__(self) -> None:
+        with self._lock:
+            self._inside += 1
+            if self._inside == 1 and threadpoolctl is not None:
+                self._limit = threadpoolctl.threadpool_limits(1, "blas")
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._inside -= 1
+            if self._inside == 0 and self._limit is not None:
+                self._limit.restore_original_limits()
+                self._limit = None
+
+
+_blas_limit = _BlasLimit()
+
+
+def _one_blas_thread() -> AbstractContextManager[None]:
+    """Around the work of several threads of this process, which BLAS's own threads would fight for the cores.
+
+    (Workers that a nanny starts have one BLAS thread anyway.)
+    """
+    return _blas_limit if total_threads() > 1 else nullcontext()
 
 
 def setting(key: str) -> Any:

@@ -29,10 +29,13 @@ class SingularRowError(ValueError):
         )
 
 
-def solve_block(block: InBlock, factors: Float, gram: Float64 | None, objective: Objective) -> SolvedBlock:
+def solve_block(
+    block: InBlock, factors: Float, gram: Float64 | None, objective: Objective, previous: Float32 | None = None
+) -> SolvedBlock:
     """The rows of a block that minimise the objective, the source rows ``factors`` (n, rank) being fixed.
 
-    ``factors`` has the objective's dtype. Rows whose equations are singular in float32 are solved again in
+    ``factors`` has the objective's dtype. ``previous`` are the block's rows as they were, which conjugate
+    gradients start from. Rows whose equations are singular in float32 are solved again in
     float64; `SingularRowError` if that fails as well.
     """
     rows, failed, losses = kernels.solve_rows(
@@ -44,6 +47,8 @@ def solve_block(block: InBlock, factors: Float, gram: Float64 | None, objective:
         reg=objective.reg,
         alpha=objective.alpha,
         nonnegative=objective.nonnegative,
+        previous=previous,
+        cg_steps=objective.cg_steps,
     )
     if not len(failed):
         return SolvedBlock(rows, losses)

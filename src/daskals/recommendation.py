@@ -84,6 +84,9 @@ class ALS(_ModelParams):
         Normal equations in float32, fast, or in float64, as Spark. Factors are float32 in both.
     sparkRandom : "3" (default) or "2"
         Start values of Spark 3 and later, or of Spark 2.
+    solver : "cholesky" (default) or "cg"
+        Solve each row's equations exactly, as Spark, or take ``cgSteps`` (3) conjugate gradient steps from the row
+        as it was: cheaper at high rank, and close to it after a few more iterations. Not with nonnegative.
 
     Parameters that differ
     ----------------------
@@ -140,6 +143,10 @@ class ALS(_ModelParams):
         one_of("single", "double"),
     )
     sparkRandom = Param("sparkRandom", "'3' or '2': whose start values", to_string, "3", one_of("3", "2"))
+    solver = Param(
+        "solver", "'cholesky' (exact) or 'cg' (conjugate gradients)", to_string, "cholesky", one_of("cholesky", "cg")
+    )
+    cgSteps = Param("cgSteps", "steps of solver='cg' for each row in each half-step", to_int, 3, at_least(1))
 
     @keyword_only
     def __init__(
@@ -164,6 +171,8 @@ class ALS(_ModelParams):
         blockSize: int = 4096,
         precision: str = "single",
         sparkRandom: str = "3",
+        solver: str = "cholesky",
+        cgSteps: int = 3,
     ) -> None:
         super().__init__()
         self._set(**self._input_kwargs)
@@ -246,6 +255,12 @@ class ALS(_ModelParams):
         self._copy_values_to(model)
         return model
 
+    def validate(self) -> None:
+        """Raise one ``ValueError`` that names every value out of range and what is allowed."""
+        super().validate()
+        if self.getNonnegative() and self.getSolver().lower() == "cg":
+            raise ValueError("solver='cg' cannot keep factors nonnegative: set solver='cholesky', or nonnegative=False")
+
     def _objective(self) -> Objective:
         return Objective(
             self.getRegParam(),
@@ -253,6 +268,7 @@ class ALS(_ModelParams):
             self.getAlpha(),
             self.getNonnegative(),
             self.getPrecision().lower() == "double",
+            self.getCgSteps() if self.getSolver().lower() == "cg" else 0,
         )
 
     def _blocks(self, side: str) -> int | None:

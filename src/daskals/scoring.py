@@ -46,12 +46,13 @@ def _predict(
     item_ids: Ids,
     *bundles: tuple[Float32, ...],
 ) -> Float32:
-    return kernels.predict_pairs(
+    scores: Float32 = kernels.predict_pairs(
         _all_rows(user_token, bundles[:n_user_bundles]),
         _all_rows(item_token, bundles[n_user_bundles:]),
         _positions(pairs[0], user_ids),
         _positions(pairs[1], item_ids),
     )
+    return scores
 
 
 def _positions(column: CodedIds, ids: Ids) -> Int64:

@@ -77,21 +77,30 @@ def iterations(ratings: Ratings, start: Start, objective: Objective, token: str)
         )
         clock = time.perf_counter()
         number += 1
-        item_blocks, panels, penalties = half_step(items, panels, objective, f"{token}-{number}")
-        user_blocks, panels, losses = half_step(users, panels, objective, f"{token}-{number}")
+        item_blocks, panels, penalties = half_step(items, panels, item_blocks, objective, f"{token}-{number}")
+        user_blocks, panels, losses = half_step(users, panels, user_blocks, objective, f"{token}-{number}")
 
 
 def half_step(
-    side: Side, panels: Sequence[Delayed], objective: Objective, token: str
+    side: Side, panels: Sequence[Delayed], previous: Sequence[Delayed], objective: Objective, token: str
 ) -> tuple[Sequence[Delayed], Sequence[Delayed], Losses]:
-    """Solve the rows of one side from the panels of the other.
+    """Solve the rows of one side, which are ``previous`` now, from the panels of the other.
 
     Returns the side's blocks and panels, persisted, and the losses of its rows. `ValueError` that names the id
     whose equations are singular.
     """
     name = f"{side.name}-{token}"
     solves = [
-        execution.task(_solve, objective, name, block, *panels, name=f"als-solve-{name}-{number}")
+        execution.task(
+            _solve,
+            objective,
+            name,
+            block,
+            # an exact solve does not depend on the rows before, and should not wait for them or keep them
+            previous[number] if objective.cg_steps else None,
+            *panels,
+            name=f"als-solve-{name}-{number}",
+        )
         for number, block in enumerate(side.in_blocks)
     ]
     new_panels = _panels(solves, objective, f"als-panel-{name}")
@@ -108,9 +117,11 @@ def half_step(
     return solved, carried, sum_losses(execution.fetch(*summed))
 
 
-def _solve(objective: Objective, token: str, block: InBlock, *panels: Panel) -> SolvedBlock:
-    blocks = [rows for panel in panels for rows in panel.blocks]
-    return solve_block(block, gather(token, blocks, objective.dtype), total_gram(panels), objective)
+def _solve(
+    objective: Objective, token: str, block: InBlock, previous: SolvedBlock | None, *panels: Panel
+) -> SolvedBlock:
+    factors = gather(token, [rows for panel in panels for rows in panel.blocks], objective.dtype)
+    return solve_block(block, factors, total_gram(panels), objective, previous and previous.rows)
 
 
 def _losses(panel: Panel) -> Losses:

@@ -15,7 +15,9 @@ _chosen = os.environ.get("DASKALS_KERNELS", "").lower() or ("numba" if find_spec
 if _chosen not in ("numba", "numpy"):
     raise ValueError(f"DASKALS_KERNELS={_chosen!r} is not allowed: it must be 'numba' or 'numpy'")
 if _chosen == "numpy" and not find_spec("numba"):
-    _logger.info("daskals runs on plain NumPy; with Numba (pip install 'daskals[fast]') fits take a fraction of the time")
+    _logger.info(
+        "daskals runs on plain NumPy; with Numba (pip install 'daskals[fast]') fits take a fraction of the time"
+    )
 
 _module = importlib.import_module(f"daskals.kernels._{_chosen}")
 

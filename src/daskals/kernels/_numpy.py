@@ -25,6 +25,9 @@ from scipy import sparse
 from scipy.linalg import lapack
 
 from daskals.blocks import Float, Float32, Float64, Int32, Int64, Losses
+from daskals.kernels._numpy_scores import predict_pairs, top_k
+
+__all__ = ["Solution", "name", "predict_pairs", "solve_rows", "stable_order", "top_k"]
 
 name = "numpy"
 
@@ -36,8 +39,6 @@ SIDE_BY_SIDE_RANK = 20
 BATCH_BYTES = 4 << 20
 #: Products of pairs of source columns made at a time when assembling side by side.
 TABLE_COLUMNS = 64
-#: Bytes of scores in hand at a time when ranking.
-SCORE_BYTES = 16 << 20
 
 
 class Solution(NamedTuple):
@@ -61,6 +62,8 @@ def solve_rows(
     reg: float,
     alpha: float = 1.0,
     nonnegative: bool = False,
+    previous: Float32 | None = None,
+    cg_steps: int = 0,
 ) -> Solution:
     """Solve the normal equations of every row of a CSR block.
 
@@ -72,6 +75,9 @@ def solve_rows(
         Source rows; their dtype, float32 or float64, is the precision of the arithmetic.
     gram : array of float64, shape (rank, rank), or None
         Y'Y of all source rows for the implicit objective; None means the explicit one.
+    previous : array of float32, shape (rows, rank), and cg_steps : int
+        With ``cg_steps`` > 0 the equations are not solved exactly but improved on: so many steps of the method of
+        conjugate gradients, from the rows ``previous``. No row fails then.
     """
     n_rows, rank = len(indptr) - 1, factors.shape[1]
     side_by_side = rank <= SIDE_BY_SIDE_RANK
@@ -82,19 +88,31 @@ def solve_rows(
     rows = np.zeros((n_rows, rank), np.float32)
     failed = np.zeros(n_rows, np.bool_)
     explained, norms = np.zeros(n_rows), np.zeros(n_rows)
-    step = max(1, BATCH_BYTES // (rank * rank * factors.itemsize))
+    # (a conjugate gradient step holds source rows and products of them, a solve one matrix for each row)
+    row_bytes = rank * factors.itemsize * (2 * len(ratings) / max(1, n_rows) if cg_steps else rank)
+    step = max(1, int(BATCH_BYTES // max(1, row_bytes)))
     for first in range(0, n_rows, step):
         batch = slice(first, min(first + step, n_rows))
         cut = slice(indptr[batch.start], indptr[batch.stop])
-        pointers = indptr[batch.start : batch.stop + 1] - cut.start
-        assemble = assemble_side_by_side if side_by_side else assemble_row_by_row
-        A, b = assemble(pointers, sources[cut], None if weights is None else weights[cut], targets[cut], factors)
-        A[:, np.arange(rank), np.arange(rank)] += c[batch, None].astype(A.dtype)
-        if gram is not None:
-            A += gram.astype(A.dtype)
-        x, failed[batch] = solve_equations(A, b, nonnegative=nonnegative)
+        equations = (
+            indptr[batch.start : batch.stop + 1] - cut.start,
+            sources[cut],
+            None if weights is None else weights[cut],
+            targets[cut],
+            factors,
+        )
+        if cg_steps:
+            assert previous is not None
+            x, b, residual = improve(*equations, gram, c[batch], previous[batch], cg_steps)
+            explained[batch] = np.einsum("ij,ij->i", b + residual, x, dtype=np.float64)
+        else:
+            A, b = assemble_side_by_side(*equations) if side_by_side else assemble_row_by_row(*equations)
+            A[:, np.arange(rank), np.arange(rank)] += c[batch, None].astype(A.dtype)
+            if gram is not None:
+                A += gram.astype(A.dtype)
+            x, failed[batch] = solve_equations(A, b, nonnegative=nonnegative)
+            explained[batch] = np.einsum("ij,ij->i", b, x, dtype=np.float64)
         rows[batch] = x
-        explained[batch] = np.einsum("ij,ij->i", b, x, dtype=np.float64)
         norms[batch] = np.einsum("ij,ij->i", x, x, dtype=np.float64)
     solved = ~failed
     q = sum_rows(indptr, squares)
@@ -265,6 +283,59 @@ def _solve_free(A: Float, b: Float, free: npt.NDArray[np.bool_]) -> tuple[Float,
     return np.where(free, x, 0), singular
 
 
+# ---- conjugate gradients ---------------------------------------------------------------------------------
+
+
+def improve(
+    indptr: Int64,
+    sources: Int32,
+    weights: Float | None,
+    targets: Float,
+    factors: Float,
+    gram: Float64 | None,
+    c: Float64,
+    previous: Float32,
+    steps: int,
+) -> tuple[Float, Float, Float]:
+    """``steps`` steps of conjugate gradients on A x = b for all rows, from ``previous``, A never being formed.
+
+    Returns x, b and the residuals b - A x, each of shape (rows, rank). All rows take their steps together; a row
+    whose residual is zero stays. With an inexact x the squared error is q - (b + residual).x - c |x|^2. After
+    Takács, Pilászy and Tikk, "Applications of the conjugate gradient method for implicit feedback collaborative
+    filtering" (2011).
+    """
+    shape = (len(indptr) - 1, len(factors))
+    Y = factors[sources]
+    row_of = np.repeat(np.arange(shape[0]), np.diff(indptr))
+
+    def apply(x: Float) -> Float:
+        scores = np.einsum("ij,ij->i", Y, x[row_of])
+        product: Float = (
+            sparse.csr_matrix((scores if weights is None else weights * scores, sources, indptr), shape) @ factors
+        )
+        product += c[:, None].astype(x.dtype) * x
+        return product if gram is None else product + x @ gram.astype(x.dtype)
+
+    b = sparse.csr_matrix((targets, sources, indptr), shape) @ factors
+    x = previous.astype(factors.dtype)
+    residual = b - apply(x)
+    direction = residual
+    square = np.einsum("ij,ij->i", residual, residual)
+    # residuals this small are rounding errors; steps on them would divide zero by zero
+    enough = np.finfo(x.dtype).eps ** 2 * np.maximum(square, np.einsum("ij,ij->i", b, b))
+    for _ in range(steps):
+        image = apply(direction)
+        curvature = np.einsum("ij,ij->i", direction, image)
+        useful = (curvature > 0) & (square > enough)
+        length = np.divide(square, curvature, out=np.zeros_like(square), where=useful)[:, None]
+        x = x + length * direction
+        residual = residual - length * image
+        before, square = square, np.einsum("ij,ij->i", residual, residual)
+        ratio = np.divide(square, before, out=np.zeros_like(square), where=useful)[:, None]
+        direction = residual + ratio * direction
+    return x, b, residual
+
+
 # ---- sorting by counting ---------------------------------------------------------------------------------
 
 
@@ -278,66 +349,3 @@ def stable_order(keys: Int32, n_keys: int) -> tuple[Int64, Int64]:
     entries = sparse.csr_matrix((np.arange(n), keys, np.arange(n + 1)), (n, n_keys))
     columns = entries.tocsc()
     return columns.data, columns.indptr.astype(np.int64)
-
-
-# ---- using the factors -----------------------------------------------------------------------------------
-
-
-def predict_pairs(left: Float32, right: Float32, left_rows: Int64, right_rows: Int64) -> Float32:
-    """left[left_rows] . right[right_rows] pair by pair; NaN where either position is negative.
-
-    Shapes (m, rank), (n, rank), (pairs,), (pairs,); returns float32 (pairs,).
-    """
-    out = np.full(len(left_rows), np.nan, np.float32)
-    known = np.flatnonzero((left_rows >= 0) & (right_rows >= 0))
-    step = max(1, SCORE_BYTES // (left.shape[1] * left.itemsize))
-    for first in range(0, len(known), step):
-        some = known[first : first + step]
-        out[some] = np.einsum("ij,ij->i", left[left_rows[some]], right[right_rows[some]])
-    return out
-
-
-def top_k(queries: Float32, candidates: Float32, k: int, block_size: int = 4096) -> tuple[Int64, Float32]:
-    """For each query row the k candidates of largest dot product, best first, of equal ones the later first.
-
-    Shapes (m, rank), (n, rank); returns positions of candidates, int64 (m, k), and scores, float32 (m, k), with
-    k cut to n. Scores are made tile by tile, at most ``block_size`` wide and high: never the whole m x n matrix.
-    """
-    m, n = len(queries), len(candidates)
-    k = min(k, n)
-    best = np.empty((m, k), np.int64)
-    scores = np.empty((m, k), np.float32)
-    width = min(n, block_size)
-    height = max(1, min(block_size, SCORE_BYTES // (4 * width)))
-    for top in range(0, m, height):
-        rows = slice(top, min(top + height, m))
-        found = np.empty((rows.stop - top, 0), np.int64)
-        values = np.empty((rows.stop - top, 0), np.float32)
-        for left in range(0, n, width):
-            tile = queries[rows] @ candidates[left : left + width].T
-            values, found = _keep_best(values, found, tile, left, k)
-        best[rows], scores[rows] = found, values
-    return best, scores
-
-
-def _keep_best(values: Float32, found: Int64, tile: Float32, left: int, k: int) -> tuple[Float32, Int64]:
-    """Merge the k best so far (ordered) with a tile of scores of candidates ``left``, ``left + 1``, ..."""
-    chosen = _largest(tile, min(k, tile.shape[1]))
-    values = np.concatenate([values, np.take_along_axis(tile, chosen, 1)], axis=1)
-    found = np.concatenate([found, chosen + left], axis=1)
-    order = np.lexsort((-found, -values), axis=1)[:, :k]
-    return np.take_along_axis(values, order, 1), np.take_along_axis(found, order, 1)
-
-
-def _largest(tile: Float32, k: int) -> Int64:
-    """Columns of the k largest entries of each row, in any order; of entries that tie for a place, the later."""
-    n = tile.shape[1]
-    chosen = np.argpartition(tile, n - k, axis=1)[:, n - k :]
-    least = np.take_along_axis(tile, chosen, 1).min(axis=1)
-    # argpartition takes any of those that equal the least: settle such rows one by one, they are rare
-    tied = np.flatnonzero(np.count_nonzero(tile >= least[:, None], axis=1) > k)
-    for row in tied:
-        above = np.flatnonzero(tile[row] > least[row])
-        equal = np.flatnonzero(tile[row] == least[row])
-        chosen[row] = np.concatenate([above, equal[len(equal) - (k - len(above)) :]])
-    return chosen

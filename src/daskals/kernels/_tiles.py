@@ -42,9 +42,7 @@ def _pointer(context: Any, builder: Any, array: Any, kind: Any, offset: Any) -> 
 
 
 @intrinsic  # type: ignore[untyped-decorator]
-def gather_rows(
-    typingctx: Any, panel: Any, table: Any, rows: Any, first: Any, n: Any, vectors: Any
-) -> Any:
+def gather_rows(typingctx: Any, panel: Any, table: Any, rows: Any, first: Any, n: Any, vectors: Any) -> Any:
     """panel[t] = table[rows[first + t]] for t < n; both have rows of ``vectors`` whole vectors.
 
     (The plain loop is right too, but tests at every row whether the arrays overlap, and copies the last entries
@@ -93,9 +91,7 @@ def _make_add_product(rows: int, vectors: int) -> Any:
     ) -> Any:
         number = c.dtype
         integer = types.intp
-        signature = types.void(
-            number, c, integer, integer, left, integer, integer, right, integer, integer, integer
-        )
+        signature = types.void(number, c, integer, integer, left, integer, integer, right, integer, integer, integer)
 
         def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
             sign, c, c_offset, c_stride, left, left_offset, left_stride, right, right_offset, right_stride, n = args
