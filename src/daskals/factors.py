@@ -90,7 +90,7 @@ def start_blocks(
         for first in range(n_tasks)
     ]
     return tuple(
-        execution.task(_lay_out, int(start), int(stop), rank, *drawn, name=f"als-start-{prefix}-{start}")
+        execution.task(_start_block, int(start), int(stop), rank, *drawn, name=f"als-start-{prefix}-{start}")
         for start, stop in itertools.pairwise(side.bounds)
     )
 
@@ -109,12 +109,17 @@ def _draw(
     return np.concatenate(members), np.concatenate(rows)
 
 
-def _lay_out(start: int, stop: int, rank: int, *drawn: tuple[Int64, Float32]) -> SolvedBlock:
+def _start_block(start: int, stop: int, rank: int, *drawn: tuple[Int64, Float32]) -> SolvedBlock:
+    return SolvedBlock(lay_out(start, stop, rank, *drawn), Losses())
+
+
+def lay_out(start: int, stop: int, rank: int, *parts: tuple[Int64, Float32]) -> Float32:
+    """The rows at positions start .. stop, picked from parts that give (positions, rows) in any order."""
     rows = np.empty((stop - start, rank), np.float32)
-    for positions, values in drawn:
+    for positions, values in parts:
         here = np.flatnonzero((positions >= start) & (positions < stop))
         rows[positions[here] - start] = values[here]
-    return SolvedBlock(rows, Losses())
+    return rows
 
 
 def panel_tasks(blocks: Sequence[Delayed], *, with_gram: bool, name: str) -> list[Delayed]:

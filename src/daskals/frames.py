@@ -45,8 +45,8 @@ class IdType(NamedTuple):
 class Columns(NamedTuple):
     """Names of the columns to read."""
 
-    user: str
-    item: str
+    user: str | None
+    item: str | None
     rating: str | None = None
 
 
@@ -65,8 +65,8 @@ def kind_of(dataset: Frame) -> Kind:
     )
 
 
-def check_columns(dataset: Frame, columns: Columns, new: str) -> None:
-    """The named columns must exist once, be distinct, and ``new`` must not; else ``ValueError``."""
+def check_columns(dataset: Frame, columns: Columns, new: str | None) -> None:
+    """The named columns must exist once, be distinct, and ``new`` must not be there; else ``ValueError``."""
     kind_of(dataset)
     present = list(dataset.columns)
     names = [name for name in columns if name is not None]
@@ -157,6 +157,31 @@ def pair_chunks(parts: Sequence[Delayed], columns: Columns, users: IdType, items
         execution.task(read_pairs, part, columns, users, items, name=f"als-pairs-{token}-{number}")
         for number, part in enumerate(parts)
     ]
+
+
+def wanted_ids(dataset: Frame, name: str, trained: IdType, token: str) -> Delayed:
+    """A task that gives the distinct ids of one column, ascending; nulls are passed over.
+
+    ``ValueError`` if there is no such column, ``TypeError`` if its ids are of another kind than those trained on.
+    """
+    check_columns(dataset, Columns(name, None, None), None)
+    check_same_ids(name, trained, id_type(dataset, name))
+    parts = [
+        execution.task(_distinct, part, name, trained.form, name=f"als-wanted-{token}-{number}")
+        for number, part in enumerate(partitions(dataset[[name]], token))
+    ]
+    return execution.tree_reduce(_union, parts, f"als-wanted-tree-{token}")
+
+
+def _distinct(frame: pd.DataFrame, name: str, form: Form) -> Ids:
+    column = frame[name].dropna()
+    if form != "str" and pd.api.types.is_float_dtype(column.dtype):
+        column = column[column % 1 == 0]  # as Spark: a fractional id is nobody's, and no error here
+    return read_ids(column, form).distinct
+
+
+def _union(*ids: Ids) -> Ids:
+    return encode(np.concatenate(ids)).distinct
 
 
 def partitions(dataset: Frame, token: str) -> list[Delayed]:

@@ -6,20 +6,20 @@ Everything here is thin: each step of a fit or a transform is one call into the 
 from __future__ import annotations
 
 import logging
+import threading
 import warnings
-from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any, overload
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple, overload
 
 import pandas as pd
 
-from daskals import execution, frames, partitioning, scoring, training
+from daskals import execution, frames, partitioning, training
 from daskals.blocks import Objective
-from daskals.factors import FactorMatrix
+from daskals.model import HISTORY, ALSModel, ModelParams
 from daskals.params import (
     Check,
     Param,
     ParamMap,
-    Params,
     at_least,
     keyword_only,
     keyword_only_like,
@@ -30,9 +30,12 @@ from daskals.params import (
     to_int,
     to_string,
 )
+from daskals.saving import Savable
 
 if TYPE_CHECKING:
     from typing import Self
+
+__all__ = ["ALS", "ALSModel"]
 
 logger = logging.getLogger("daskals")
 
@@ -50,27 +53,7 @@ CHECKPOINTS = Check(lambda value: value == -1 or value >= 1, "-1 (never) or a nu
 LONGS = Check(lambda value: -(2**63) <= value < 2**63, "a 64-bit signed integer")
 
 
-class _ModelParams(Params):
-    """The parameters that an estimator and its model have in common."""
-
-    userCol = Param("userCol", "name of the column of user ids", to_string, "user")
-    itemCol = Param("itemCol", "name of the column of item ids", to_string, "item")
-    predictionCol = Param("predictionCol", "name of the column of predictions to add", to_string, "prediction")
-    coldStartStrategy = Param(
-        "coldStartStrategy",
-        "what transform does with rows of a user or item that was not in the training data: 'nan' predicts NaN, "
-        "'drop' leaves the row out",
-        to_string,
-        "nan",
-        one_of("nan", "drop"),
-    )
-    blockSize = Param(
-        "blockSize", "rows of factors that are scored against each other at a time when recommending", to_int, 4096,
-        at_least(1),
-    )  # fmt: skip
-
-
-class ALS(_ModelParams):
+class ALS(ModelParams, Savable):
     """Alternating least squares, the counterpart of ``pyspark.ml.recommendation.ALS``.
 
     Finds a row of ``rank`` numbers for every user and every item whose dot products come close to the ratings.
@@ -115,6 +98,9 @@ class ALS(_ModelParams):
     >>> model.transform(test).prediction.astype(float).round(4).tolist()  # the numbers of Spark's own documentation
     [0.6929, 3.4736, -0.8992]
     """
+
+    _java_class = "org.apache.spark.ml.recommendation.ALS"
+    _own_params = ("precision", "sparkRandom", "solver", "cgSteps")
 
     rank = Param("rank", "number of factors", to_int, 10, at_least(1))
     maxIter = Param("maxIter", "number of iterations, each one items then users", to_int, 10, at_least(0))
@@ -219,26 +205,43 @@ class ALS(_ModelParams):
             rating; no ratings at all; a row of factors that the ratings do not determine (regParam 0).
         """
         maps, several = read_param_maps(params)
-        estimators = [self.copy(each) for each in maps]
-        for estimator in estimators:
-            estimator.validate()
-        models = [estimator._fit(dataset) for estimator in estimators]
+        models = [model for _, model in self.fitMultiple(dataset, maps)]
         return models if several else models[0]
 
-    def _fit(self, dataset: frames.Frame) -> ALSModel:
-        self._warn_of_parameters_without_effect()
+    def fitMultiple(self, dataset: frames.Frame, paramMaps: Sequence[ParamMap]) -> Iterator[tuple[int, ALSModel]]:
+        """Fit a model for each map of parameters: an iterator of (place of the map, model).
+
+        Several threads may take from it at once, and their fits run at once. The ratings are read and shuffled
+        once for all maps that do not change columns or blocks. Errors are those of `fit`; parameters are checked
+        for all maps before the first fit.
+        """
+        estimators = [self.copy(each) for each in paramMaps]
+        for estimator in estimators:
+            estimator.validate()
+        return _Fits(dataset, estimators)
+
+    def _prepare(self, dataset: frames.Frame) -> _Prepared:
+        """Read, check and shuffle the ratings."""
         columns = frames.Columns(self.getUserCol(), self.getItemCol(), self.getRatingCol())
         frames.check_columns(dataset, columns, self.getPredictionCol())
-        user_type, item_type = (frames.id_type(dataset, name) for name in columns[:2])
+        user_type, item_type = (frames.id_type(dataset, name) for name in (self.getUserCol(), self.getItemCol()))
         token = execution.new_token()
         chunks = frames.rating_chunks(dataset, columns, user_type, item_type, token)
         ratings = partitioning.shuffle(chunks, self._blocks("user"), self._blocks("item"), token)
-        del chunks
+        return _Prepared(ratings, (user_type, item_type), frames.kind_of(dataset))
+
+    def _preparation(self) -> tuple[Any, ...]:
+        """All parameters that `_prepare` depends on."""
+        names = self.getUserCol(), self.getItemCol(), self.getRatingCol(), self.getPredictionCol()
+        return *names, self._blocks("user"), self._blocks("item")
+
+    def _fit(self, prepared: _Prepared) -> ALSModel:
+        self._warn_of_parameters_without_effect()
         start = training.Start(
             self.getRank(), self.getSeed(), self.getNumUserBlocks(), self.getNumItemBlocks(), self.getSparkRandom()
         )
         history = []
-        for iteration in training.iterations(ratings, start, self._objective(), token):
+        for iteration in training.iterations(prepared.ratings, start, self._objective(), execution.new_token()):
             if iteration.number:
                 history.append((iteration.number, iteration.objective, iteration.rmse, iteration.seconds))
                 logger.info("iteration %d: objective %.6g, training RMSE %.6g, %.2f s", *history[-1])
@@ -247,9 +250,9 @@ class ALS(_ModelParams):
         model = ALSModel(
             iteration.users.persist(),
             iteration.items.persist(),
-            (user_type, item_type),
-            frames.kind_of(dataset),
-            pd.DataFrame(history, columns=["iteration", "objective", "rmse", "seconds"]),
+            prepared.id_types,
+            prepared.kind,
+            pd.DataFrame(history, columns=HISTORY),
         )
         model._become(self.uid)
         self._copy_values_to(model)
@@ -283,125 +286,38 @@ class ALS(_ModelParams):
                 warnings.warn(f"{name}={self.getOrDefault(name)!r} has no effect in daskals", stacklevel=4)
 
 
-class ALSModel(_ModelParams):
-    """A fitted model, the counterpart of ``pyspark.ml.recommendation.ALSModel``; made by `ALS.fit`.
+class _Prepared(NamedTuple):
+    """Ratings ready to fit, and what is known of the frame that they come from."""
 
-    Its factors stay where they were made: on the workers of a cluster, which must stay up while the model is in
-    use, or in this process. What it returns is of the kind of frame it was trained on or is given.
-    """
+    ratings: partitioning.Ratings
+    id_types: tuple[frames.IdType, frames.IdType]
+    kind: frames.Kind
 
-    _setters = ("userCol", "itemCol", "predictionCol", "coldStartStrategy", "blockSize")
 
-    def __init__(
-        self,
-        users: FactorMatrix,
-        items: FactorMatrix,
-        id_types: tuple[frames.IdType, frames.IdType],
-        kind: frames.Kind,
-        history: pd.DataFrame,
-    ) -> None:
-        super().__init__()
-        self._users, self._items = users, items
-        self._user_type, self._item_type = id_types
-        self._kind = kind
-        self._history = history
+class _Fits(Iterator[tuple[int, ALSModel]]):
+    """The iterator of `ALS.fitMultiple`, safe to be shared by threads."""
 
-    def __repr__(self) -> str:
-        return f"ALSModel: uid={self.uid}, rank={self.rank}"
+    def __init__(self, dataset: frames.Frame, estimators: list[ALS]) -> None:
+        self._dataset = dataset
+        self._estimators = estimators
+        self._next = 0
+        self._lock = threading.Lock()
+        self._preparing = threading.Lock()
+        self._prepared: dict[tuple[Any, ...], _Prepared] = {}
 
-    @property
-    def rank(self) -> int:
-        """The number of factors."""
-        return self._users.rank
+    def __next__(self) -> tuple[int, ALSModel]:
+        with self._lock:
+            place = self._next
+            self._next += 1
+        if place >= len(self._estimators):
+            self._prepared.clear()
+            raise StopIteration
+        estimator = self._estimators[place]
+        return place, estimator._fit(self._ratings_for(estimator))
 
-    @property
-    def history(self) -> pd.DataFrame:
-        """One row an iteration: ``iteration`` (from 1), ``objective``, ``rmse``, ``seconds``.
-
-        ``objective`` is the value that the fit minimises (`daskals.blocks.Objective`). ``rmse`` is the root of the
-        mean squared error on the training ratings; with implicitPrefs, that of the preferences of all pairs,
-        weighted by their confidence. Both are those after the iteration, and cost no pass over the data.
-        """
-        return self._history.copy()
-
-    @property
-    def userFactors(self) -> frames.Frame:
-        """A frame of columns ``id`` and ``features`` (Arrow ``list<float>`` of length rank), ids ascending."""
-        return self._factor_frame(self._users, self._user_type)
-
-    @property
-    def itemFactors(self) -> frames.Frame:
-        """A frame of columns ``id`` and ``features`` (Arrow ``list<float>`` of length rank), ids ascending."""
-        return self._factor_frame(self._items, self._item_type)
-
-    def _factor_frame(self, matrix: FactorMatrix, shown: frames.IdType) -> frames.Frame:
-        return frames.collect_factors(scoring.rows_with_ids(matrix), matrix.rank, shown, self._kind)
-
-    def transform(self, dataset: frames.Frame, params: ParamMap | None = None) -> frames.Frame:
-        """Predict: the dataset with one more column, the dot product of its user's and its item's factors.
-
-        Parameters
-        ----------
-        dataset : pandas.DataFrame or dask.dataframe.DataFrame
-            With the columns of users and items; ratings are not needed. Other columns are kept.
-        params : dict, optional
-            Values that override those of this model, for this call.
-
-        Returns
-        -------
-        frame of the same kind, rows in the same order
-            With a float32 column ``prediction``. Where the user or the item was not in the training data it is
-            NaN, or the row is left out with ``coldStartStrategy="drop"``. A dask frame is lazy.
-
-        Raises
-        ------
-        TypeError
-            Ids of another kind than the model was trained on.
-        ValueError
-            A missing column, one named like the prediction column, a null or a fractional id.
-        """
-        model = self.copy(params)
-        model.validate()
-        columns = frames.Columns(model.getUserCol(), model.getItemCol())
-        new = model.getPredictionCol()
-        frames.check_columns(dataset, columns, new)
-        types = self._user_type, self._item_type
-        for name, trained in zip(columns[:2], types, strict=True):
-            frames.check_same_ids(str(name), trained, frames.id_type(dataset, str(name)))
-        token = execution.new_token()
-        parts = frames.partitions(dataset, token)
-        pairs = frames.pair_chunks(parts, columns, *types, token)
-        scores = scoring.predict(pairs, self._users, self._items, token)
-        drop = model.getColdStartStrategy().lower() == "drop"
-        return frames.collect_predictions(dataset, parts, scores, new, drop=drop, token=token)
-
-    def recommendForAllUsers(self, numItems: int) -> frames.Frame:
-        """The ``numItems`` best items for every user; all of them where there are fewer.
-
-        Returns a frame, users ascending, with the column of users and ``recommendations``, an Arrow
-        ``list<struct<item, rating: float>>``, best first, of equal ratings the larger id first. The rating is the
-        predicted one (with implicitPrefs: the predicted preference). Items that a user has rated are not left
-        out, as in Spark. The scores of all pairs are never in memory at once.
-
-        Raises ``TypeError`` if ``numItems`` is no integer, ``ValueError`` if it is not positive.
-        """
-        return self._recommend("numItems", numItems, users_first=True)
-
-    def recommendForAllItems(self, numUsers: int) -> frames.Frame:
-        """The ``numUsers`` best users for every item: `recommendForAllUsers` with the sides exchanged."""
-        return self._recommend("numUsers", numUsers, users_first=False)
-
-    def _recommend(self, name: str, k: int, *, users_first: bool) -> frames.Frame:
-        k = to_int(k)
-        if k < 1:
-            raise ValueError(f"{name}={k} is not allowed: it must be a number >= 1")
-        sides = [
-            (self._users, self.getUserCol(), self._user_type),
-            (self._items, self.getItemCol(), self._item_type),
-        ]
-        (queries, *query), (candidates, *candidate) = sides if users_first else sides[::-1]
-        token = execution.new_token()
-        found = scoring.recommend(queries, candidates, k, self.getBlockSize(), token)
-        return frames.collect_recommendations(
-            found, (query[0], candidate[0]), (query[1], candidate[1]), self._kind, token
-        )
+    def _ratings_for(self, estimator: ALS) -> _Prepared:
+        with self._preparing:
+            key = estimator._preparation()
+            if key not in self._prepared:
+                self._prepared[key] = estimator._prepare(self._dataset)
+            return self._prepared[key]

@@ -63,8 +63,12 @@ def _all_rows(token: str, bundles: Sequence[tuple[Float32, ...]]) -> Float32:
     return gather(token, [rows for bundle in bundles for rows in bundle])
 
 
-def recommend(queries: FactorMatrix, candidates: FactorMatrix, k: int, block_size: int, token: str) -> list[Delayed]:
+def recommend(
+    queries: FactorMatrix, candidates: FactorMatrix, k: int, block_size: int, token: str, wanted: Delayed | None = None
+) -> list[Delayed]:
     """Tasks for the ``k`` best candidates of every query row, a task for each block of ``queries``.
+
+    Where ``wanted`` is given, a task for the sorted ids of the rows that are asked for, only of those.
 
     Each gives (ids of the queries (m,), ids of their candidates (m, k), scores (m, k)), best first, of equal
     scores the larger id first. The score matrix is made and thrown away tile by tile.
@@ -78,6 +82,7 @@ def recommend(queries: FactorMatrix, candidates: FactorMatrix, k: int, block_siz
             int(queries.bounds[number]),
             queries.ids,
             block,
+            wanted,
             candidates.token,
             candidates.ids,
             *bundles,
@@ -93,12 +98,17 @@ def _recommend(
     start: int,
     query_ids: Ids,
     rows: Float32,
+    wanted: Ids | None,
     token: str,
     candidate_ids: Ids,
     *bundles: tuple[Float32, ...],
 ) -> tuple[Ids, Ids, Float32]:
+    ids = query_ids[start : start + len(rows)]
+    if wanted is not None:
+        places = np.flatnonzero(positions(wanted, ids) >= 0)
+        ids, rows = ids[places], rows[places]
     best, scores = kernels.top_k(np.require(rows, np.float32, ["C", "A"]), _all_rows(token, bundles), k, block_size)
-    return query_ids[start : start + len(rows)], candidate_ids[best], scores
+    return ids, candidate_ids[best], scores
 
 
 def rows_with_ids(matrix: FactorMatrix) -> list[Delayed]:

@@ -1,0 +1,318 @@
+"""Spark's directories for models and estimators, read and written without Spark.
+
+::
+
+    <path>/metadata/part-00000          one line of JSON: class, uid, parameters, rank
+    <path>/metadata/_SUCCESS
+    <path>/userFactors/part-00000.snappy.parquet ...     id, features (list of float); a file for each block
+    <path>/itemFactors/part-00000.snappy.parquet ...
+
+What Spark has no place for stands in the JSON under ``"daskals"``, a key that Spark ignores. The files hold data
+only: nothing that is read is ever executed.
+
+A directory is written beside its place under another name, and moved there when it is complete; what stood there
+before is kept until then. Where a file system cannot rename a directory at once (object stores), the metadata are
+taken away first and put in place last: a directory without them is no model.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import fsspec
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from dask.delayed import Delayed
+from fsspec.implementations.local import LocalFileSystem
+
+from daskals import execution
+from daskals.blocks import Float32, Ids, Index, Int64
+from daskals.factors import FactorMatrix, lay_out
+from daskals.indexing import merge, positions
+
+#: The format that we write is that of this version; later ones and Spark 4 read it.
+SPARK_VERSION = "3.5.0"
+FACTORS = {"users": "userFactors", "items": "itemFactors"}
+SPARK_SCHEMA = {
+    "type": "struct",
+    "fields": [
+        {"name": "id", "type": "integer", "nullable": False, "metadata": {}},
+        {
+            "name": "features",
+            "type": {"type": "array", "elementType": "float", "containsNull": False},
+            "nullable": True,
+            "metadata": {},
+        },
+    ],
+}
+
+
+# ---- directories -----------------------------------------------------------------------------------------
+
+
+@contextmanager
+def new_directory(path: str, *, overwrite: bool) -> Iterator[str]:
+    """Give a directory to fill, which becomes ``path`` when the block ends well and vanishes when it does not.
+
+    ``FileExistsError`` if there is something at ``path`` and ``overwrite`` is not set.
+    """
+    fs, place = fsspec.url_to_fs(path)
+    place = place.rstrip("/")
+    if fs.exists(place) and not overwrite:
+        raise FileExistsError(
+            f"{path} already exists. To replace it use write().overwrite().save(path); "
+            "the old one is kept until the new one is complete."
+        )
+    draft = f"{place}.draft-{execution.new_token()}"
+    fs.makedirs(draft)
+    try:
+        yield fs.unstrip_protocol(draft)
+        _replace(fs, draft, place)
+    finally:
+        if fs.exists(draft):
+            fs.rm(draft, recursive=True)
+
+
+def _replace(fs: Any, draft: str, place: str) -> None:
+    """Move the complete ``draft`` to ``place``."""
+    if isinstance(fs, LocalFileSystem):
+        old = f"{draft}-old"
+        if fs.exists(place):
+            fs.mv(place, old, recursive=True)
+        fs.mv(draft, place, recursive=True)
+        if fs.exists(old):
+            fs.rm(old, recursive=True)
+        return
+    for part in ("metadata", ""):
+        if fs.exists(f"{place}/{part}"):
+            fs.rm(f"{place}/{part}", recursive=True)
+    files = sorted(fs.find(draft), key=lambda file: "/metadata/" in file[len(draft) :])
+    for file in files:
+        target = place + file[len(draft) :]
+        fs.makedirs(target.rsplit("/", 1)[0], exist_ok=True)
+        fs.mv(file, target)
+
+
+def join(directory: str, *names: str) -> str:
+    """A path below a directory, which may be a URL."""
+    return "/".join([directory.rstrip("/"), *names])
+
+
+# ---- metadata --------------------------------------------------------------------------------------------
+
+
+def write_metadata(directory: str, fields: dict[str, Any]) -> None:
+    """Write ``fields`` (with at least class, uid, paramMap, defaultParamMap) as Spark does."""
+    content = {"timestamp": int(time.time() * 1000), "sparkVersion": SPARK_VERSION, **fields}
+    fs, place = fsspec.url_to_fs(join(directory, "metadata"))
+    fs.makedirs(place, exist_ok=True)
+    with fs.open(f"{place}/part-00000", "w") as file:
+        file.write(json.dumps(content, separators=(",", ":")) + "\n")
+    fs.touch(f"{place}/_SUCCESS")
+
+
+def read_metadata(path: str, class_name: str) -> dict[str, Any]:
+    """Read the metadata of a directory that Spark or daskals wrote.
+
+    ``FileNotFoundError`` if there are none; ``ValueError`` that names the file and the fault if they are damaged
+    or those of another class.
+    """
+    fs, place = fsspec.url_to_fs(join(path, "metadata"))
+    parts = sorted(
+        file for file in (fs.ls(place, detail=False) if fs.exists(place) else []) if _name(file).startswith("part-")
+    )
+    if not parts:
+        raise FileNotFoundError(
+            f"{path} holds no model: there is no file metadata/part-* in it. Check the path; a write that was cut "
+            "short leaves no metadata."
+        )
+    lines = [line for part in parts for line in fs.cat_file(part).splitlines() if line.strip()]
+    try:
+        fields = json.loads(lines[0]) if lines else None
+    except ValueError as error:
+        raise ValueError(f"{parts[0]} is not JSON: {error}") from None
+    if not isinstance(fields, dict) or "class" not in fields:
+        raise ValueError(f"{parts[0]} is not the metadata of a model: it has no class name")
+    if fields["class"] != class_name:
+        raise ValueError(
+            f"Error loading metadata: {parts[0]} describes a {fields['class']}, expected class name {class_name}"
+        )
+    return fields
+
+
+def _name(file: str) -> str:
+    return file.rsplit("/", 1)[-1]
+
+
+# ---- factors: writing ------------------------------------------------------------------------------------
+
+
+def write_factors(directory: str, name: str, rows: list[Delayed]) -> None:
+    """Write one side: ``rows`` are tasks that give (ids, factors) of a block each, a file for each of them."""
+    folder = join(directory, name)
+    fs, place = fsspec.url_to_fs(folder)
+    fs.makedirs(place, exist_ok=True)
+    token = execution.new_token()
+    execution.fetch(
+        *(
+            execution.task(_write_block, folder, number, each, name=f"als-write-{token}-{number}")
+            for number, each in enumerate(rows)
+        )
+    )
+    fs.touch(f"{place}/_SUCCESS")
+
+
+def spark_can_load(matrix: FactorMatrix) -> bool:
+    """Whether Spark can load this side: its ids are integers of 32 bits."""
+    (answer,) = execution.fetch(execution.task(fits_spark, matrix.ids, name=f"als-fits-{matrix.token}"))
+    return bool(answer)
+
+
+def fits_spark(ids: Ids) -> bool:
+    """The same of sorted ids."""
+    if ids.dtype.kind not in "iu":
+        return False
+    limits = np.iinfo(np.int32)
+    return not len(ids) or (limits.min <= int(ids[0]) and int(ids[-1]) <= limits.max)
+
+
+def _write_block(folder: str, number: int, rows: tuple[Ids, Float32]) -> None:
+    ids, factors = rows
+    id_array = pa.array(ids.astype(np.int32) if fits_spark(ids) else ids)
+    schema = pa.schema(
+        [
+            pa.field("id", id_array.type, nullable=False),
+            pa.field("features", pa.list_(pa.field("element", pa.float32(), nullable=False))),
+        ],
+        {
+            "org.apache.spark.version": SPARK_VERSION,
+            "org.apache.spark.sql.parquet.row.metadata": json.dumps(SPARK_SCHEMA),
+        }
+        if fits_spark(ids)
+        else None,
+    )
+    offsets = pa.array(np.arange(len(ids) + 1, dtype=np.int32) * factors.shape[1])
+    values = pa.array(np.ascontiguousarray(factors).reshape(-1))
+    features = pa.ListArray.from_arrays(offsets, values, type=schema.field("features").type)
+    fs, place = fsspec.url_to_fs(folder)
+    with fs.open(f"{place}/part-{number:05d}.snappy.parquet", "wb") as file:
+        pq.write_table(pa.table([id_array, features], schema=schema), file, compression="snappy")
+
+
+# ---- factors: reading ------------------------------------------------------------------------------------
+
+
+def read_factors(path: str, name: str, rank: int, form: str, bounds: list[int] | None) -> FactorMatrix:
+    """One side of a model, lazily: a task for each file reads it when its rows are needed, and again each time.
+
+    All files are read once here, by tasks, to check them. ``bounds`` tells that file b holds the rows
+    bounds[b] .. bounds[b + 1] of ascending ids, as we write them; None that ids are spread over files, as Spark
+    writes them.
+    """
+    folder = join(path, name)
+    files = _part_files(folder)
+    token = execution.new_token()
+    reads = [
+        execution.task(read_block, file, rank, form, name=f"als-load-{token}-{number}")
+        for number, file in enumerate(files)
+    ]
+    indexes = [execution.task(_index, each, name=f"als-load-index-{token}-{n}") for n, each in enumerate(reads)]
+    index = execution.tree_reduce(_merged, indexes, f"als-load-tree-{token}")
+    sizes = execution.fetch(
+        *(execution.task(_size, each, name=f"als-load-size-{token}-{n}") for n, each in enumerate(indexes))
+    )
+    (n_ids,) = execution.fetch(execution.task(_size, index, name=f"als-load-all-{token}"))
+    if n_ids != sum(sizes):
+        raise ValueError(
+            f"{folder} is damaged: {sum(sizes) - n_ids} of its {sum(sizes)} rows have an id that is there twice"
+        )
+    ids = execution.task(_ids, index, name=f"als-load-ids-{token}")
+    if bounds is not None and np.array_equal(np.diff(bounds), sizes):
+        blocks = tuple(execution.task(_rows, each, name=f"als-load-rows-{token}-{n}") for n, each in enumerate(reads))
+        return FactorMatrix(ids, np.array(bounds), blocks, rank, token)
+    return _rearranged(reads, ids, n_ids, rank, token)
+
+
+def _rearranged(reads: list[Delayed], ids: Delayed, n_ids: int, rank: int, token: str) -> FactorMatrix:
+    bounds = np.linspace(0, n_ids, min(len(reads), n_ids) + 1).astype(np.int64)
+    placed = [execution.task(_placed, each, ids, name=f"als-load-place-{token}-{n}") for n, each in enumerate(reads)]
+    blocks = tuple(
+        execution.task(lay_out, int(bounds[b]), int(bounds[b + 1]), rank, *placed, name=f"als-load-block-{token}-{b}")
+        for b in range(len(bounds) - 1)
+    )
+    return FactorMatrix(ids, bounds, blocks, rank, token)
+
+
+def _part_files(folder: str) -> list[str]:
+    fs, place = fsspec.url_to_fs(folder)
+    found = fs.ls(place, detail=False) if fs.exists(place) else []
+    files = sorted(file for file in found if _name(file).endswith(".parquet") and _name(file)[0] not in "._")
+    if not files:
+        raise FileNotFoundError(f"{folder} holds no Parquet files: this side of the model is missing")
+    return [fs.unstrip_protocol(file) for file in files]
+
+
+def read_block(file: str, rank: int, form: str) -> tuple[Ids, Float32]:
+    """Ids and factors of one file; ``ValueError`` that names the file if they are not what they should be."""
+    fs, place = fsspec.url_to_fs(file)
+    try:
+        with fs.open(place, "rb") as source:
+            table = pq.read_table(source, columns=["id", "features"])
+    except (pa.ArrowException, OSError, KeyError) as error:
+        raise ValueError(f"{file} cannot be read as the factors of a model: {error}") from None
+    if set(table.column_names) != {"id", "features"}:
+        raise ValueError(f"{file} lacks a column: it has {table.column_names}, not id and features")
+    features = table["features"].combine_chunks()
+    lengths = features.value_lengths().to_numpy(zero_copy_only=False)
+    wrong = np.flatnonzero(~(lengths == rank))
+    if len(wrong):
+        raise ValueError(f"{file}: row {wrong[0]} has {lengths[wrong[0]]} factors, but the model's rank is {rank}")
+    values = features.flatten().to_numpy(zero_copy_only=False).astype(np.float32, copy=False).reshape(-1, rank)
+    bad = np.flatnonzero(~np.isfinite(values).all(axis=1))
+    ids = _read_ids(file, table["id"], form)
+    if len(bad):
+        raise ValueError(f"{file}: the factors of id {ids[bad[0]]} (row {bad[0]}) are not all finite numbers")
+    if np.all(ids[1:] > ids[:-1]):
+        return ids, values
+    order = np.argsort(ids, kind="stable")
+    return ids[order], values[order]
+
+
+def _read_ids(file: str, column: pa.ChunkedArray, form: str) -> Ids:
+    if column.null_count:
+        raise ValueError(f"{file} has {column.null_count} rows without an id")
+    ids = column.to_numpy()
+    try:
+        converted: Ids = ids.astype(object) if form == "str" else ids.astype(form)
+        return converted
+    except (TypeError, ValueError):
+        raise ValueError(f"{file} has ids of type {column.type}, expected {form}") from None
+
+
+def _index(rows: tuple[Ids, Float32]) -> Index:
+    return Index(rows[0], np.ones(len(rows[0]), np.int64))
+
+
+def _merged(*indexes: Index) -> Index:
+    return merge(indexes)
+
+
+def _size(index: Index) -> int:
+    return len(index.ids)
+
+
+def _ids(index: Index) -> Ids:
+    return index.ids
+
+
+def _rows(rows: tuple[Ids, Float32]) -> Float32:
+    return rows[1]
+
+
+def _placed(rows: tuple[Ids, Float32], ids: Ids) -> tuple[Int64, Float32]:
+    return positions(ids, rows[0]), rows[1]
