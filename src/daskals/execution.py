@@ -1,31 +1,87 @@
-"""All that differs between Dask's schedulers: making tasks, running them, waiting, asking how much there is.
+"""All that differs between Dask's schedulers: making tasks, running them, waiting, keeping, asking how much there is.
 
 The scheduler in force is used, as for any Dask collection: threads by default, a cluster when a
 ``distributed.Client`` is current, whatever ``dask.config.set(scheduler=...)`` says. The same tasks run on all.
+
+A cluster can lose workers. What that costs is decided by where results come from: the scheduler makes lost ones
+again from the tasks that gave them, which is cheap for ratings (read and shuffle a part again) and ruinous for
+factors (all iterations again). So factors are *kept* (`keep`): replaced by tasks that hold the values themselves.
 """
 
 from __future__ import annotations
 
+import copy
+import logging
 import threading
+import time
 import uuid
 from collections.abc import Callable, Sequence
+from concurrent.futures import CancelledError
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any
+from importlib.resources import files
+from typing import Any, TypeVar
 
 import dask
+import yaml
 from dask.base import get_scheduler
 from dask.delayed import Delayed, delayed
 from dask.local import get_sync
 from dask.system import CPU_COUNT
-from distributed import Client, futures_of, wait
+from dask.utils import parse_bytes, parse_timedelta
+from distributed import Client, KilledWorker, futures_of, wait
+from distributed.comm import CommClosedError
 
 try:
     import threadpoolctl
 except ImportError:  # the extra "fast"
     threadpoolctl = None
 
+logger = logging.getLogger("daskals")
+T = TypeVar("T")
+
 #: Inputs of a node in a reduction tree.
 FAN_IN = 16
+#: Seconds between two looks at the workers while waiting for results.
+LOOK = 5.0
+#: What a lost worker, and nothing else, makes of a computation.
+LOSSES = (KilledWorker, CancelledError, CommClosedError)
+
+dask.config.update_defaults(yaml.safe_load(files("daskals").joinpath("daskals.yaml").read_text()))
+
+
+# ---- settings --------------------------------------------------------------------------------------------
+
+
+def setting(key: str) -> Any:
+    """The value of ``daskals.<key>`` in Dask's configuration, read at call time; daskals.yaml lists the keys."""
+    return dask.config.get(f"daskals.{key}")
+
+
+def setting_of_bytes(key: str) -> int:
+    """The same for a size, which may be written as "128MiB"."""
+    return int(parse_bytes(setting(key)))
+
+
+def current_client() -> Client | None:
+    """The client of the cluster in force; None where the scheduler in force is a local one."""
+    client = getattr(get_scheduler(), "__self__", None)
+    return client if isinstance(client, Client) else None
+
+
+def total_threads() -> int:
+    """How many tasks the scheduler in force runs at a time."""
+    client = current_client()
+    if client is not None:
+        threads: int = sum(client.nthreads().values())
+        return max(1, threads)
+    if get_scheduler() is get_sync:
+        return 1
+    pool = dask.config.get("pool", None)
+    n: int = getattr(pool, "_max_workers", None) or dask.config.get("num_workers", None) or CPU_COUNT
+    return max(1, n)
+
+
+# ---- tasks -----------------------------------------------------------------------------------------------
 
 
 def new_token() -> str:
@@ -55,27 +111,126 @@ def tree_reduce(function: Callable[..., Any], parts: Sequence[Delayed], name: st
 
 
 def persist(*groups: Sequence[Delayed]) -> list[tuple[Delayed, ...]]:
-    """Compute all tasks of all groups and keep the results where they are; return when all are done.
+    """Compute all tasks of all groups and leave the results where they are; return when all are done.
 
-    A task's exception is raised here.
+    A task's exception is raised here. If this call ends by an exception of any kind, Ctrl-C included, a cluster
+    is told to stop the tasks.
     """
     with _one_blas_thread():
         flat = dask.persist(*(each for group in groups for each in group))
-    futures = futures_of(flat)
-    if futures:  # on a cluster; the local schedulers have computed by now
-        wait(futures)
-    for future in futures:
-        if future.status != "finished":
-            future.result()
+    _wait_for(flat)
     rest = iter(flat)
     return [tuple(next(rest) for _ in group) for group in groups]
 
 
 def fetch(*tasks: Delayed) -> tuple[Any, ...]:
     """Compute tasks and bring their results here. For small results, and for what the user asked to see."""
-    with _one_blas_thread():
-        results: tuple[Any, ...] = dask.compute(*tasks)
-    return results
+    client = current_client()
+    if client is None:
+        with _one_blas_thread():
+            results: tuple[Any, ...] = dask.compute(*tasks)
+        return results
+    (done,) = persist(tasks)  # this waits with an eye on the workers, and stops what it started
+    return tuple(client.gather([futures_of(each)[0] for each in done]))
+
+
+def keep(blocks: Sequence[Delayed], token: str) -> Sequence[Delayed]:
+    """The same results, as tasks that hold them: a cluster that loses them need not compute them again.
+
+    The values pass through this process to the scheduler, which holds them from then on; the tasks that made them
+    are forgotten. Local schedulers lose nothing, and for them this does nothing.
+    """
+    if current_client() is None:
+        return blocks
+    values = fetch(*blocks)
+    # "Sending large graph" is what we are doing here, knowingly
+    with dask.config.set({"distributed.admin.large-graph-warning-threshold": "1TB"}):
+        (kept,) = persist([task(_itself, value, name=f"als-kept-{token}-{n}") for n, value in enumerate(values)])
+    return kept
+
+
+def _itself(value: T) -> T:
+    return value
+
+
+# ---- waiting, and losses ---------------------------------------------------------------------------------
+
+
+def _wait_for(collections: Sequence[Delayed]) -> None:
+    """Wait for persisted collections; raise the exception of the first that failed."""
+    futures = futures_of(collections)
+    if not futures:  # the local schedulers have computed by now
+        return
+    client = futures[0].client
+    try:
+        watch = _Watch(client)
+        while True:
+            try:
+                wait(futures, timeout=LOOK)
+                break
+            except TimeoutError:
+                watch.look()
+        for future in futures:
+            if future.status == "error":
+                raise _without_our_frames(future.exception()).with_traceback(future.traceback()) from None
+            if future.status != "finished":
+                future.result()
+    except BaseException:
+        client.cancel(futures)
+        raise
+
+
+def _without_our_frames(error: BaseException) -> BaseException:
+    """A copy. The client keeps the original with its future; raised from here, the original's traceback would hold
+    our variables, these the futures, and so the results on the workers, for as long as there is a client."""
+    try:
+        return copy.copy(error)
+    except TypeError:  # an exception that cannot be made from its own arguments
+        return error
+
+
+class _Watch:
+    """Looks whether there are workers, says so when there are none, and gives up when that was set."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+        limit = setting("no-worker-timeout")
+        self._limit: float | None = None if limit is None else parse_timedelta(limit)
+        self._gone_since: float | None = None
+
+    def look(self) -> None:
+        if self._client.nthreads():
+            self._gone_since = None
+            return
+        now = time.monotonic()
+        self._gone_since = self._gone_since or now
+        gone = now - self._gone_since
+        logger.warning("The cluster has had no workers for %.0f s; waiting for some to come", gone)
+        if self._limit is not None and gone >= self._limit:
+            raise TimeoutError(
+                f"The cluster has had no workers for {gone:.0f} s (daskals.no-worker-timeout is {self._limit:.0f} s). "
+                "Start workers and call again."
+            )
+
+
+def retry(function: Callable[[], T], what: str) -> T:
+    """Call again what failed because workers were lost, ``daskals.retries`` times at most.
+
+    ``function`` must make new tasks in each call: the scheduler blames tasks for the workers that died under them.
+    """
+    most = setting("retries")
+    for failures in range(1, most + 2):
+        try:
+            return function()
+        except LOSSES as error:
+            if failures > most:
+                raise
+            logger.warning("%s failed, since workers were lost (%s); trying again, %d of %d",
+                           what, type(error).__name__, failures, most)  # fmt: skip
+    raise AssertionError("not reached")
+
+
+# ---- BLAS ------------------------------------------------------------------------------------------------
 
 
 class _BlasLimit:
@@ -112,23 +267,4 @@ def _one_blas_thread() -> AbstractContextManager[None]:
 
     (Workers that a nanny starts have one BLAS thread anyway.)
     """
-    return _blas_limit if total_threads() > 1 else nullcontext()
-
-
-def setting(key: str) -> Any:
-    """The value of ``daskals.<key>`` in Dask's configuration, None where it is not set; read at call time."""
-    return dask.config.get(f"daskals.{key}", None)
-
-
-def total_threads() -> int:
-    """How many tasks the scheduler in force runs at a time."""
-    scheduler = get_scheduler()
-    client = getattr(scheduler, "__self__", None)
-    if isinstance(client, Client):
-        threads: int = sum(client.nthreads().values())
-        return max(1, threads)
-    if scheduler is get_sync:
-        return 1
-    pool = dask.config.get("pool", None)
-    n: int = getattr(pool, "_max_workers", None) or dask.config.get("num_workers", None) or CPU_COUNT
-    return max(1, n)
+    return _blas_limit if current_client() is None and total_threads() > 1 else nullcontext()

@@ -18,10 +18,6 @@ from daskals.indexing import spark_ids
 from daskals.least_squares import gram_of, sum_losses
 from daskals.partitioning import Side
 
-#: The blocks of a side travel in at most this many panels. Every solve depends on every panel: few panels keep
-#: the scheduler's graph small, several spread the sending over workers.
-MAX_PANELS = 8
-
 
 @dataclass(frozen=True)
 class FactorMatrix:
@@ -42,8 +38,10 @@ class FactorMatrix:
         return int(self.bounds[-1])
 
     def persist(self) -> FactorMatrix:
-        """The same, computed and held by the scheduler as rows alone."""
+        """The same, computed, as rows alone; kept where workers can be lost and it is not too large for that."""
         (blocks,) = execution.persist(self.blocks)
+        if 4 * self.n_rows * self.rank <= execution.setting_of_bytes("durable-bytes"):
+            return replace(self, blocks=tuple(execution.keep(blocks, self.token)))
         return replace(self, blocks=blocks)
 
     def bundles(self) -> list[Delayed]:
@@ -59,8 +57,12 @@ def _bundle(*blocks: Float32) -> tuple[Float32, ...]:
 
 
 def _neighbours(blocks: Sequence[Delayed]) -> list[Sequence[Delayed]]:
-    """Cut blocks into at most `MAX_PANELS` runs."""
-    edges = np.linspace(0, len(blocks), min(len(blocks), MAX_PANELS) + 1).astype(int)
+    """Cut blocks into a few runs, the number of panels.
+
+    Every solve depends on every panel: few panels keep the scheduler's graph small, several spread the sending
+    over workers.
+    """
+    edges = np.linspace(0, len(blocks), min(len(blocks), execution.setting("panels")) + 1).astype(int)
     return [blocks[first:stop] for first, stop in itertools.pairwise(edges)]
 
 
@@ -123,7 +125,7 @@ def lay_out(start: int, stop: int, rank: int, *parts: tuple[Int64, Float32]) -> 
 
 
 def panel_tasks(blocks: Sequence[Delayed], *, with_gram: bool, name: str) -> list[Delayed]:
-    """Bundle `SolvedBlock` tasks of a side into at most `MAX_PANELS` panels of neighbouring blocks."""
+    """Bundle `SolvedBlock` tasks of a side into a few panels of neighbouring blocks."""
     return [
         execution.task(_panel, with_gram, *some, name=f"{name}-{number}")
         for number, some in enumerate(_neighbours(blocks))

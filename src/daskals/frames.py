@@ -2,13 +2,15 @@
 
 An id column may be of any integer type (NumPy's, nullable, Arrow's), of floats or decimals with integral values,
 of strings, of categories of those, or of dates. It is read in one of four *forms*: int64, uint64, datetime64[ns],
-or str. What a model shows of its ids has the dtype of the column that it was trained on.
+or str. What a model shows of its ids has the dtype of the column that it was trained on; where that was a nullable or
+Arrow integer, NumPy's of the same width; for floats and decimals, int64; for categories, the dtype of their values.
 """
 
 from __future__ import annotations
 
 import decimal
 import itertools
+import numbers
 from collections.abc import Sequence
 from typing import Any, Literal, NamedTuple
 
@@ -88,7 +90,8 @@ def id_type(dataset: Frame, name: str) -> IdType:
     column = dataset[name]
     dtype = column.dtype
     if isinstance(dtype, pd.CategoricalDtype):
-        categories = dtype.categories if kind_of(dataset) == "pandas" else column.head(1).cat.categories
+        known = kind_of(dataset) == "pandas" or column.cat.known
+        categories = dtype.categories if known else column.head(1, npartitions=-1).cat.categories
         column, dtype = pd.Series(categories), categories.dtype
     if is_object(dtype) and isinstance(column, pd.Series):
         return _id_type_of_objects(column, name)
@@ -126,20 +129,24 @@ def _is_arrow_decimal(dtype: object) -> bool:
     return isinstance(dtype, pd.ArrowDtype) and pa.types.is_decimal(dtype.pyarrow_dtype)
 
 
-def check_same_ids(name: str, trained: IdType, given: IdType) -> None:
-    """``TypeError`` if ids of one kind are looked up in a model that was trained on another."""
+def id_type_to_look_up(dataset: Frame, name: str, trained: IdType) -> IdType:
+    """How to read ids that are looked up; ``TypeError`` if they are of another kind than those ``trained`` on."""
+    if kind_of(dataset) == "pandas" and not len(dataset):
+        return trained  # the dtype of a column without rows says nothing
+    given = id_type(dataset, name)
     if trained.form.lstrip("u") != given.form.lstrip("u"):
         raise TypeError(
             f"Column {name!r} has ids of form {given.form}, but the model was trained on ids of form "
             f"{trained.form}: convert the column first."
         )
+    return given
 
 
 def rating_chunks(dataset: Frame, columns: Columns, users: IdType, items: IdType, token: str) -> list[Delayed]:
     """Tasks that read the ratings, a `CodedChunk` each. Values are checked when a task runs: ``ValueError``."""
     assert columns.rating is not None
     dtype = dataset[columns.rating].dtype
-    of_numbers = pd.api.types.is_numeric_dtype(dtype) and not pd.api.types.is_bool_dtype(dtype)
+    of_numbers = pd.api.types.is_any_real_numeric_dtype(dtype)
     if not of_numbers and not is_object(dtype) and not _is_arrow_decimal(dtype):
         raise TypeError(
             f"Column {columns.rating!r} is of type {dtype}, but ratings must be numbers: convert it first, "
@@ -165,9 +172,9 @@ def wanted_ids(dataset: Frame, name: str, trained: IdType, token: str) -> Delaye
     ``ValueError`` if there is no such column, ``TypeError`` if its ids are of another kind than those trained on.
     """
     check_columns(dataset, Columns(name, None, None), None)
-    check_same_ids(name, trained, id_type(dataset, name))
+    given = id_type_to_look_up(dataset, name, trained)
     parts = [
-        execution.task(_distinct, part, name, trained.form, name=f"als-wanted-{token}-{number}")
+        execution.task(_distinct, part, name, given.form, name=f"als-wanted-{token}-{number}")
         for number, part in enumerate(partitions(dataset[[name]], token))
     ]
     return execution.tree_reduce(_union, parts, f"als-wanted-tree-{token}")
@@ -215,6 +222,8 @@ def read_pairs(frame: pd.DataFrame, columns: Columns, users: IdType, items: IdTy
 
 def read_numbers(column: pd.Series) -> Float32:
     """A column of ratings as float32; ``ValueError`` at a null, NaN or infinite one, naming the first row."""
+    if is_object(column.dtype):
+        _check_numbers(column)
     try:
         wide = column.to_numpy(np.float64, na_value=np.nan)
     except (TypeError, ValueError) as error:
@@ -232,6 +241,18 @@ def read_numbers(column: pd.Series) -> Float32:
     return ratings
 
 
+def _check_numbers(column: pd.Series) -> None:
+    """``TypeError`` at the first value of an object column that is no number: NumPy would convert "3" and True."""
+    for row, value in enumerate(column):
+        number = isinstance(value, numbers.Real | decimal.Decimal) and not isinstance(value, bool | np.bool_)
+        missing = pd.api.types.is_scalar(value) and pd.isna(value)
+        if not number and not missing:
+            raise TypeError(
+                f"Column {column.name!r} holds {value!r} in {_place(column, row)}, but ratings must be numbers: convert it "
+                "first, for example with pandas.to_numeric."
+            )
+
+
 def read_ids(column: pd.Series, form: Form) -> CodedIds:
     """A column of ids, coded; ``ValueError`` at a null or a fractional one, naming the first row and its value."""
     missing = column.isna().to_numpy()
@@ -242,16 +263,34 @@ def read_ids(column: pd.Series, form: Form) -> CodedIds:
         )
     if isinstance(column.dtype, pd.CategoricalDtype):
         used = encode(column.cat.codes.to_numpy())
-        categories = pd.Series(column.cat.categories[used.distinct], name=column.name)
+        first = np.empty(len(used.distinct), np.int64)
+        first[used.codes[::-1]] = np.arange(len(column))[::-1]
+        categories = pd.Series(column.cat.categories[used.distinct], column.index[first], name=column.name)
         inner = read_ids(categories, form)
         return CodedIds(inner.distinct, inner.codes[used.codes])
     if form == "str":
-        codes, distinct = pd.factorize(column)
+        try:
+            codes, distinct = pd.factorize(column)
+        except TypeError as error:
+            raise TypeError(_not_ids(str(column.name), f"object ({error})")) from None
         return sort_distinct(_strings(column, distinct, codes), codes)
     if form == "datetime64[ns]":
-        return encode(column.to_numpy("datetime64[ns]"))
+        return encode(_nanoseconds(column))
     coded = encode(_integers(column, form))
     return CodedIds(coded.distinct.astype(form), coded.codes)
+
+
+def _nanoseconds(column: pd.Series) -> Ids:
+    dates = column.to_numpy()
+    exact = dates.astype("datetime64[ns]")
+    wrapped = exact.astype(dates.dtype) != dates
+    if wrapped.any():
+        row = int(np.argmax(wrapped))
+        raise ValueError(
+            f"Column {column.name!r} is {dates[row]} in {_place(column, row)}: dates as ids must lie between 1677 and "
+            "2262, where nanoseconds can count them. Use strings instead."
+        )
+    return exact
 
 
 def _strings(column: pd.Series, distinct: Any, codes: Any) -> Ids:
@@ -281,8 +320,7 @@ def _as_number(value: Any) -> Any:
 
 def _integral(column: pd.Series, values: Ids, form: Form) -> Ids:
     limits = np.iinfo(form)
-    # float(2^63 - 1) is 2^63, which does not fit: hence < max rather than <=
-    fits = np.array([value % 1 == 0 and limits.min <= value < limits.max for value in values.tolist()], np.bool_)
+    fits = np.array([value % 1 == 0 and limits.min <= int(value) <= limits.max for value in values.tolist()], np.bool_)
     if not fits.all():
         row = int(np.argmin(fits))
         raise ValueError(
@@ -293,7 +331,8 @@ def _integral(column: pd.Series, values: Ids, form: Form) -> Ids:
 
 
 def _place(column: pd.Series, row: int) -> str:
-    return f"row {column.index[row]!r}"
+    label = column.index[row]
+    return f"row {label.item() if isinstance(label, np.generic) else label!r}"
 
 
 def _count(mask: Any) -> int:

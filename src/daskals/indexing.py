@@ -44,14 +44,18 @@ def sort_distinct(distinct: Ids, codes: Int64) -> CodedIds:
 
 
 def _encode_by_counting(ids: Ids, low: int, high: int) -> CodedIds:
-    # narrow types overflow in the subtraction; a cheap table cannot be so long that 32 bits do
-    wide = ids.astype(np.int64) if ids.dtype.itemsize < 4 else ids
+    wide = _wide(ids)
     offsets = wide - wide.dtype.type(low)
     seen = np.zeros(high - low + 1, np.bool_)
     seen[offsets] = True
     place = np.cumsum(seen, dtype=np.int32)
     place -= 1
     return CodedIds(np.flatnonzero(seen).astype(wide.dtype) + wide.dtype.type(low), place[offsets])
+
+
+def _wide(ids: Ids) -> Ids:
+    """Narrow types overflow in a subtraction; a cheap table cannot be so long that 32 bits do."""
+    return ids.astype(np.int64) if ids.dtype.itemsize < 4 else ids
 
 
 def merge(indexes: Sequence[Index]) -> Index:
@@ -93,11 +97,13 @@ def _positions_across_types(ids: Ids, queries: Ids) -> Int64:
 
 
 def _positions_by_table(ids: Ids, queries: Ids) -> Int64:
-    table = np.full(int(ids[-1]) - int(ids[0]) + 1, -1, np.int64)
-    table[ids - ids[0]] = np.arange(len(ids))
-    inside = (queries >= ids[0]) & (queries <= ids[-1])
+    low, high = ids[0], ids[-1]
+    ids, queries = _wide(ids), _wide(queries)
+    table = np.full(int(high) - int(low) + 1, -1, np.int64)
+    table[ids - low] = np.arange(len(ids))
+    inside = (queries >= low) & (queries <= high)
     # outside of the table any entry will do: it is thrown away
-    return np.where(inside, table[np.where(inside, queries - ids[0], 0)], -1)
+    return np.where(inside, table[np.where(inside, queries - low, 0)], -1)
 
 
 def _table_is_cheap(length: int, uses: int) -> bool:

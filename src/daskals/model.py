@@ -140,12 +140,11 @@ class ALSModel(ModelParams, Savable):
         columns = frames.Columns(model.getUserCol(), model.getItemCol())
         new = model.getPredictionCol()
         frames.check_columns(dataset, columns, new)
-        types = self._user_type, self._item_type
-        for name, trained in zip(columns[:2], types, strict=True):
-            frames.check_same_ids(str(name), trained, frames.id_type(dataset, str(name)))
+        users = frames.id_type_to_look_up(dataset, model.getUserCol(), self._user_type)
+        items = frames.id_type_to_look_up(dataset, model.getItemCol(), self._item_type)
         token = execution.new_token()
         parts = frames.partitions(dataset, token)
-        pairs = frames.pair_chunks(parts, columns, *types, token)
+        pairs = frames.pair_chunks(parts, columns, users, items, token)
         scores = scoring.predict(pairs, self._users, self._items, token)
         drop = model.getColdStartStrategy().lower() == "drop"
         return frames.collect_predictions(dataset, parts, scores, new, drop=drop, token=token)
@@ -214,7 +213,7 @@ class ALSModel(ModelParams, Savable):
             if not persistence.spark_can_load(matrix):
                 warnings.warn(
                     f"Spark cannot load this model: the ids of {name} are not integers of 32 bits. daskals can.",
-                    stacklevel=5,
+                    stacklevel=4,
                 )
         super()._save(directory)
 
@@ -257,7 +256,10 @@ class _Side(NamedTuple):
 
 
 def _positive(name: str, k: int) -> int:
-    k = to_int(k)
+    try:
+        k = to_int(k)
+    except TypeError:
+        raise TypeError(f"{name}={k!r} is not allowed: it must be an int >= 1") from None
     if k < 1:
         raise ValueError(f"{name}={k} is not allowed: it must be a number >= 1")
     return k

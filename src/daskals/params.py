@@ -86,7 +86,7 @@ ANYTHING = Check(lambda _: True, "any value")
 
 def at_least(minimum: float) -> Check:
     """Allow numbers that are finite and not below ``minimum``."""
-    return Check(lambda value: minimum <= value < float("inf"), f"a number >= {minimum}")
+    return Check(lambda value: minimum <= value < float("inf"), f"a finite number >= {minimum}")
 
 
 def one_of(*choices: str) -> Check:

@@ -28,12 +28,6 @@ from daskals.in_blocks import SideName
 
 SIDES: tuple[SideName, SideName] = ("users", "items")
 
-#: Automatic number of blocks: this many for each thread that works,
-BLOCKS_PER_THREAD = 2
-#: at least so many that a block of ratings (8 bytes a rating) stays below this,
-MAX_BLOCK_BYTES = 128 << 20
-#: and no more than this, since a half-step costs the scheduler about a millisecond a block.
-MAX_BLOCKS = 256
 #: Chunks are split in at most this many groups, since pieces number groups times blocks; more groups only where
 #: one would hold more than `MAX_GROUP_BYTES` (12 bytes a rating).
 MAX_GROUPS = 16
@@ -131,8 +125,10 @@ def _ids(index: Index) -> Ids:
 
 
 def _automatic_blocks(n_ratings: int) -> int:
-    needed = -(-8 * n_ratings // MAX_BLOCK_BYTES)
-    return min(MAX_BLOCKS, max(needed, BLOCKS_PER_THREAD * execution.total_threads()))
+    """How many blocks a side gets where nobody says: see daskals.yaml."""
+    needed = -(-8 * n_ratings // execution.setting_of_bytes("block-bytes"))
+    for_threads = execution.setting("blocks-per-thread") * execution.total_threads()
+    return int(min(execution.setting("max-blocks"), max(needed, for_threads)))
 
 
 def _grouped(chunks: Sequence[Delayed], n_ratings: int) -> list[Sequence[Delayed]]:

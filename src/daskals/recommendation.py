@@ -205,7 +205,7 @@ class ALS(ModelParams, Savable):
             rating; no ratings at all; a row of factors that the ratings do not determine (regParam 0).
         """
         maps, several = read_param_maps(params)
-        models = [model for _, model in self.fitMultiple(dataset, maps)]
+        models = [model for _, model in self._fits(dataset, maps)]
         return models if several else models[0]
 
     def fitMultiple(self, dataset: frames.Frame, paramMaps: Sequence[ParamMap]) -> Iterator[tuple[int, ALSModel]]:
@@ -215,9 +215,13 @@ class ALS(ModelParams, Savable):
         once for all maps that do not change columns or blocks. Errors are those of `fit`; parameters are checked
         for all maps before the first fit.
         """
-        estimators = [self.copy(each) for each in paramMaps]
+        return self._fits(dataset, paramMaps)
+
+    def _fits(self, dataset: frames.Frame, maps: Sequence[ParamMap]) -> _Fits:
+        estimators = [self.copy(each) for each in maps]
         for estimator in estimators:
             estimator.validate()
+            estimator._warn_of_parameters_without_effect(stacklevel=4)
         return _Fits(dataset, estimators)
 
     def _prepare(self, dataset: frames.Frame) -> _Prepared:
@@ -225,9 +229,13 @@ class ALS(ModelParams, Savable):
         columns = frames.Columns(self.getUserCol(), self.getItemCol(), self.getRatingCol())
         frames.check_columns(dataset, columns, self.getPredictionCol())
         user_type, item_type = (frames.id_type(dataset, name) for name in (self.getUserCol(), self.getItemCol()))
-        token = execution.new_token()
-        chunks = frames.rating_chunks(dataset, columns, user_type, item_type, token)
-        ratings = partitioning.shuffle(chunks, self._blocks("user"), self._blocks("item"), token)
+
+        def shuffled() -> partitioning.Ratings:
+            token = execution.new_token()
+            chunks = frames.rating_chunks(dataset, columns, user_type, item_type, token)
+            return partitioning.shuffle(chunks, self._blocks("user"), self._blocks("item"), token)
+
+        ratings = execution.retry(shuffled, "Reading the ratings")
         return _Prepared(ratings, (user_type, item_type), frames.kind_of(dataset))
 
     def _preparation(self) -> tuple[Any, ...]:
@@ -236,12 +244,11 @@ class ALS(ModelParams, Savable):
         return *names, self._blocks("user"), self._blocks("item")
 
     def _fit(self, prepared: _Prepared) -> ALSModel:
-        self._warn_of_parameters_without_effect()
         start = training.Start(
             self.getRank(), self.getSeed(), self.getNumUserBlocks(), self.getNumItemBlocks(), self.getSparkRandom()
         )
         history = []
-        for iteration in training.iterations(prepared.ratings, start, self._objective(), execution.new_token()):
+        for iteration in training.iterations(prepared.ratings, start, self._objective()):
             if iteration.number:
                 history.append((iteration.number, iteration.objective, iteration.rmse, iteration.seconds))
                 logger.info("iteration %d: objective %.6g, training RMSE %.6g, %.2f s", *history[-1])
@@ -280,10 +287,10 @@ class ALS(ModelParams, Savable):
         name = f"num{side.capitalize()}Blocks"
         return configured or (self.getOrDefault(name) if self.isSet(name) else None)
 
-    def _warn_of_parameters_without_effect(self) -> None:
+    def _warn_of_parameters_without_effect(self, stacklevel: int) -> None:
         for name in ("intermediateStorageLevel", "finalStorageLevel", "checkpointInterval"):
             if self.getOrDefault(name) != self.getParam(name).default:
-                warnings.warn(f"{name}={self.getOrDefault(name)!r} has no effect in daskals", stacklevel=4)
+                warnings.warn(f"{name}={self.getOrDefault(name)!r} has no effect in daskals", stacklevel=stacklevel)
 
 
 class _Prepared(NamedTuple):

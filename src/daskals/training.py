@@ -13,9 +13,12 @@ each other, so neither the number of blocks nor where they run can change a resu
 
 from __future__ import annotations
 
+import functools
+import itertools
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from dask.delayed import Delayed
@@ -52,33 +55,68 @@ class Iteration:
     seconds: float
 
 
-def iterations(ratings: Ratings, start: Start, objective: Objective, token: str) -> Iterator[Iteration]:
-    """Yield the start and then one iteration after another, endlessly: the caller decides when to stop."""
+def iterations(ratings: Ratings, start: Start, objective: Objective) -> Iterator[Iteration]:
+    """Yield the start and then one iteration after another, endlessly: the caller decides when to stop.
+
+    An iteration that fails because workers were lost is done again from the one before, which is safe in the
+    scheduler (`daskals.execution.keep`); see there for what is too large for that.
+    """
     users, items = ratings.users, ratings.items
     clock = time.perf_counter()
-    user_blocks: Sequence[Delayed]
-    item_blocks: Sequence[Delayed]
-    user_blocks, item_blocks = execution.persist(
-        _start(users, start, start.user_blocks, objective, token),
-        _start(items, start, start.item_blocks, objective, token),
-    )
-    number = 0
-    losses = penalties = Losses(np.nan, np.nan, np.nan)
-    panels = _panels(user_blocks, objective, f"als-panel-users-{token}-0")
-    while True:
-        seconds = time.perf_counter() - clock
+    user_blocks, item_blocks = execution.retry(lambda: _start_both(ratings, start, objective), "Making start values")
+    nothing = Losses(np.nan, np.nan, np.nan)
+    state = _State(user_blocks, item_blocks, _panels(user_blocks, objective, execution.new_token()), nothing, nothing)
+    for number in itertools.count():
+        token = execution.new_token()
         yield Iteration(
             number,
-            _matrix(users, user_blocks, start.rank, f"{token}-users-{number}"),
-            _matrix(items, item_blocks, start.rank, f"{token}-items-{number}"),
-            losses.squared_error + losses.penalty + penalties.penalty,
-            _rmse(losses, ratings, objective),
-            seconds,
+            _matrix(users, state.user_blocks, start.rank, f"users-{token}"),
+            _matrix(items, state.item_blocks, start.rank, f"items-{token}"),
+            state.user_losses.squared_error + state.user_losses.penalty + state.item_losses.penalty,
+            _rmse(state.user_losses, ratings, objective),
+            time.perf_counter() - clock,
         )
         clock = time.perf_counter()
-        number += 1
-        item_blocks, panels, penalties = half_step(items, panels, item_blocks, objective, f"{token}-{number}")
-        user_blocks, panels, losses = half_step(users, panels, user_blocks, objective, f"{token}-{number}")
+        state = execution.retry(
+            functools.partial(_iterate, ratings, state, objective, start.rank), f"Iteration {number + 1}"
+        )
+
+
+class _State(NamedTuple):
+    """What an iteration starts from and ends with: blocks of both sides, panels of the users, losses of both."""
+
+    user_blocks: Sequence[Delayed]
+    item_blocks: Sequence[Delayed]
+    user_panels: Sequence[Delayed]
+    user_losses: Losses
+    item_losses: Losses
+
+
+def _iterate(ratings: Ratings, state: _State, objective: Objective, rank: int) -> _State:
+    token = execution.new_token()
+    items, item_panels, item_losses = half_step(ratings.items, state.user_panels, state.item_blocks, objective, token)
+    users, user_panels, user_losses = half_step(ratings.users, item_panels, state.user_blocks, objective, token)
+    if _small_enough_to_keep(ratings.users, rank):
+        kept = execution.keep(users, f"users-{token}")
+        if kept is not users:
+            users, user_panels = kept, _panels(kept, objective, f"als-panel-kept-{token}")
+        if objective.cg_steps:  # only then does the next iteration start from the items as well
+            items = execution.keep(items, f"items-{token}")
+    return _State(users, items, user_panels, user_losses, item_losses)
+
+
+def _small_enough_to_keep(side: Side, rank: int) -> bool:
+    return 4 * side.n_rows * rank <= execution.setting_of_bytes("durable-bytes")
+
+
+def _start_both(ratings: Ratings, start: Start, objective: Objective) -> Sequence[Sequence[Delayed]]:
+    token = execution.new_token()
+    users = _start(ratings.users, start, start.user_blocks, objective, token)
+    items = _start(ratings.items, start, start.item_blocks, objective, token)
+    if not _small_enough_to_keep(ratings.users, start.rank):
+        return execution.persist(users, items)
+    users, items = execution.persist(users, items)
+    return execution.keep(users, f"start-users-{token}"), items
 
 
 def half_step(

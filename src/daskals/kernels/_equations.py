@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numba import njit
 
+from daskals.kernels._numpy import PIVOT_ERRORS
 from daskals.kernels._tiles import (
     BYTES,
     add_1x1,
@@ -84,7 +85,7 @@ def factorise(A: Any, size: int) -> bool:
     rounding errors make it; A is then rubbish.
     """
     stride = A.shape[1]
-    least = size * np.finfo(A.dtype).eps
+    least = PIVOT_ERRORS * size * np.finfo(A.dtype).eps
     for top in range(0, size, 8):
         bottom = min(top + 8, size)
         diagonal = np.empty(8, A.dtype)

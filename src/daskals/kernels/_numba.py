@@ -173,6 +173,10 @@ def _solve_rows(
                 ok = solve_nonnegative(A, b[0], c, rank, x)
             else:
                 ok = _solve_primal(A, b[0], c, rank, x)
+                if c == 0 and not implicit and stop - first < rank:
+                    # fewer equations than unknowns, which rounding can hide from the pivots; right only for x = 0
+                    for j in range(rank):
+                        ok = ok and x[j] == 0
         if not ok:
             failed[row] = True
             continue

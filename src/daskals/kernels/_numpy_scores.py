@@ -34,7 +34,7 @@ def top_k(queries: Float32, candidates: Float32, k: int, block_size: int = 4096)
     k = min(k, n)
     best = np.empty((m, k), np.int64)
     scores = np.empty((m, k), np.float32)
-    width = min(n, block_size)
+    width = max(1, min(n, block_size))
     height = max(1, min(block_size, SCORE_BYTES // (4 * width)))
     for top in range(0, m, height):
         rows = slice(top, min(top + height, m))

@@ -1,0 +1,84 @@
+"""Fixtures that several test files share: data, and the schedulers that everything has to run on."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import dask
+import pandas as pd
+import pytest
+from distributed import Client, LocalCluster
+from hypothesis import HealthCheck, settings
+
+# a busy machine is no failure
+settings.register_profile("daskals", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("daskals")
+
+COLUMNS = ["user", "item", "rating"]
+
+
+class MovieLens(NamedTuple):
+    """A training and a test frame."""
+
+    base: pd.DataFrame
+    test: pd.DataFrame
+
+
+@pytest.fixture(scope="session")
+def data() -> Path:
+    """The folder of data sets that cannot be shipped for their licences."""
+    folder = os.environ.get("DASKALS_DATA")
+    if not folder or not Path(folder).is_dir():
+        pytest.skip("needs a folder of data sets: set the environment variable DASKALS_DATA to it")
+    return Path(folder)
+
+
+@pytest.fixture(scope="session")
+def ml100k(data: Path) -> MovieLens:
+    """MovieLens 100K, split ua: columns user, item and rating, integers."""
+    folder = data / "ml-100k"
+    if not folder.is_dir():
+        pytest.skip("DASKALS_DATA has no folder ml-100k")
+    return MovieLens(
+        *(
+            pd.read_csv(folder / name, sep="\t", names=[*COLUMNS, "timestamp"], usecols=COLUMNS)
+            for name in ("ua.base", "ua.test")
+        )
+    )
+
+
+@pytest.fixture
+def ratings() -> pd.DataFrame:
+    """Six ratings, those of Spark's documentation: what any fit makes of them is known."""
+    rows = [(0, 0, 4.0), (0, 1, 2.0), (1, 1, 3.0), (1, 2, 4.0), (2, 1, 1.0), (2, 2, 5.0)]
+    return pd.DataFrame(rows, columns=COLUMNS)
+
+
+@pytest.fixture(scope="session")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
+    """A client of two worker processes; not current unless a test makes it so."""
+    with (
+        LocalCluster(
+            n_workers=2,
+            threads_per_worker=1,
+            processes=True,
+            dashboard_address=":0",
+            local_directory=str(tmp_path_factory.mktemp("workers")),
+        ) as workers,
+        Client(workers, set_as_default=False) as client,
+    ):
+        yield client
+
+
+@pytest.fixture(params=["synchronous", "threads", "distributed"])
+def scheduler(request: pytest.FixtureRequest) -> Iterator[str]:
+    """Runs the test under each scheduler in turn; its value is the name of the one in force."""
+    if request.param == "distributed":
+        with request.getfixturevalue("cluster").as_current():
+            yield request.param
+    else:
+        with dask.config.set(scheduler=request.param):
+            yield request.param
