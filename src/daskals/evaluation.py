@@ -24,6 +24,7 @@ import pyarrow as pa
 from daskals import metrics
 from daskals.metrics import Lists, Moments
 from daskals.params import Param, Params, at_least, keyword_only, one_of, to_boolean, to_int, to_string
+from daskals.saving import Savable
 
 if TYPE_CHECKING:
     from typing import Self
@@ -79,7 +80,7 @@ class Evaluator(Params):
         return next((choice for choice in choices if choice.lower() == name.lower()), name)
 
 
-class RegressionEvaluator(Evaluator):
+class RegressionEvaluator(Evaluator, Savable):
     """Compare predicted numbers with true ones; ``pyspark.ml.evaluation.RegressionEvaluator``.
 
     ``metricName`` is "rmse" (default), "mse", "mae", "r2" or "var"; for the formulas, with weights, see
@@ -100,6 +101,8 @@ class RegressionEvaluator(Evaluator):
     >>> round(evaluator.evaluate(frame, {evaluator.metricName: "mae"}), 4)
     0.8333
     """
+
+    _java_class = "org.apache.spark.ml.evaluation.RegressionEvaluator"
 
     metricName = Param("metricName", "rmse, mse, r2, mae or var", to_string, "rmse", one_of(*REGRESSION_METRICS))
     weightCol = Param("weightCol", "column of weights; all rows weigh 1 if it is not set", to_string)
@@ -139,7 +142,7 @@ class RegressionEvaluator(Evaluator):
         return metrics.regression_metric(self._metric(REGRESSION_METRICS), moments, self.getThroughOrigin())
 
 
-class RankingEvaluator(Evaluator):
+class RankingEvaluator(Evaluator, Savable):
     """Compare ranked lists with the set of relevant items; ``pyspark.ml.evaluation.RankingEvaluator``.
 
     ``metricName`` is "meanAveragePrecision" (default), "meanAveragePrecisionAtK", "precisionAtK", "ndcgAtK" or
@@ -162,6 +165,8 @@ class RankingEvaluator(Evaluator):
     >>> RankingEvaluator(metricName="recallAtK").evaluate(recommended, heldOut=held_out)
     0.25
     """
+
+    _java_class = "org.apache.spark.ml.evaluation.RankingEvaluator"
 
     metricName = Param(
         "metricName", ", ".join(RANKING_METRICS), to_string, RANKING_METRICS[0], one_of(*RANKING_METRICS)

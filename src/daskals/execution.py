@@ -134,19 +134,22 @@ def fetch(*tasks: Delayed) -> tuple[Any, ...]:
     return tuple(client.gather([futures_of(each)[0] for each in done]))
 
 
-def keep(blocks: Sequence[Delayed], token: str) -> Sequence[Delayed]:
-    """The same results, as tasks that hold them: a cluster that loses them need not compute them again.
+def loses_results() -> bool:
+    """Whether the scheduler in force can lose results: a cluster can, with the workers that hold them."""
+    return current_client() is not None
 
-    The values pass through this process to the scheduler, which holds them from then on; the tasks that made them
-    are forgotten. Local schedulers lose nothing, and for them this does nothing.
+
+def keep(tasks: Sequence[Delayed], token: str) -> tuple[tuple[Delayed, ...], tuple[Any, ...]]:
+    """Compute tasks, and return tasks that hold the results themselves, and the results.
+
+    A cluster that loses the former need not compute anything again. The results pass through this process to the
+    scheduler, which holds them from then on; the tasks that made them are forgotten.
     """
-    if current_client() is None:
-        return blocks
-    values = fetch(*blocks)
+    values = fetch(*tasks)
     # "Sending large graph" is what we are doing here, knowingly
     with dask.config.set({"distributed.admin.large-graph-warning-threshold": "1TB"}):
         (kept,) = persist([task(_itself, value, name=f"als-kept-{token}-{n}") for n, value in enumerate(values)])
-    return kept
+    return kept, values
 
 
 def _itself(value: T) -> T:

@@ -39,10 +39,10 @@ class FactorMatrix:
 
     def persist(self) -> FactorMatrix:
         """The same, computed, as rows alone; kept where workers can be lost and it is not too large for that."""
-        (blocks,) = execution.persist(self.blocks)
-        if 4 * self.n_rows * self.rank <= execution.setting_of_bytes("durable-bytes"):
-            return replace(self, blocks=tuple(execution.keep(blocks, self.token)))
-        return replace(self, blocks=blocks)
+        if execution.loses_results() and is_small_enough_to_keep(self.n_rows, self.rank):
+            (ids, *blocks), _ = execution.keep([self.ids, *self.blocks], self.token)
+            return replace(self, ids=ids, blocks=tuple(blocks))
+        return replace(self, blocks=execution.persist(self.blocks)[0])
 
     def bundles(self) -> list[Delayed]:
         """All rows in a few tasks, each a tuple of blocks; `gather` joins them where they are needed."""
@@ -56,14 +56,32 @@ def _bundle(*blocks: Float32) -> tuple[Float32, ...]:
     return blocks
 
 
-def _neighbours(blocks: Sequence[Delayed]) -> list[Sequence[Delayed]]:
-    """Cut blocks into a few runs, the number of panels.
+def is_small_enough_to_keep(n_rows: int, rank: int) -> bool:
+    """Whether factors of this size may be handed to the scheduler (`daskals.execution.keep`)."""
+    return 4 * n_rows * rank <= execution.setting_of_bytes("durable-bytes")
+
+
+def _panel_edges(n_blocks: int) -> list[int]:
+    """Cut blocks into a few runs of neighbours, the panels.
 
     Every solve depends on every panel: few panels keep the scheduler's graph small, several spread the sending
     over workers.
     """
-    edges = np.linspace(0, len(blocks), min(len(blocks), execution.setting("panels")) + 1).astype(int)
-    return [blocks[first:stop] for first, stop in itertools.pairwise(edges)]
+    edges: list[int] = np.linspace(0, n_blocks, min(n_blocks, execution.setting("panels")) + 1).astype(int).tolist()
+    return edges
+
+
+def _neighbours(blocks: Sequence[Delayed]) -> list[Sequence[Delayed]]:
+    return [blocks[first:stop] for first, stop in itertools.pairwise(_panel_edges(len(blocks)))]
+
+
+def places_in_panels(n_blocks: int) -> list[tuple[int, int]]:
+    """For each block, the panel that it is in and its place there.
+
+    (With the setting "panels" 2, five blocks are at (0, 0), (0, 1), (1, 0), (1, 1), (1, 2).)
+    """
+    edges = _panel_edges(n_blocks)
+    return [(panel, place) for panel, (a, b) in enumerate(itertools.pairwise(edges)) for place in range(b - a)]
 
 
 def start_blocks(
@@ -162,3 +180,24 @@ def gather(token: str, blocks: Sequence[Float32], dtype: npt.DTypeLike = np.floa
             rows = np.concatenate(blocks).astype(dtype, copy=False)
             _gathered[key] = rows
     return rows
+
+
+def rebased(matrix: FactorMatrix, bounds: Int64) -> tuple[Delayed, ...]:
+    """Tasks for the same rows in blocks with other bounds, as `SolvedBlock`."""
+    token = execution.new_token()
+    return tuple(
+        execution.task(_cut, start, stop, first, *matrix.blocks[b0:b1], name=f"als-rebased-{token}-{number}")
+        for number, (start, stop) in enumerate(itertools.pairwise(bounds.tolist()))
+        for b0, b1, first in [_covering(matrix.bounds, start, stop)]
+    )
+
+
+def _covering(bounds: Int64, start: int, stop: int) -> tuple[int, int, int]:
+    """Which blocks hold the rows start .. stop, and the position of their first row."""
+    b0 = int(np.searchsorted(bounds, start, "right")) - 1
+    b1 = int(np.searchsorted(bounds, stop, "left"))
+    return b0, b1, int(bounds[b0])
+
+
+def _cut(start: int, stop: int, first: int, *blocks: Float32) -> SolvedBlock:
+    return SolvedBlock(np.concatenate(blocks)[start - first : stop - first], Losses())

@@ -248,8 +248,8 @@ def _check_numbers(column: pd.Series) -> None:
         missing = pd.api.types.is_scalar(value) and pd.isna(value)
         if not number and not missing:
             raise TypeError(
-                f"Column {column.name!r} holds {value!r} in {_place(column, row)}, but ratings must be numbers: convert it "
-                "first, for example with pandas.to_numeric."
+                f"Column {column.name!r} holds {value!r} in {_place(column, row)}, but ratings must be numbers: "
+                "convert it first, for example with pandas.to_numeric."
             )
 
 

@@ -11,6 +11,7 @@ ratings of the picture in `daskals.blocks` in two chunks and user blocks [0, 4) 
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Sequence
 from typing import Literal
 
@@ -67,3 +68,24 @@ def build(start: int, n_rows: int, n_sources: int, pieces: Sequence[Piece]) -> I
     by_row, indptr = kernels.stable_order(rows[order], n_rows)
     order = order[by_row]
     return InBlock(start, indptr, sources[order], ratings[order])
+
+
+def fingerprint(block: InBlock) -> int:
+    """A number that tells these ratings from others; those of all blocks of a side, summed, do not depend on blocks.
+
+    A 64-bit mix (the finaliser of splitmix64) of each rating's position and value, summed modulo 2^64.
+    """
+    rows = block.start + np.repeat(np.arange(len(block.indptr) - 1, dtype=np.uint64), np.diff(block.indptr))
+    mixed = (rows.astype(np.uint64) << np.uint64(32)) ^ block.sources.astype(np.uint64)
+    for values in (np.zeros(1, np.uint64), np.ascontiguousarray(block.ratings).view(np.uint32).astype(np.uint64)):
+        mixed = mixed + values * np.uint64(0x9E3779B97F4A7C15)
+        mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+        mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+        mixed ^= mixed >> np.uint64(31)
+    return int(mixed.sum(dtype=np.uint64))
+
+
+def fingerprint_of_ids(ids: Ids) -> int:
+    """A number that tells these sorted ids from others."""
+    data = "\0".join(ids).encode() if ids.dtype.kind == "O" else np.ascontiguousarray(ids).tobytes()
+    return zlib.crc32(data)

@@ -207,7 +207,7 @@ class ALSModel(ModelParams, Savable):
 
     # -- files
 
-    def _save(self, directory: str) -> None:
+    def _save(self, directory: str, checkpoint: dict[str, Any] | None = None) -> None:
         for name, matrix in (("userFactors", self._users), ("itemFactors", self._items)):
             persistence.write_factors(directory, name, scoring.rows_with_ids(matrix))
             if not persistence.spark_can_load(matrix):
@@ -215,7 +215,10 @@ class ALSModel(ModelParams, Savable):
                     f"Spark cannot load this model: the ids of {name} are not integers of 32 bits. daskals can.",
                     stacklevel=4,
                 )
-        super()._save(directory)
+        fields = self._metadata()
+        if checkpoint is not None:
+            fields["daskals"]["checkpoint"] = checkpoint
+        persistence.write_metadata(directory, fields)
 
     def _metadata(self) -> dict[str, Any]:
         """Spark's fields, and under "daskals" the kinds of ids and which rows of ascending ids are in which file."""

@@ -141,6 +141,7 @@ def keyword_only_like(model: Callable[..., Any]) -> Callable[[F], F]:
 
 
 def _keyword_only(signature: inspect.Signature, method: F) -> F:
+    signature = signature.replace(return_annotation=inspect.signature(method).return_annotation)
     known = [name for name in signature.parameters if name != "self"]
 
     @functools.wraps(method)

@@ -15,6 +15,7 @@ import pandas as pd
 
 from daskals import execution, frames, partitioning, training
 from daskals.blocks import Objective
+from daskals.checkpoints import Checkpoints, identity_of
 from daskals.model import HISTORY, ALSModel, ModelParams
 from daskals.params import (
     Check,
@@ -67,6 +68,10 @@ class ALS(ModelParams, Savable):
         Normal equations in float32, fast, or in float64, as Spark. Factors are float32 in both.
     sparkRandom : "3" (default) or "2"
         Start values of Spark 3 and later, or of Spark 2.
+    checkpointDir : str
+        Folder or URL that the workers reach. The model is written there every ``checkpointInterval`` iterations, and
+        ``fit(..., resume=True)`` goes on from the newest one. Not set by default: no checkpoints. (Configuration:
+        ``daskals.checkpoint-dir``.)
     solver : "cholesky" (default) or "cg"
         Solve each row's equations exactly, as Spark, or take ``cgSteps`` (3) conjugate gradient steps from the row
         as it was: cheaper at high rank, and close to it after a few more iterations. Not with nonnegative.
@@ -82,8 +87,9 @@ class ALS(ModelParams, Savable):
     nonnegative
         Starts from the absolute values of Spark's start values: from those themselves all factors can become
         zero and stay so.
-    intermediateStorageLevel, finalStorageLevel, checkpointInterval
-        Have no effect; a warning says so where they are set to something else than the default.
+    intermediateStorageLevel, finalStorageLevel
+        Have no effect; a warning says so where they are set to something else than the default. The same holds for
+        checkpointInterval where no checkpointDir is set.
 
     Raises ``TypeError`` for a value of a wrong type, at once; ``ValueError`` for one out of range, at `fit`.
 
@@ -100,7 +106,7 @@ class ALS(ModelParams, Savable):
     """
 
     _java_class = "org.apache.spark.ml.recommendation.ALS"
-    _own_params = ("precision", "sparkRandom", "solver", "cgSteps")
+    _own_params = ("precision", "sparkRandom", "solver", "cgSteps", "checkpointDir")
 
     rank = Param("rank", "number of factors", to_int, 10, at_least(1))
     maxIter = Param("maxIter", "number of iterations, each one items then users", to_int, 10, at_least(0))
@@ -128,6 +134,7 @@ class ALS(ModelParams, Savable):
         "single",
         one_of("single", "double"),
     )
+    checkpointDir = Param("checkpointDir", "folder, or URL, that workers reach, for checkpoints", to_string)
     sparkRandom = Param("sparkRandom", "'3' or '2': whose start values", to_string, "3", one_of("3", "2"))
     solver = Param(
         "solver", "'cholesky' (exact) or 'cg' (conjugate gradients)", to_string, "cholesky", one_of("cholesky", "cg")
@@ -159,6 +166,7 @@ class ALS(ModelParams, Savable):
         sparkRandom: str = "3",
         solver: str = "cholesky",
         cgSteps: int = 3,
+        checkpointDir: str | None = None,
     ) -> None:
         super().__init__()
         self._set(**self._input_kwargs)
@@ -173,13 +181,13 @@ class ALS(ModelParams, Savable):
         return self._set(numUserBlocks=value, numItemBlocks=value)
 
     @overload
-    def fit(self, dataset: frames.Frame, params: ParamMap | None = None) -> ALSModel: ...
+    def fit(self, dataset: frames.Frame, params: ParamMap | None = None, *, resume: bool = False) -> ALSModel: ...
 
     @overload
     def fit(self, dataset: frames.Frame, params: list[ParamMap] | tuple[ParamMap, ...]) -> list[ALSModel]: ...
 
     def fit(
-        self, dataset: frames.Frame, params: ParamMap | Iterable[ParamMap] | None = None
+        self, dataset: frames.Frame, params: ParamMap | Iterable[ParamMap] | None = None, *, resume: bool = False
     ) -> ALSModel | list[ALSModel]:
         """Fit a model to ratings.
 
@@ -190,6 +198,10 @@ class ALS(ModelParams, Savable):
             ratings (numbers). A pair that stands twice counts twice. A dask frame is read once, on the workers.
         params : dict, or list of dict, optional
             Values that override those of this estimator: ``{als.maxIter: 20}``. For a list, a model each.
+        resume : bool
+            Go on from the newest checkpoint in ``checkpointDir``, which an earlier fit of the same ratings and
+            parameters left there, on whatever cluster; from the beginning if there is none. The result is that of
+            an undisturbed fit.
 
         Returns
         -------
@@ -202,10 +214,13 @@ class ALS(ModelParams, Savable):
             Neither pandas nor dask; ids or ratings of a type that cannot be such.
         ValueError
             A parameter out of range; a missing column; a null id, a fractional one; a null, NaN or infinite
-            rating; no ratings at all; a row of factors that the ratings do not determine (regParam 0).
+            rating; no ratings at all; a row of factors that the ratings do not determine (regParam 0); a
+            checkpoint of other ratings or parameters; resume without checkpointDir.
+        OSError
+            A checkpoint cannot be written. Earlier ones stay usable.
         """
         maps, several = read_param_maps(params)
-        models = [model for _, model in self._fits(dataset, maps)]
+        models = [model for _, model in self._fits(dataset, maps, resume=resume)]
         return models if several else models[0]
 
     def fitMultiple(self, dataset: frames.Frame, paramMaps: Sequence[ParamMap]) -> Iterator[tuple[int, ALSModel]]:
@@ -217,12 +232,18 @@ class ALS(ModelParams, Savable):
         """
         return self._fits(dataset, paramMaps)
 
-    def _fits(self, dataset: frames.Frame, maps: Sequence[ParamMap]) -> _Fits:
+    def _fits(self, dataset: frames.Frame, maps: Sequence[ParamMap], *, resume: bool = False) -> _Fits:
         estimators = [self.copy(each) for each in maps]
         for estimator in estimators:
             estimator.validate()
             estimator._warn_of_parameters_without_effect(stacklevel=4)
-        return _Fits(dataset, estimators)
+            if resume and estimator._checkpoint_dir() is None:
+                raise ValueError(
+                    "fit(..., resume=True) needs checkpointDir, the folder of the checkpoints to go on from"
+                )
+        if len(estimators) > 1 and any(estimator._checkpoint_dir() for estimator in estimators):
+            raise ValueError("Several fits cannot share one checkpointDir: fit them one by one, each with its own")
+        return _Fits(dataset, estimators, resume)
 
     def _prepare(self, dataset: frames.Frame) -> _Prepared:
         """Read, check and shuffle the ratings."""
@@ -243,27 +264,45 @@ class ALS(ModelParams, Savable):
         names = self.getUserCol(), self.getItemCol(), self.getRatingCol(), self.getPredictionCol()
         return *names, self._blocks("user"), self._blocks("item")
 
-    def _fit(self, prepared: _Prepared) -> ALSModel:
+    def _fit(self, prepared: _Prepared, resume: bool) -> ALSModel:
         start = training.Start(
             self.getRank(), self.getSeed(), self.getNumUserBlocks(), self.getNumItemBlocks(), self.getSparkRandom()
         )
-        history = []
-        for iteration in training.iterations(prepared.ratings, start, self._objective()):
-            if iteration.number:
+        checkpoints = self._checkpoints(prepared.ratings)
+        found = checkpoints.newest(prepared.ratings, self.getMaxIter()) if checkpoints and resume else None
+        history = found.history if found else []
+        reached = found and training.Reached(*found[:3])
+        for iteration in training.iterations(prepared.ratings, start, self._objective(), reached):
+            if iteration.number > (reached.number if reached else 0):
                 history.append((iteration.number, iteration.objective, iteration.rmse, iteration.seconds))
                 logger.info("iteration %d: objective %.6g, training RMSE %.6g, %.2f s", *history[-1])
+                if checkpoints and checkpoints.is_due(iteration.number):
+                    checkpoints.write(self._model(prepared, iteration, history), iteration.number)
             if iteration.number == self.getMaxIter():
                 break
-        model = ALSModel(
-            iteration.users.persist(),
-            iteration.items.persist(),
-            prepared.id_types,
-            prepared.kind,
-            pd.DataFrame(history, columns=HISTORY),
-        )
+        return self._model(prepared, iteration, history, persist=True)
+
+    def _model(
+        self, prepared: _Prepared, state: training.Iteration, history: list[tuple[Any, ...]], *, persist: bool = False
+    ) -> ALSModel:
+        """The model of one iteration; with ``persist`` its factors are computed and kept apart from the fit's."""
+        users, items = (each.persist() if persist else each for each in (state.users, state.items))
+        frame = pd.DataFrame(history, columns=HISTORY)
+        model = ALSModel(users, items, prepared.id_types, prepared.kind, frame)
         model._become(self.uid)
         self._copy_values_to(model)
         return model
+
+    def _checkpoint_dir(self) -> str | None:
+        folder: str | None = execution.setting("checkpoint-dir")
+        return self.getCheckpointDir() if self.isSet("checkpointDir") else folder
+
+    def _checkpoints(self, ratings: partitioning.Ratings) -> Checkpoints | None:
+        folder = self._checkpoint_dir()
+        if folder is None:
+            return None
+        values = {param.name: value for param, value in self.extractParamMap().items()}
+        return Checkpoints(folder, self.getCheckpointInterval(), identity_of(ratings, values))
 
     def validate(self) -> None:
         """Raise one ``ValueError`` that names every value out of range and what is allowed."""
@@ -288,9 +327,15 @@ class ALS(ModelParams, Savable):
         return configured or (self.getOrDefault(name) if self.isSet(name) else None)
 
     def _warn_of_parameters_without_effect(self, stacklevel: int) -> None:
-        for name in ("intermediateStorageLevel", "finalStorageLevel", "checkpointInterval"):
+        idle = ["intermediateStorageLevel", "finalStorageLevel"]
+        if self._checkpoint_dir() is None:
+            idle.append("checkpointInterval")
+        for name in idle:
             if self.getOrDefault(name) != self.getParam(name).default:
-                warnings.warn(f"{name}={self.getOrDefault(name)!r} has no effect in daskals", stacklevel=stacklevel)
+                where = " without checkpointDir" if name == "checkpointInterval" else ""
+                warnings.warn(
+                    f"{name}={self.getOrDefault(name)!r} has no effect in daskals{where}", stacklevel=stacklevel
+                )
 
 
 class _Prepared(NamedTuple):
@@ -304,8 +349,9 @@ class _Prepared(NamedTuple):
 class _Fits(Iterator[tuple[int, ALSModel]]):
     """The iterator of `ALS.fitMultiple`, safe to be shared by threads."""
 
-    def __init__(self, dataset: frames.Frame, estimators: list[ALS]) -> None:
+    def __init__(self, dataset: frames.Frame, estimators: list[ALS], resume: bool) -> None:
         self._dataset = dataset
+        self._resume = resume
         self._estimators = estimators
         self._next = 0
         self._lock = threading.Lock()
@@ -320,7 +366,7 @@ class _Fits(Iterator[tuple[int, ALSModel]]):
             self._prepared.clear()
             raise StopIteration
         estimator = self._estimators[place]
-        return place, estimator._fit(self._ratings_for(estimator))
+        return place, estimator._fit(self._ratings_for(estimator), self._resume)
 
     def _ratings_for(self, estimator: ALS) -> _Prepared:
         with self._preparing:

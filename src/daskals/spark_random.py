@@ -86,7 +86,7 @@ def block_start_values(n_rows: int, rank: int, block: int, side_seed: int, versi
 
 def side_seeds(seed: int, version: str = "3") -> tuple[int, int]:
     """The 64-bit seeds of the user side and of the item side that follow from the seed of a fit."""
-    states = next(_state_chunks(_hash_seed(seed, version)))
+    states = next(_state_chunks(_hash_seed(seed, version), 4))
     high = states[0:4:2] & np.uint64(MASK32)
     low = states[1:4:2] & np.uint64(MASK32)
     user, item = ((int(h) << 32) + _signed32(int(word)) for h, word in zip(high, low, strict=True))
@@ -97,7 +97,8 @@ def gaussians(count: int, seed: int, version: str = "3") -> Float64:
     """The first ``count`` numbers of ``XORShiftRandom(seed).nextGaussian()``, float64."""
     parts: list[Float64] = []
     missing = count
-    chunks = _state_chunks(_hash_seed(seed, version))
+    # two numbers of four states, of which pi / 4 are accepted; and some more, against a second chunk
+    chunks = _state_chunks(_hash_seed(seed, version), 64 + int(2.7 * count))
     while missing > 0:
         part = _polar(next(chunks))
         parts.append(part[:missing])
@@ -118,11 +119,11 @@ def _polar(states: UInt64) -> Float64:
     return numbers.reshape(-1)
 
 
-def _state_chunks(state: int) -> Iterator[UInt64]:
-    """The states after 1, 2, 3, ... raw steps from ``state``, endlessly, `CHUNK` at a time."""
+def _state_chunks(state: int, at_a_time: int = CHUNK) -> Iterator[UInt64]:
+    """The states after 1, 2, 3, ... raw steps from ``state``, endlessly, a power of two <= `CHUNK` at a time."""
     jump = _one_step_matrix()
     chunk = _apply(jump, np.array([state], np.uint64))
-    while len(chunk) < CHUNK:
+    while len(chunk) < min(at_a_time, CHUNK):
         chunk = np.concatenate([chunk, _apply(jump, chunk)])
         jump = _apply(jump, jump)
     while True:

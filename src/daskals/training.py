@@ -25,7 +25,15 @@ from dask.delayed import Delayed
 
 from daskals import execution
 from daskals.blocks import Float32, InBlock, Losses, Objective, Panel, SolvedBlock
-from daskals.factors import FactorMatrix, gather, panel_tasks, start_blocks, total_gram
+from daskals.factors import (
+    FactorMatrix,
+    gather,
+    is_small_enough_to_keep,
+    panel_tasks,
+    places_in_panels,
+    start_blocks,
+    total_gram,
+)
 from daskals.least_squares import SingularRowError, solve_block, sum_losses
 from daskals.partitioning import Ratings, Side
 
@@ -55,79 +63,83 @@ class Iteration:
     seconds: float
 
 
-def iterations(ratings: Ratings, start: Start, objective: Objective) -> Iterator[Iteration]:
+class Reached(NamedTuple):
+    """Where an earlier fit stopped: after which iteration, and tasks for the `SolvedBlock`s of both sides."""
+
+    number: int
+    user_blocks: Sequence[Delayed]
+    item_blocks: Sequence[Delayed]
+
+
+class _State(NamedTuple):
+    """What an iteration starts from and ends with: panels of both sides, and the losses of their rows."""
+
+    users: Sequence[Delayed]
+    items: Sequence[Delayed]
+    user_losses: Losses
+    item_losses: Losses
+
+
+def iterations(
+    ratings: Ratings, start: Start, objective: Objective, reached: Reached | None = None
+) -> Iterator[Iteration]:
     """Yield the start and then one iteration after another, endlessly: the caller decides when to stop.
+
+    With ``reached`` the first one yielded is that state, and then those that follow from it.
 
     An iteration that fails because workers were lost is done again from the one before, which is safe in the
     scheduler (`daskals.execution.keep`); see there for what is too large for that.
     """
-    users, items = ratings.users, ratings.items
     clock = time.perf_counter()
-    user_blocks, item_blocks = execution.retry(lambda: _start_both(ratings, start, objective), "Making start values")
-    nothing = Losses(np.nan, np.nan, np.nan)
-    state = _State(user_blocks, item_blocks, _panels(user_blocks, objective, execution.new_token()), nothing, nothing)
-    for number in itertools.count():
-        token = execution.new_token()
+    state = execution.retry(lambda: _begin(ratings, start, objective, reached), "Making start values")
+    for number in itertools.count(reached.number if reached else 0):
         yield Iteration(
             number,
-            _matrix(users, state.user_blocks, start.rank, f"users-{token}"),
-            _matrix(items, state.item_blocks, start.rank, f"items-{token}"),
+            _matrix(ratings.users, state.users, start.rank),
+            _matrix(ratings.items, state.items, start.rank),
             state.user_losses.squared_error + state.user_losses.penalty + state.item_losses.penalty,
             _rmse(state.user_losses, ratings, objective),
             time.perf_counter() - clock,
         )
         clock = time.perf_counter()
-        state = execution.retry(
-            functools.partial(_iterate, ratings, state, objective, start.rank), f"Iteration {number + 1}"
+        iterate = functools.partial(_iterate, ratings, state, start.rank, objective, number + 1)
+        state = execution.retry(iterate, f"Iteration {number + 1}")
+
+
+def _begin(ratings: Ratings, start: Start, objective: Objective, reached: Reached | None) -> _State:
+    token = execution.new_token()
+    users, items = (
+        reached[1:]
+        if reached
+        else (
+            _start(ratings.users, start, start.user_blocks, objective, token),
+            _start(ratings.items, start, start.item_blocks, objective, token),
         )
+    )
+    nothing = Losses(np.nan, np.nan, np.nan)
+    user_panels, _ = _finished(ratings.users, users, start.rank, objective, f"users-{token}")
+    # the first half-step makes items from users; those made here are seen only where there is none, or by cg
+    item_panels = panel_tasks(items, with_gram=False, name=f"als-panel-items-{token}-0")
+    return _State(user_panels, item_panels, nothing, nothing)
 
 
-class _State(NamedTuple):
-    """What an iteration starts from and ends with: blocks of both sides, panels of the users, losses of both."""
-
-    user_blocks: Sequence[Delayed]
-    item_blocks: Sequence[Delayed]
-    user_panels: Sequence[Delayed]
-    user_losses: Losses
-    item_losses: Losses
-
-
-def _iterate(ratings: Ratings, state: _State, objective: Objective, rank: int) -> _State:
-    token = execution.new_token()
-    items, item_panels, item_losses = half_step(ratings.items, state.user_panels, state.item_blocks, objective, token)
-    users, user_panels, user_losses = half_step(ratings.users, item_panels, state.user_blocks, objective, token)
-    if _small_enough_to_keep(ratings.users, rank):
-        kept = execution.keep(users, f"users-{token}")
-        if kept is not users:
-            users, user_panels = kept, _panels(kept, objective, f"als-panel-kept-{token}")
-        if objective.cg_steps:  # only then does the next iteration start from the items as well
-            items = execution.keep(items, f"items-{token}")
-    return _State(users, items, user_panels, user_losses, item_losses)
-
-
-def _small_enough_to_keep(side: Side, rank: int) -> bool:
-    return 4 * side.n_rows * rank <= execution.setting_of_bytes("durable-bytes")
-
-
-def _start_both(ratings: Ratings, start: Start, objective: Objective) -> Sequence[Sequence[Delayed]]:
-    token = execution.new_token()
-    users = _start(ratings.users, start, start.user_blocks, objective, token)
-    items = _start(ratings.items, start, start.item_blocks, objective, token)
-    if not _small_enough_to_keep(ratings.users, start.rank):
-        return execution.persist(users, items)
-    users, items = execution.persist(users, items)
-    return execution.keep(users, f"start-users-{token}"), items
+def _iterate(ratings: Ratings, state: _State, rank: int, objective: Objective, number: int) -> _State:
+    token = f"{execution.new_token()}-{number}"
+    items, item_losses = half_step(ratings.items, state.users, state.items, rank, objective, token)
+    users, user_losses = half_step(ratings.users, items, state.users, rank, objective, token)
+    return _State(users, items, user_losses, item_losses)
 
 
 def half_step(
-    side: Side, panels: Sequence[Delayed], previous: Sequence[Delayed], objective: Objective, token: str
-) -> tuple[Sequence[Delayed], Sequence[Delayed], Losses]:
-    """Solve the rows of one side, which are ``previous`` now, from the panels of the other.
+    side: Side, sources: Sequence[Delayed], previous: Sequence[Delayed], rank: int, objective: Objective, token: str
+) -> tuple[Sequence[Delayed], Losses]:
+    """Solve the rows of one side, whose panels are ``previous`` now, from the panels of the other.
 
-    Returns the side's blocks and panels, persisted, and the losses of its rows. `ValueError` that names the id
-    whose equations are singular.
+    Returns the side's new panels, persisted, and the losses of its rows. `ValueError` that names the id whose
+    equations are singular.
     """
     name = f"{side.name}-{token}"
+    places = places_in_panels(side.n_blocks)
     solves = [
         execution.task(
             _solve,
@@ -135,39 +147,50 @@ def half_step(
             name,
             block,
             # an exact solve does not depend on the rows before, and should not wait for them or keep them
-            previous[number] if objective.cg_steps else None,
-            *panels,
+            previous[places[number][0]] if objective.cg_steps else None,
+            places[number][1],
+            *sources,
             name=f"als-solve-{name}-{number}",
         )
         for number, block in enumerate(side.in_blocks)
     ]
-    new_panels = _panels(solves, objective, f"als-panel-{name}")
-    losses = [execution.task(_losses, each, name=f"als-losses-{name}-{n}") for n, each in enumerate(new_panels)]
     try:
-        # `panels` stays referenced until this returns: a cluster must not forget the inputs of running tasks
-        solved, carried, summed = execution.persist(solves, new_panels, losses)
+        # `sources` stay referenced until this returns: a cluster must not forget the inputs of running tasks
+        return _finished(side, solves, rank, objective, name)
     except SingularRowError as error:
         (ids,) = execution.fetch(side.ids)
         culprit = ids[error.position : error.position + 1].tolist()[0]
         raise ValueError(
             f"The normal equations of the {side.name[:-1]} with id {culprit!r} {error.explanation()}"
         ) from error
-    return solved, carried, sum_losses(execution.fetch(*summed))
+
+
+def _finished(
+    side: Side, solves: Sequence[Delayed], rank: int, objective: Objective, name: str
+) -> tuple[Sequence[Delayed], Losses]:
+    """Compute the panels of solved blocks, and the losses in them; keep those from which more is made.
+
+    Users are what the next iteration starts from. Items are that only for conjugate gradients.
+    """
+    panels: Sequence[Delayed] = panel_tasks(solves, with_gram=objective.implicit, name=f"als-panel-{name}")
+    start_of_more = side.name == "users" or objective.cg_steps > 0
+    if start_of_more and execution.loses_results() and is_small_enough_to_keep(side.n_rows, rank):
+        kept, values = execution.keep(panels, name)
+        return kept, sum_losses([panel.losses for panel in values])
+    losses = [execution.task(_losses, each, name=f"als-losses-{name}-{n}") for n, each in enumerate(panels)]
+    panels, losses_there = execution.persist(panels, losses)
+    return panels, sum_losses(execution.fetch(*losses_there))
 
 
 def _solve(
-    objective: Objective, token: str, block: InBlock, previous: SolvedBlock | None, *panels: Panel
+    objective: Objective, token: str, block: InBlock, previous: Panel | None, place: int, *sources: Panel
 ) -> SolvedBlock:
-    factors = gather(token, [rows for panel in panels for rows in panel.blocks], objective.dtype)
-    return solve_block(block, factors, total_gram(panels), objective, previous and previous.rows)
+    factors = gather(token, [rows for panel in sources for rows in panel.blocks], objective.dtype)
+    return solve_block(block, factors, total_gram(sources), objective, previous and previous.blocks[place])
 
 
 def _losses(panel: Panel) -> Losses:
     return panel.losses
-
-
-def _panels(blocks: Sequence[Delayed], objective: Objective, name: str) -> Sequence[Delayed]:
-    return panel_tasks(blocks, with_gram=objective.implicit, name=name)
 
 
 def _start(side: Side, start: Start, n_spark_blocks: int, objective: Objective, token: str) -> Sequence[Delayed]:
@@ -185,15 +208,17 @@ def _absolute(block: SolvedBlock) -> SolvedBlock:
     return block._replace(rows=np.abs(block.rows))
 
 
-def _matrix(side: Side, blocks: Sequence[Delayed], rank: int, token: str) -> FactorMatrix:
+def _matrix(side: Side, panels: Sequence[Delayed], rank: int) -> FactorMatrix:
+    token = f"{side.name}-{execution.new_token()}"
     rows = tuple(
-        execution.task(_rows, block, name=f"als-factors-{token}-{number}") for number, block in enumerate(blocks)
+        execution.task(_rows, panels[panel], place, name=f"als-factors-{token}-{number}")
+        for number, (panel, place) in enumerate(places_in_panels(side.n_blocks))
     )
     return FactorMatrix(side.ids, side.bounds, rows, rank, token)
 
 
-def _rows(block: SolvedBlock) -> Float32:
-    return block.rows
+def _rows(panel: Panel, place: int) -> Float32:
+    return panel.blocks[place]
 
 
 def _rmse(losses: Losses, ratings: Ratings, objective: Objective) -> float:

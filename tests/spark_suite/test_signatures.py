@@ -1,0 +1,223 @@
+"""The public surface of pyspark.ml, read from pyspark itself, against ours: names, keywords, defaults.
+
+Needs pyspark, no Java. What differs must stand in one of the lists below, with the reason; an entry that no longer
+differs must go.
+"""
+
+import importlib
+import inspect
+import warnings
+
+import pytest
+
+pytest.importorskip("pyspark", reason="needs pyspark: pip install 'daskals[spark]'")
+
+pytestmark = pytest.mark.spark
+
+#: (module, class), the same on both sides
+CLASSES = [
+    ("recommendation", "ALS"),
+    ("recommendation", "ALSModel"),
+    ("evaluation", "RegressionEvaluator"),
+    ("evaluation", "RankingEvaluator"),
+    ("tuning", "ParamGridBuilder"),
+    ("tuning", "CrossValidator"),
+    ("tuning", "CrossValidatorModel"),
+    ("tuning", "TrainValidationSplit"),
+    ("tuning", "TrainValidationSplitModel"),
+]
+each_class = pytest.mark.parametrize(("module", "name"), CLASSES, ids=[name for _, name in CLASSES])
+
+OWN_KEYWORDS = {
+    "precision": "float32 or float64 equations; Spark has float64 only",
+    "sparkRandom": "the start values of Spark 2 or of Spark 3",
+    "solver": "conjugate gradients in place of Cholesky",
+    "cgSteps": "of solver='cg'",
+}
+VALIDATE = {"validate": "checks all ranges at once; in Spark that is in the JVM"}
+
+#: Public names that we have and Spark has not.
+OURS_ALONE = {
+    "ALS": VALIDATE
+    | OWN_KEYWORDS
+    | {f"{verb}{name[0].upper()}{name[1:]}": why for name, why in OWN_KEYWORDS.items() for verb in ("get", "set")},
+    "ALSModel": VALIDATE | {"history": "objective and error after each iteration"},
+    "RegressionEvaluator": VALIDATE,
+    "RankingEvaluator": VALIDATE,
+    "CrossValidator": VALIDATE,
+    "CrossValidatorModel": VALIDATE,
+    "TrainValidationSplit": VALIDATE,
+    "TrainValidationSplitModel": VALIDATE,
+}
+
+#: Public names that Spark has and we have not.
+SPARK_ALONE: dict[str, dict[str, str]] = {}
+
+FRAMES = {"frames": "pandas or dask: which frames the model returns"}
+
+#: Keywords that we have beyond Spark's, all with a default.
+MORE_KEYWORDS = {
+    "ALS.__init__": OWN_KEYWORDS,
+    "ALS.setParams": OWN_KEYWORDS,
+    "ALSModel.load": FRAMES,
+    "CrossValidatorModel.load": FRAMES,
+    "TrainValidationSplitModel.load": FRAMES,
+    "RankingEvaluator.evaluate": {
+        "heldOut": "ratings to evaluate recommendations with, without reshaping them",
+        "userCol": "of heldOut",
+        "itemCol": "of heldOut",
+    },
+}
+
+#: Defaults of keywords that differ.
+OTHER_DEFAULTS: dict[str, dict[str, str]] = {}
+
+#: Classes of the same modules that are not ours to have.
+OTHER_CLASSES = {
+    "recommendation": set(),
+    "evaluation": {
+        "BinaryClassificationEvaluator",
+        "MulticlassClassificationEvaluator",
+        "MultilabelClassificationEvaluator",
+        "ClusteringEvaluator",
+    },
+    "tuning": set(),
+}
+
+#: What ``write()`` and ``read()`` give has these in Spark and lacks them here.
+WRITER_ALONE = {
+    "option": "only the models of tuning have one (persistSubModels), and their writers take it",
+    "session": "takes a SparkSession",
+    "sparkSession": "is a SparkSession",
+    "sc": "is a SparkContext",
+    "saveImpl": "is overridden by Spark's own writers",
+}
+
+
+def imported(package, module):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # pyspark's, about versions of other packages
+        return importlib.import_module(f"{package}.{module}")
+
+
+def pair(module, name):
+    """(Spark's class, ours)."""
+    if module == "tuning":
+        pytest.importorskip("daskals.tuning", reason="daskals has no tuning yet", exc_type=ModuleNotFoundError)
+    return getattr(imported("pyspark.ml", module), name), getattr(imported("daskals", module), name)
+
+
+def public(cls):
+    return {name for name in dir(cls) if not name.startswith("_")}
+
+
+def unlisted(found, listed):
+    """What was found and not listed, and what is listed and was not found: both must be nothing."""
+    return {"not in the list": sorted(found - listed.keys()), "in the list in vain": sorted(listed.keys() - found)}
+
+
+NOTHING = {"not in the list": [], "in the list in vain": []}
+
+
+def methods(spark_class, our_class):
+    """Names of what can be called on both, with the constructor of what users construct."""
+    names = public(spark_class) & public(our_class)
+    found = {name for name in names if callable(getattr(spark_class, name)) and not is_param(spark_class, name)}
+    return sorted(found | ({"__init__"} if "setParams" in found or not hasattr(spark_class, "params") else set()))
+
+
+def is_param(cls, name):
+    return type(getattr(cls, name)).__name__ == "Param"
+
+
+def keywords(function):
+    """{name: (kind, default)}, without self."""
+    parameters = inspect.signature(function).parameters
+    return {name: (each.kind, each.default) for name, each in parameters.items() if name != "self"}
+
+
+@each_class
+def test_every_public_name_of_spark_is_here(module, name):
+    spark_class, our_class = pair(module, name)
+    missing = public(spark_class) - public(our_class)
+    assert unlisted(missing, SPARK_ALONE.get(name, {})) == NOTHING
+
+
+@each_class
+def test_every_public_name_of_ours_is_in_spark(module, name):
+    spark_class, our_class = pair(module, name)
+    assert unlisted(public(our_class) - public(spark_class), OURS_ALONE.get(name, {})) == NOTHING
+
+
+@each_class
+def test_names_are_of_the_same_kind(module, name):
+    """Parameters are parameters, properties properties, methods methods."""
+    spark_class, our_class = pair(module, name)
+
+    def kind(cls, attribute):
+        static = inspect.getattr_static(cls, attribute)
+        if is_param(cls, attribute):
+            return "parameter"
+        if isinstance(static, property):
+            return "property"
+        return "class method" if isinstance(static, classmethod) else "method" if callable(static) else type(static)
+
+    both = sorted(public(spark_class) & public(our_class))
+    assert {each: kind(our_class, each) for each in both} == {each: kind(spark_class, each) for each in both}
+
+
+@each_class
+def test_keywords_and_defaults_are_spark_s(module, name):
+    """Of the constructor and of every public method: names, order, whether by keyword only, defaults."""
+    spark_class, our_class = pair(module, name)
+    faults = {}
+    for method in methods(spark_class, our_class):
+        place = f"{name}.{method}"
+        more, other = MORE_KEYWORDS.get(place, {}), OTHER_DEFAULTS.get(place, {})
+        theirs, ours = keywords(getattr(spark_class, method)), keywords(getattr(our_class, method))
+        assert all(ours[each][1] is not inspect.Parameter.empty for each in more), place
+        shared = {each: value for each, value in ours.items() if each not in more}
+        wanted = {
+            each: (kind, shared.get(each, (0, 0))[1] if each in other else d) for each, (kind, d) in theirs.items()
+        }
+        if list(shared.items()) != list(wanted.items()):
+            faults[place] = f"{inspect.signature(getattr(our_class, method))}, in Spark {list(theirs)}"
+    assert not faults
+
+
+@pytest.mark.parametrize("module", OTHER_CLASSES)
+def test_classes_of_the_modules(module):
+    """What ``from pyspark.ml.evaluation import *`` would give is here, but for what is of no use to a recommender."""
+    if module == "tuning":
+        pytest.importorskip("daskals.tuning", reason="daskals has no tuning yet", exc_type=ModuleNotFoundError)
+    theirs = set(imported("pyspark.ml", module).__all__)
+    ours = imported("daskals", module)
+    assert theirs - {each for each in theirs if hasattr(ours, each)} == OTHER_CLASSES[module]
+
+
+@pytest.mark.parametrize(("writer", "names"), [("JavaMLWriter", WRITER_ALONE), ("JavaMLReader", WRITER_ALONE)])
+def test_writers_and_readers(writer, names):
+    """What ``write()`` and ``read()`` return."""
+    theirs = getattr(imported("pyspark.ml", "util"), writer)
+    ours = getattr(imported("daskals", "saving"), writer.removeprefix("Java"))
+    assert public(theirs) - public(ours) <= names.keys()
+    assert public(ours) <= public(theirs)
+    for method in public(ours):
+        assert keywords(getattr(ours, method)) == keywords(getattr(theirs, method)), method
+
+
+def test_writers_of_tuned_models_have_options():
+    """They are the reason why others need none."""
+    tuning = pytest.importorskip("daskals.tuning", reason="no tuning yet", exc_type=ModuleNotFoundError)
+    theirs = keywords(imported("pyspark.ml", "util").JavaMLWriter.option)
+    for name in ("CrossValidatorModel", "TrainValidationSplitModel"):
+        model = getattr(tuning, name)(importlib.import_module("daskals").ALS())  # any object with parameters
+        assert list(keywords(type(model.write()).option)) == list(theirs)
+
+
+def test_all_lists_name_classes_that_are_compared():
+    """A misspelt entry would excuse nothing."""
+    names = {name for _, name in CLASSES}
+    assert OURS_ALONE.keys() | SPARK_ALONE.keys() <= names
+    places = MORE_KEYWORDS.keys() | OTHER_DEFAULTS.keys()
+    assert {place.partition(".")[0] for place in places} <= names
