@@ -309,7 +309,7 @@ if __name__ == "__main__":
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
 def test_the_driver_holds_no_ratings(tmp_path):
     """Its memory grows by less than a quarter of the ratings; if they are fetched on purpose, by more than half."""
-    n_ratings = 2_000_000
+    n_ratings = 4_000_000
     megabytes = 12 * n_ratings / 2**20
     script = tmp_path / "driver.py"
     script.write_text(DRIVER)

@@ -20,7 +20,17 @@ FLOORS = {
     2: ["partitioning", "factors", "training", "scoring"],
     3: ["frames", "persistence"],
     4: [
-        *("recommendation", "model", "evaluation", "tuning", "tuning_models", "grids", "params", "saving"),
+        *(
+            "recommendation",
+            "model",
+            "evaluation",
+            "tuning",
+            "tuning_models",
+            "grids",
+            "checkpoints",
+            "params",
+            "saving",
+        ),
         *("datasets", "movielens", "cli"),
     ],
 }

@@ -242,8 +242,12 @@ class ALSModel(ModelParams, Savable):
         sides, types = [], []
         for side in ("user", "item"):
             about = ours.get(side, {"form": "int64", "shown": "int32", "bounds": None})
-            types.append(frames.IdType(about["form"], pd.api.types.pandas_dtype(about["shown"])))
-            sides.append(persistence.read_factors(path, f"{side}Factors", rank, about["form"], about["bounds"]))
+            try:
+                form, bounds = about["form"], about["bounds"]
+                types.append(frames.IdType(form, pd.api.types.pandas_dtype(about["shown"])))
+            except (KeyError, TypeError) as error:
+                raise ValueError(f"The metadata of {path} are damaged: daskals.{side} is {about!r} ({error})") from None
+            sides.append(persistence.read_factors(path, f"{side}Factors", rank, form, bounds))
         history = pd.DataFrame(ours.get("history", {}), columns=HISTORY)
         model = cls(sides[0], sides[1], (types[0], types[1]), kind, history)
         model._take(path, fields)

@@ -91,7 +91,8 @@ def _replace(fs: Any, draft: str, place: str) -> None:
     for part in ("metadata", ""):
         if fs.exists(f"{place}/{part}"):
             fs.rm(f"{place}/{part}", recursive=True)
-    files = sorted(fs.find(draft), key=lambda file: "/metadata/" in file[len(draft) :])
+    # inner metadata after their data, and those of the whole directory last
+    files = sorted(fs.find(draft), key=lambda file: ("/metadata/" in file, file.startswith(f"{draft}/metadata/")))
     for file in files:
         target = place + file[len(draft) :]
         fs.makedirs(target.rsplit("/", 1)[0], exist_ok=True)
@@ -138,6 +139,9 @@ def read_metadata(path: str, class_name: str) -> dict[str, Any]:
         raise ValueError(f"{parts[0]} is not JSON: {error}") from None
     if not isinstance(fields, dict) or "class" not in fields:
         raise ValueError(f"{parts[0]} is not the metadata of a model: it has no class name")
+    faults = [name for name in ("paramMap", "defaultParamMap", "daskals") if not isinstance(fields.get(name, {}), dict)]
+    if faults or not isinstance(fields.get("uid"), str):
+        raise ValueError(f"{parts[0]} is damaged: {', '.join(faults) or 'uid'} is missing or of a wrong type")
     if fields["class"] != class_name:
         raise ValueError(
             f"Error loading metadata: {parts[0]} describes a {fields['class']}, expected class name {class_name}"
@@ -223,10 +227,8 @@ def read_factors(path: str, name: str, rank: int, form: str, bounds: list[int] |
     ]
     indexes = [execution.task(_index, each, name=f"als-load-index-{token}-{n}") for n, each in enumerate(reads)]
     index = execution.tree_reduce(_merged, indexes, f"als-load-tree-{token}")
-    sizes = execution.fetch(
-        *(execution.task(_size, each, name=f"als-load-size-{token}-{n}") for n, each in enumerate(indexes))
-    )
-    (n_ids,) = execution.fetch(execution.task(_size, index, name=f"als-load-all-{token}"))
+    counts = [execution.task(_size, each, name=f"als-load-size-{token}-{n}") for n, each in enumerate(indexes)]
+    *sizes, n_ids = execution.fetch(*counts, execution.task(_size, index, name=f"als-load-all-{token}"))
     if n_ids != sum(sizes):
         raise ValueError(
             f"{folder} is damaged: {sum(sizes) - n_ids} of its {sum(sizes)} rows have an id that is there twice"
@@ -262,12 +264,16 @@ def read_block(file: str, rank: int, form: str) -> tuple[Ids, Float32]:
     fs, place = fsspec.url_to_fs(file)
     try:
         with fs.open(place, "rb") as source:
-            table = pq.read_table(source, columns=["id", "features"])
-    except (pa.ArrowException, OSError, KeyError) as error:
+            parquet = pq.ParquetFile(source, pre_buffer=False, buffer_size=1 << 20)
+            if not {"id", "features"} <= set(parquet.schema_arrow.names):
+                names = ", ".join(parquet.schema_arrow.names)
+                raise ValueError(f"{file} lacks a column: it has {names}, and needs id and features")
+            table = parquet.read(["id", "features"], use_threads=False)
+    except (pa.ArrowException, OSError) as error:
         raise ValueError(f"{file} cannot be read as the factors of a model: {error}") from None
-    if set(table.column_names) != {"id", "features"}:
-        raise ValueError(f"{file} lacks a column: it has {table.column_names}, not id and features")
     features = table["features"].combine_chunks()
+    if not (pa.types.is_list(features.type) or pa.types.is_large_list(features.type)):
+        raise ValueError(f"{file} has features of type {features.type}, expected lists of float")
     lengths = features.value_lengths().to_numpy(zero_copy_only=False)
     wrong = np.flatnonzero(~(lengths == rank))
     if len(wrong):
@@ -286,12 +292,17 @@ def read_block(file: str, rank: int, form: str) -> tuple[Ids, Float32]:
 def _read_ids(file: str, column: pa.ChunkedArray, form: str) -> Ids:
     if column.null_count:
         raise ValueError(f"{file} has {column.null_count} rows without an id")
-    ids = column.to_numpy()
-    try:
-        converted: Ids = ids.astype(object) if form == "str" else ids.astype(form)
-        return converted
-    except (TypeError, ValueError):
-        raise ValueError(f"{file} has ids of type {column.type}, expected {form}") from None
+    expected = pa.types.is_timestamp if form == "datetime64[ns]" else pa.types.is_integer
+    if form == "str":
+        expected = _is_text
+    if not expected(column.type):
+        raise ValueError(f"{file} has ids of type {column.type}, expected {form}")
+    ids: Ids = column.to_numpy().astype(object if form == "str" else form)
+    return ids
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
 
 
 def _index(rows: tuple[Ids, Float32]) -> Index:

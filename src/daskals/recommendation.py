@@ -70,7 +70,7 @@ class ALS(ModelParams, Savable):
         Start values of Spark 3 and later, or of Spark 2.
     checkpointDir : str
         Folder or URL that the workers reach. The model is written there every ``checkpointInterval`` iterations, and
-        ``fit(..., resume=True)`` goes on from the newest one. Not set by default: no checkpoints. (Configuration:
+        ``fit(..., resume=True)`` goes on from the newest one. Empty by default: no checkpoints. (Configuration:
         ``daskals.checkpoint-dir``.)
     solver : "cholesky" (default) or "cg"
         Solve each row's equations exactly, as Spark, or take ``cgSteps`` (3) conjugate gradient steps from the row
@@ -134,7 +134,9 @@ class ALS(ModelParams, Savable):
         "single",
         one_of("single", "double"),
     )
-    checkpointDir = Param("checkpointDir", "folder, or URL, that workers reach, for checkpoints", to_string)
+    checkpointDir = Param(
+        "checkpointDir", "folder, or URL, that workers reach, for checkpoints; empty for none", to_string, ""
+    )
     sparkRandom = Param("sparkRandom", "'3' or '2': whose start values", to_string, "3", one_of("3", "2"))
     solver = Param(
         "solver", "'cholesky' (exact) or 'cg' (conjugate gradients)", to_string, "cholesky", one_of("cholesky", "cg")
@@ -166,7 +168,7 @@ class ALS(ModelParams, Savable):
         sparkRandom: str = "3",
         solver: str = "cholesky",
         cgSteps: int = 3,
-        checkpointDir: str | None = None,
+        checkpointDir: str = "",
     ) -> None:
         super().__init__()
         self._set(**self._input_kwargs)
@@ -295,7 +297,7 @@ class ALS(ModelParams, Savable):
 
     def _checkpoint_dir(self) -> str | None:
         folder: str | None = execution.setting("checkpoint-dir")
-        return self.getCheckpointDir() if self.isSet("checkpointDir") else folder
+        return self.getCheckpointDir() or folder
 
     def _checkpoints(self, ratings: partitioning.Ratings) -> Checkpoints | None:
         folder = self._checkpoint_dir()

@@ -107,7 +107,10 @@ class Savable(Params):
                 values.setdefault(name, value)
         for name in values:
             self._known(path, name)
-        self._set(**values)
+        try:
+            self._set(**values)
+        except TypeError as error:
+            raise ValueError(f"The metadata of {path} hold a value of a wrong type: {error}") from None
 
     def _known(self, path: str, name: str) -> Any:
         try:
