@@ -23,7 +23,17 @@ import pyarrow as pa
 
 from daskals import metrics
 from daskals.metrics import Lists, Moments
-from daskals.params import Param, Params, at_least, keyword_only, one_of, to_boolean, to_int, to_string
+from daskals.params import (
+    Param,
+    Params,
+    at_least,
+    keyword_only,
+    keyword_only_like,
+    one_of,
+    to_boolean,
+    to_int,
+    to_string,
+)
 from daskals.saving import Savable
 
 if TYPE_CHECKING:
@@ -49,11 +59,6 @@ class Evaluator(Params):
     def __repr__(self) -> str:
         values = (f"{p.name}={self.getOrDefault(p)!r}" for p in self.params if self.isDefined(p))
         return f"{type(self).__name__}({', '.join(values)})"
-
-    def setParams(self, **params: Any) -> Self:
-        """Set parameters, by the keywords of the constructor, and return self."""
-        type(self)(**params)._copy_values_to(self)
-        return self
 
     def evaluate(self, dataset: Any, params: Mapping[Param, Any] | None = None) -> float:
         """The metric of a pandas or Dask frame; ``params`` (parameter -> value) hold for this call only."""
@@ -122,6 +127,11 @@ class RegressionEvaluator(Evaluator, Savable):
         super().__init__()
         self._set(**self._input_kwargs)
 
+    @keyword_only_like(__init__)
+    def setParams(self, **_: Any) -> Self:
+        """Set parameters, by the keywords of the constructor, and return self."""
+        return self._set(**self._input_kwargs)
+
     def isLargerBetter(self) -> bool:
         """True for r2 and var, False for the errors."""
         return self._metric(REGRESSION_METRICS) in ("r2", "var")
@@ -185,6 +195,11 @@ class RankingEvaluator(Evaluator, Savable):
         del predictionCol, labelCol, metricName, k  # in _input_kwargs, if passed
         super().__init__()
         self._set(**self._input_kwargs)
+
+    @keyword_only_like(__init__)
+    def setParams(self, **_: Any) -> Self:
+        """Set parameters, by the keywords of the constructor, and return self."""
+        return self._set(**self._input_kwargs)
 
     def evaluate(
         self,

@@ -21,7 +21,7 @@ from __future__ import annotations
 import contextvars
 import logging
 import warnings
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, overload
 
@@ -86,6 +86,11 @@ class Validator(ValidatorParams):
         """Raise ``ValueError`` that names what is not set, or every value out of range and what is allowed."""
         self._require("fit")
         super().validate()
+
+    def fitMultiple(self, dataset: Frame, paramMaps: Sequence[ParamMap]) -> Iterator[tuple[int, Any]]:
+        """(place, model) for each map in turn; like any generator it is not to be shared by threads."""
+        for place, each in enumerate(paramMaps):
+            yield place, self.fit(dataset, each)
 
     def _measure(self, train: Frame, validation: Frame, where: str) -> list[Measured]:
         """Fit all maps to ``train`` and evaluate them on ``validation``; in the order of the maps."""

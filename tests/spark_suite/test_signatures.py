@@ -33,6 +33,7 @@ OWN_KEYWORDS = {
     "sparkRandom": "the start values of Spark 2 or of Spark 3",
     "solver": "conjugate gradients in place of Cholesky",
     "cgSteps": "of solver='cg'",
+    "checkpointDir": "of checkpoints, which Spark keeps in the SparkContext's directory",
 }
 VALIDATE = {"validate": "checks all ranges at once; in Spark that is in the JVM"}
 
