@@ -302,9 +302,9 @@ def test_a_fit_in_the_folder_of_another_one_can_go_on(frame, folder):
 
 
 def test_a_checkpoint_is_a_model(frame, folder):
-    als(folder, maxIter=3, predictionCol="score").fit(frame)
+    als(folder, maxIter=3).setPredictionCol("score").fit(frame)
     loaded = ALSModel.load(str(folder / named(2)[0]), frames="pandas")
-    expected = als(maxIter=2, predictionCol="score").fit(frame)
+    expected = als(maxIter=2).setPredictionCol("score").fit(frame)
     assert_equal(loaded, expected)
     assert loaded.rank == 4
     np.testing.assert_allclose(loaded.transform(frame)["score"], expected.transform(frame)["score"], atol=1e-5)
@@ -411,11 +411,15 @@ def test_what_decides_nothing_may_change(frame, folder):
     als(folder, maxIter=2).fit(frame)
     checkpoint = ALSModel.load(str(folder / named(2)[0]))
     other = frame.rename(columns={"user": "u", "item": "i", "rating": "r"})[["r", "i", "u"]].astype({"u": "int64"})
-    model = als(
-        *(folder,),
-        **{"userCol": "u", "itemCol": "i", "ratingCol": "r", "predictionCol": "p", "coldStartStrategy": "drop"},
-        **{"maxIter": LAST, "checkpointInterval": 2, "blockSize": 16},
-    ).fit(other, resume=True)
+    model = (
+        als(
+            *(folder,),
+            **{"userCol": "u", "itemCol": "i", "ratingCol": "r", "coldStartStrategy": "drop"},
+            **{"maxIter": LAST, "checkpointInterval": 2, "blockSize": 16},
+        )
+        .setPredictionCol("p")
+        .fit(other, resume=True)
+    )
     assert_went_on(model, checkpoint)
     assert_equal(model, als(maxIter=LAST).fit(frame))
     assert (model.getUserCol(), model.getPredictionCol()) == ("u", "p")

@@ -57,7 +57,7 @@ class Checkpoints:
 
     def write(self, model: ALSModel, number: int) -> None:
         """Write the model after an iteration; ``OSError`` if that is impossible, the ones before staying usable."""
-        path = persistence.join(self._folder, f"{PREFIX}{number:06d}")
+        path = self._path(number)
         about = {"iteration": number, "identity": self._identity}
         try:
             with persistence.new_directory(path, overwrite=True) as draft:
@@ -68,25 +68,25 @@ class Checkpoints:
                 "set another checkpointDir, and call fit(..., resume=True)."
             ) from error
         logger.info("wrote checkpoint %s", path)
-        for number in self._numbers()[:-KEPT]:
-            self._remove(number)
+        self._tidy(number)
 
     def newest(self, ratings: Ratings, most: int) -> Checkpoint | None:
         """The newest checkpoint of at most ``most`` iterations; None where there is none.
 
         ``ValueError`` that says what differs if it is one of other data or parameters.
         """
-        numbers = [number for number in self._numbers() if number <= most]
-        if not numbers:
+        found = {number: theirs for number, theirs in self._found().items() if theirs is not None and number <= most}
+        if not found:
             logger.info("no checkpoint in %s: starting from the beginning", self._folder)
             return None
-        path = persistence.join(self._folder, f"{PREFIX}{numbers[-1]:06d}")
-        fields = persistence.read_metadata(path, ALSModel._java_class)
-        self._check(path, fields["daskals"].get("checkpoint", {}).get("identity", {}))
+        ours = [number for number, theirs in found.items() if theirs == self._identity]
+        number = max(ours or found)
+        path = self._path(number)
+        self._check(path, found[number])
         model = ALSModel.load(path)
         logger.info("going on from checkpoint %s", path)
         return Checkpoint(
-            numbers[-1],
+            number,
             rebased(model._users, ratings.users.bounds),
             rebased(model._items, ratings.items.bounds),
             list(model.history.itertuples(index=False, name=None)),
@@ -104,17 +104,34 @@ class Checkpoints:
                 + "\nSet the parameters back, or another checkpointDir, or call fit without resume=True."
             )
 
-    def _numbers(self) -> list[int]:
+    def _path(self, number: int) -> str:
+        return persistence.join(self._folder, f"{PREFIX}{number:06d}")
+
+    def _found(self) -> dict[int, dict[str, Any] | None]:
+        """Which checkpoints there are, and whose; None for what is left of one that lost its metadata."""
         fs, place = fsspec.url_to_fs(self._folder)
         names = [file.rstrip("/").rsplit("/", 1)[-1] for file in fs.ls(place, detail=False)] if fs.exists(place) else []
         numbers = [name[len(PREFIX) :] for name in names if name.startswith(PREFIX)]
-        return sorted(int(number) for number in numbers if number.isdecimal())
+        found: dict[int, dict[str, Any] | None] = {}
+        for number in sorted(int(number) for number in numbers if number.isdecimal()):
+            try:
+                fields = persistence.read_metadata(self._path(number), ALSModel._java_class)
+            except FileNotFoundError:
+                found[number] = None
+            else:
+                found[number] = fields.get("daskals", {}).get("checkpoint", {}).get("identity", {})
+        return found
 
-    def _remove(self, number: int) -> None:
-        fs, place = fsspec.url_to_fs(persistence.join(self._folder, f"{PREFIX}{number:06d}"))
-        # metadata first: what is left of a removal that is cut short is no model
-        fs.rm(f"{place}/metadata", recursive=True)
-        fs.rm(place, recursive=True)
+    def _tidy(self, newest: int) -> None:
+        """Remove our checkpoints before the newest two, and remains; those of other fits stay."""
+        found = self._found()
+        ours = [number for number, theirs in found.items() if theirs == self._identity and number <= newest]
+        for number in [*ours[:-KEPT], *(number for number, theirs in found.items() if theirs is None)]:
+            fs, place = fsspec.url_to_fs(self._path(number))
+            # metadata first: what is left of a removal that is cut short is no model
+            if fs.exists(f"{place}/metadata"):
+                fs.rm(f"{place}/metadata", recursive=True)
+            fs.rm(place, recursive=True)
 
 
 def identity_of(ratings: Ratings, values: dict[str, Any]) -> dict[str, Any]:
