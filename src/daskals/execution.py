@@ -43,7 +43,7 @@ T = TypeVar("T")
 FAN_IN = 16
 #: Seconds between two looks at the workers while waiting for results.
 LOOK = 5.0
-#: What a lost worker, and nothing else, makes of a computation.
+#: What a lost worker makes of a computation.
 LOSSES = (KilledWorker, CancelledError, CommClosedError)
 
 dask.config.update_defaults(yaml.safe_load(files("daskals").joinpath("daskals.yaml").read_text()))
@@ -148,11 +148,12 @@ def keep(tasks: Sequence[Delayed], token: str) -> tuple[tuple[Delayed, ...], tup
     values = fetch(*tasks)
     # "Sending large graph" is what we are doing here, knowingly
     with dask.config.set({"distributed.admin.large-graph-warning-threshold": "1TB"}):
-        (kept,) = persist([task(_itself, value, name=f"als-kept-{token}-{n}") for n, value in enumerate(values)])
+        (kept,) = persist([task(itself, value, name=f"als-kept-{token}-{n}") for n, value in enumerate(values)])
     return kept, values
 
 
-def _itself(value: T) -> T:
+def itself(value: T) -> T:
+    """The value: what a task calls that only holds one."""
     return value
 
 

@@ -199,13 +199,9 @@ def partitions(dataset: Frame, token: str) -> list[Delayed]:
     n = max(1, min(most, len(dataset) // MIN_SLICE_ROWS))
     edges = np.linspace(0, len(dataset), n + 1).astype(int)
     return [
-        execution.task(_same, dataset.iloc[start:stop], name=f"als-slice-{token}-{start}")
+        execution.task(execution.itself, dataset.iloc[start:stop], name=f"als-slice-{token}-{start}")
         for start, stop in itertools.pairwise(edges)
     ]
-
-
-def _same(frame: pd.DataFrame) -> pd.DataFrame:
-    return frame
 
 
 def read_ratings(frame: pd.DataFrame, columns: Columns, users: IdType, items: IdType) -> CodedChunk:

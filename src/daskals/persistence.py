@@ -37,7 +37,6 @@ from daskals.indexing import merge, positions
 
 #: The format that we write is that of this version; later ones and Spark 4 read it.
 SPARK_VERSION = "3.5.0"
-FACTORS = {"users": "userFactors", "items": "itemFactors"}
 SPARK_SCHEMA = {
     "type": "struct",
     "fields": [

@@ -32,7 +32,7 @@ Float64 = npt.NDArray[np.float64]
 
 MASK32 = (1 << 32) - 1
 MASK64 = (1 << 64) - 1
-#: Raw steps made at a time: 2 MB of states and their temporaries stay in a core's cache share.
+#: Raw steps made at a time at most: half a megabyte of states.
 CHUNK = 1 << 16
 SPARK_RANDOMS = ("3", "2")
 
