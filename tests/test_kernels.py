@@ -377,6 +377,37 @@ def test_top_k_of_a_wide_and_a_tall_matrix(kernels):
         np.testing.assert_array_equal(best, order)
 
 
+@pytest.mark.parametrize("block_size", [1, 7, 4096])
+@pytest.mark.parametrize("share", [0.0, 0.3, 0.95, 1.0])
+def test_top_k_passes_over_what_was_seen(kernels, share, block_size):
+    """The best of the others; queries that run out of them end with -1."""
+    rng = np.random.default_rng(8)
+    queries, candidates = whole((21, 3), -2, 3, 0), whole((60, 3), -2, 3, 1) * rng.integers(1, 9, (60, 1))
+    crossed = rng.random((21, 60)) < share
+    seen = np.concatenate([[0], crossed.sum(axis=1).cumsum()]), np.nonzero(crossed)[1].astype(np.int32)
+    best, scores = kernels.top_k(queries, candidates.astype(np.float32), 10, block_size, seen)
+    for query, others in enumerate(~crossed):
+        exact = candidates @ queries[query].astype(np.float64)
+        expected = sorted(np.flatnonzero(others), key=lambda n: (exact[n], n), reverse=True)[:10]
+        n = len(expected)
+        np.testing.assert_array_equal(best[query], np.concatenate([expected, np.full(10 - n, -1)]))
+        np.testing.assert_array_equal(scores[query], np.concatenate([exact[expected], np.full(10 - n, -np.inf)]))
+
+
+def test_top_k_of_candidates_of_very_different_norms(kernels):
+    """Short candidates win where the long ones point elsewhere: a bound by norms must not lose them."""
+    rng = np.random.default_rng(9)
+    candidates = factors_of(6, 3000, seed=7) * rng.lognormal(0, 3, (3000, 1)).astype(np.float32)
+    long = np.linalg.norm(candidates, axis=1) > 5
+    candidates[long, 0] = -np.abs(candidates[long, 0])
+    candidates[long, 1:] *= 1e-3
+    queries = np.abs(factors_of(6, 40, seed=8)) * np.float32([10, 1, 1, 1, 1, 1])
+    best, _ = kernels.top_k(queries, candidates, 20)
+    exact = queries.astype(np.float64) @ candidates.astype(np.float64).T
+    np.testing.assert_array_equal(best, np.argsort(-exact, axis=1)[:, :20])
+    assert not long[best].any()
+
+
 def test_top_k_of_no_queries(kernels):
     """Nothing, of the right shape."""
     best, scores = kernels.top_k(np.empty((0, 4), np.float32), factors_of(4, 20), 6)

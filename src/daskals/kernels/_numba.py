@@ -23,48 +23,20 @@ import numpy as np
 
 from daskals.blocks import Float, Float32, Float64, Int32, Int64, Losses
 from daskals.kernels._arrays import plain
-from daskals.kernels._equations import add_gram, add_rows, back_substitute, compiled, factorise, solve_nonnegative
+from daskals.kernels._assembling import PANEL_BYTES, assemble, sums
+from daskals.kernels._conjugate import improve_rows
+from daskals.kernels._equations import add_gram, back_substitute, compiled, factorise, solve_nonnegative
 from daskals.kernels._numba_scores import predict_pairs, top_k
 from daskals.kernels._numpy import Solution
-from daskals.kernels._tiles import BYTES, gather_rows
 
 __all__ = ["name", "predict_pairs", "solve_rows", "stable_order", "top_k"]
 
 name = "numba"
 
-#: Bytes of source rows gathered at a time: half of a first-level cache.
-PANEL_BYTES = 16 << 10
-#: The same for conjugate gradients, which go over a row's source rows several times: half of a second-level cache.
-CG_PANEL_BYTES = 256 << 10
 #: The dual system is used for rows with at most this share of the rank in ratings.
 DUAL_SHARE = 0.75
 
 # ---- a row -----------------------------------------------------------------------------------------------
-
-
-@compiled
-def _assemble(
-    first: int, stop: int, sources: Any, ratings: Any, factors: Any, rank: int, implicit: bool, alpha: float,
-    panel: Any, weighted: Any, targets: Any, A: Any, b: Any,
-) -> None:  # fmt: skip
-    """Add a row's ratings to A (upper triangle) and b, panel by panel."""
-    most, padded = panel.shape
-    vectors = padded * panel.itemsize // BYTES
-    for start in range(first, stop, most):
-        n = min(most, stop - start)
-        gather_rows(panel, factors, sources, start, n, vectors)
-        if not implicit:
-            for t in range(n):
-                targets[t, 0] = ratings[start + t]
-        else:
-            for t in range(n):
-                rating = ratings[start + t]
-                w = panel.dtype.type(alpha * abs(rating))
-                targets[t, 0] = 1 + w if rating > 0 else 0
-                for j in range(padded):
-                    weighted[t, j] = w * panel[t, j]
-        add_gram(A, weighted if implicit else panel, panel, n, rank)
-        add_rows(1, 1.0, b, 0, padded, targets, 0, 1, panel, 0, padded, padded, n)
 
 
 @compiled
@@ -123,24 +95,6 @@ def _solve_dual(
 
 
 @compiled
-def _sums(ratings: Any, first: int, stop: int, implicit: bool, alpha: float) -> tuple[float, int, float]:
-    """q, the number of ratings that count for the regularisation, and the weight of a row."""
-    q = 0.0
-    if not implicit:
-        for t in range(first, stop):
-            q += float(ratings[t]) * float(ratings[t])
-        return q, stop - first, float(stop - first)
-    counted, weight = 0, 0.0
-    for t in range(first, stop):
-        w = alpha * abs(float(ratings[t]))
-        weight += w
-        if ratings[t] > 0:
-            q += 1 + w
-            counted += 1
-    return q, counted, weight
-
-
-@compiled
 def _solve_rows(
     indptr: Any, sources: Any, ratings: Any, factors: Any, rank: int, gram: Any, implicit: bool, reg: float,
     alpha: float, nonnegative: bool, rows: Any, failed: Any, losses: Any,
@@ -157,7 +111,7 @@ def _solve_rows(
     K, z = np.zeros(dual_padded * (dual_padded + 8), dtype), np.zeros(dual_padded, dtype)
     for row in range(len(indptr) - 1):
         first, stop = indptr[row], indptr[row + 1]
-        q, counted, weight = _sums(ratings, first, stop, implicit, alpha)
+        q, counted, weight = sums(ratings, first, stop, implicit, alpha)
         losses[2] += weight
         c = reg * counted
         dual = stop - first <= dual_most and q > 0
@@ -168,7 +122,7 @@ def _solve_rows(
                 for j in range(i // 8 * 8, padded):
                     A[i, j] = gram[i, j] if implicit else 0
                 b[0, i] = 0
-            _assemble(first, stop, sources, ratings, factors, rank, implicit, alpha, panel, weighted, targets, A, b)
+            assemble(first, stop, sources, ratings, factors, rank, implicit, alpha, panel, weighted, targets, A, b)
             if nonnegative:
                 ok = solve_nonnegative(A, b[0], c, rank, x)
             else:
@@ -192,101 +146,6 @@ def _solve_rows(
         else:
             losses[0] += q - explained - c * norm
         losses[1] += c * norm
-
-
-@compiled
-def _add_product_with_row(
-    first: int, stop: int, sources: Any, ratings: Any, factors: Any, gram: Any, implicit: bool, alpha: float,
-    c: float, gathered: bool, panel: Any, scores: Any, v: Any, out: Any,
-) -> None:  # fmt: skip
-    """out = A v for one row of the normal equations, A never being formed; v and out have shape (1, padded)."""
-    most, padded = panel.shape
-    vectors = padded * panel.itemsize // BYTES
-    for j in range(padded):
-        out[0, j] = panel.dtype.type(c) * v[0, j]
-    if implicit:
-        add_rows(1, 1.0, out, 0, padded, v.reshape(padded, 1), 0, 1, gram, 0, padded, padded, padded)
-    for start in range(first, stop, most):
-        n = min(most, stop - start)
-        if not gathered:
-            gather_rows(panel, factors, sources, start, n, vectors)
-        for t in range(n):
-            total = panel.dtype.type(0)
-            for j in range(padded):
-                total += panel[t, j] * v[0, j]
-            scores[t, 0] = panel.dtype.type(alpha * abs(ratings[start + t])) * total if implicit else total
-        add_rows(1, 1.0, out, 0, padded, scores, 0, 1, panel, 0, padded, padded, n)
-
-
-@compiled
-def _dot(a: Any, b: Any) -> float:
-    total = a.dtype.type(0)
-    for j in range(a.shape[1]):
-        total += a[0, j] * b[0, j]
-    return float(total)
-
-
-@compiled
-def _improve_rows(
-    indptr: Any, sources: Any, ratings: Any, factors: Any, rank: int, gram: Any, implicit: bool, reg: float,
-    alpha: float, previous: Any, steps: int, rows: Any, losses: Any,
-) -> None:  # fmt: skip
-    padded, dtype = factors.shape[1], factors.dtype
-    most = max(8, CG_PANEL_BYTES // (padded * factors.itemsize))
-    panel, scores = np.zeros((most, padded), dtype), np.zeros((most, 1), dtype)
-    x, b, residual = np.zeros((1, padded), dtype), np.zeros((1, padded), dtype), np.zeros((1, padded), dtype)
-    direction, image = np.zeros((1, padded), dtype), np.zeros((1, padded), dtype)
-    vectors = padded * panel.itemsize // BYTES
-    for row in range(len(indptr) - 1):
-        first, stop = indptr[row], indptr[row + 1]
-        q, counted, weight = _sums(ratings, first, stop, implicit, alpha)
-        c = reg * counted
-        gathered = stop - first <= most
-        b[:] = 0
-        for start in range(first, stop, most):
-            n = min(most, stop - start)
-            gather_rows(panel, factors, sources, start, n, vectors)
-            for t in range(n):
-                rating = ratings[start + t]
-                scores[t, 0] = rating if not implicit else 1 + alpha * rating if rating > 0 else 0
-            add_rows(1, 1.0, b, 0, padded, scores, 0, 1, panel, 0, padded, padded, n)
-        for j in range(rank):
-            x[0, j] = previous[row, j]
-        _add_product_with_row(
-            first, stop, sources, ratings, factors, gram, implicit, alpha, c, gathered, panel, scores, x, image
-        )
-        for j in range(padded):
-            residual[0, j] = b[0, j] - image[0, j]
-            direction[0, j] = residual[0, j]
-        square = _dot(residual, residual)
-        # residuals this small are rounding errors; steps on them would divide zero by zero
-        enough = float(np.finfo(dtype).eps) ** 2 * max(square, _dot(b, b))
-        for _ in range(steps):
-            if not square > enough:
-                break
-            _add_product_with_row(
-                first, stop, sources, ratings, factors, gram, implicit, alpha, c, gathered, panel, scores,
-                direction, image,
-            )  # fmt: skip
-            curvature = _dot(direction, image)
-            if not curvature > 0:
-                break
-            length = dtype.type(square / curvature)
-            for j in range(padded):
-                x[0, j] += length * direction[0, j]
-                residual[0, j] -= length * image[0, j]
-            before, square = square, _dot(residual, residual)
-            ratio = dtype.type(square / before)
-            for j in range(padded):
-                direction[0, j] = residual[0, j] + ratio * direction[0, j]
-        norm, explained = 0.0, 0.0
-        for j in range(rank):
-            rows[row, j] = x[0, j]
-            norm += float(x[0, j]) * float(x[0, j])
-            explained += (float(b[0, j]) + float(residual[0, j])) * float(x[0, j])
-        losses[0] += q - explained - c * norm
-        losses[1] += c * norm
-        losses[2] += weight
 
 
 def solve_rows(
@@ -319,7 +178,7 @@ def solve_rows(
     )  # fmt: skip
     if cg_steps:
         assert previous is not None
-        _improve_rows(*problem, plain(previous, np.float32), cg_steps, rows, losses)
+        improve_rows(*problem, plain(previous, np.float32), cg_steps, rows, losses)
     else:
         _solve_rows(*problem, nonnegative, rows, failed, losses)
     if nonnegative:

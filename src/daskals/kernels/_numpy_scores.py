@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from daskals.blocks import Float32, Int64
+from daskals.blocks import Float32, Int32, Int64
+
+#: Candidates of each query that are not wanted: indptr and sorted positions.
+Seen = tuple[Int64, Int32]
 
 #: Bytes of scores in hand at a time when ranking.
 SCORE_BYTES = 16 << 20
@@ -24,11 +27,17 @@ def predict_pairs(left: Float32, right: Float32, left_rows: Int64, right_rows: I
     return out
 
 
-def top_k(queries: Float32, candidates: Float32, k: int, block_size: int = 4096) -> tuple[Int64, Float32]:
+def top_k(
+    queries: Float32, candidates: Float32, k: int, block_size: int = 4096, seen: Seen | None = None
+) -> tuple[Int64, Float32]:
     """For each query row the k candidates of largest dot product, best first, of equal ones the later first.
 
     Shapes (m, rank), (n, rank); returns positions of candidates, int64 (m, k), and scores, float32 (m, k), with
     k cut to n. Scores are made tile by tile, at most ``block_size`` wide and high: never the whole m x n matrix.
+
+    ``seen`` are candidates that are not wanted, as a CSR matrix without values: ``(indptr, positions)``, int64
+    (m + 1,) and int32, the positions of a query sorted. A query that has fewer than k others ends with positions
+    -1 and scores -inf.
     """
     m, n = len(queries), len(candidates)
     k = min(k, n)
@@ -42,9 +51,23 @@ def top_k(queries: Float32, candidates: Float32, k: int, block_size: int = 4096)
         values = np.empty((rows.stop - top, 0), np.float32)
         for left in range(0, n, width):
             tile = queries[rows] @ candidates[left : left + width].T
+            if seen is not None:
+                _cross_out(tile, top, left, *seen)
             values, found = _keep_best(values, found, tile, left, k)
         best[rows], scores[rows] = found, values
+    if seen is not None:
+        best[scores == -np.inf] = -1
     return best, scores
+
+
+def _cross_out(tile: Float32, top: int, left: int, indptr: Int64, positions: Int32) -> None:
+    """Set the scores of candidates that are not wanted to -inf, in a tile of queries ``top``, ... and ``left``, ..."""
+    height, width = tile.shape
+    some = slice(indptr[top], indptr[top + height])
+    columns = positions[some].astype(np.int64) - left
+    rows = np.repeat(np.arange(height), np.diff(indptr[top : top + height + 1]))
+    here = (columns >= 0) & (columns < width)
+    tile[rows[here], columns[here]] = -np.inf
 
 
 def _keep_best(values: Float32, found: Int64, tile: Float32, left: int, k: int) -> tuple[Float32, Int64]:

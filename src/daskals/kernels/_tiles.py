@@ -31,45 +31,69 @@ from numba.extending import intrinsic
 BYTES = 32
 
 
-def _vectors_of(number: Any) -> Any:
+def vectors_of(number: Any) -> Any:
     """The LLVM type of a vector of entries of this Numba type, their number, and the bytes of one entry."""
     size = number.bitwidth // 8
     scalar = ir.FloatType() if size == 4 else ir.DoubleType()
     return ir.VectorType(scalar, BYTES // size), BYTES // size, size
 
 
-def _pointer(context: Any, builder: Any, array: Any, kind: Any, offset: Any) -> Any:
+def pointer(context: Any, builder: Any, array: Any, kind: Any, offset: Any) -> Any:
+    """Where entry ``offset`` of an array is."""
     return builder.gep(context.make_array(kind)(context, builder, array).data, [offset])
 
 
-@intrinsic  # type: ignore[untyped-decorator]
-def gather_rows(typingctx: Any, panel: Any, table: Any, rows: Any, first: Any, n: Any, vectors: Any) -> Any:
-    """panel[t] = table[rows[first + t]] for t < n; both have rows of ``vectors`` whole vectors.
+def load(builder: Any, place: Any, size: int) -> Any:
+    """The vector at a place that is a multiple of ``size`` bytes: rows start anywhere."""
+    value = builder.load(place)
+    value.align = size
+    return value
 
-    (The plain loop is right too, but tests at every row whether the arrays overlap, and copies the last entries
-    of a row one by one.)
-    """
-    signature = types.void(panel, table, rows, types.intp, types.intp, types.intp)
 
-    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        panel, table, rows, first, n, vectors = args
-        vector, width, size = _vectors_of(signature.args[0].dtype)
-        zero = ir.Constant(ir.IntType(64), 0)
-        stride = builder.mul(vectors, ir.Constant(ir.IntType(64), width))
-        to = _pointer(context, builder, panel, signature.args[0], zero)
-        base = _pointer(context, builder, table, signature.args[1], zero)
-        which = _pointer(context, builder, rows, signature.args[2], first)
-        with cgutils.for_range(builder, n) as loop:
-            row = builder.sext(builder.load(builder.gep(which, [loop.index])), ir.IntType(64))
-            source = builder.bitcast(builder.gep(base, [builder.mul(row, stride)]), vector.as_pointer())
-            target = builder.bitcast(builder.gep(to, [builder.mul(loop.index, stride)]), vector.as_pointer())
-            with cgutils.for_range(builder, vectors) as inner:
-                value = builder.load(builder.gep(source, [inner.index]))
-                value.align = size
-                builder.store(value, builder.gep(target, [inner.index])).align = size
-        return context.get_dummy_value()
+def broadcast(builder: Any, value: Any, width: int) -> Any:
+    """A vector of one value."""
+    nothing = ir.Constant(ir.VectorType(value.type, width), ir.Undefined)
+    first = builder.insert_element(nothing, value, ir.Constant(ir.IntType(32), 0))
+    return builder.shuffle_vector(first, nothing, ir.Constant(ir.VectorType(ir.IntType(32), width), [0] * width))
 
-    return signature, codegen
+
+def multiply_add(builder: Any, a: Any, b: Any, to: Any) -> Any:
+    """a * b + to, rounded once."""
+    return builder.fadd(builder.fmul(a, b, flags=("contract",)), to, flags=("contract",))
+
+
+class _Operand:
+    """A row-major matrix from some entry on, as LLVM values; offsets and strides count entries."""
+
+    def __init__(self, context: Any, builder: Any, kind: Any, array: Any, offset: Any, stride: Any) -> None:
+        self.builder, self.stride = builder, stride
+        self.vector, self.width, self.size = vectors_of(kind.dtype)
+        self.base = pointer(context, builder, array, kind, offset)
+
+    def row(self, index: Any) -> Any:
+        return self.builder.gep(self.base, [self.builder.mul(index, self.stride)])
+
+    def place(self, row: Any, v: int) -> Any:
+        entry = ir.Constant(ir.IntType(64), v * self.width)
+        return self.builder.bitcast(self.builder.gep(row, [entry]), self.vector.as_pointer())
+
+
+def _multiplied(builder: Any, left: _Operand, right: _Operand, n: Any, rows: int, vectors: int) -> list[list[Any]]:
+    """The tile sum over t < n of left[t, i] * right[t, j], as vectors in registers."""
+    zero = ir.Constant(left.vector, [0.0] * left.width)
+    tile = [[cgutils.alloca_once_value(builder, zero) for _ in range(vectors)] for _ in range(rows)]
+    # an alloca is set once, where the function begins; the tile must be zero each time
+    for entry in (entry for row in tile for entry in row):
+        builder.store(zero, entry)
+    with cgutils.for_range(builder, n) as loop:
+        left_row, right_row = left.row(loop.index), right.row(loop.index)
+        across = [load(builder, right.place(right_row, v), right.size) for v in range(vectors)]
+        for i in range(rows):
+            entry = builder.load(builder.gep(left_row, [ir.Constant(ir.IntType(64), i)]))
+            down = broadcast(builder, entry, left.width)
+            for v in range(vectors):
+                builder.store(multiply_add(builder, down, across[v], builder.load(tile[i][v])), tile[i][v])
+    return [[builder.load(entry) for entry in row] for row in tile]
 
 
 def _make_add_product(rows: int, vectors: int) -> Any:
@@ -90,51 +114,20 @@ def _make_add_product(rows: int, vectors: int) -> Any:
         right_stride: Any,
         n: Any,
     ) -> Any:
-        number = c.dtype
         integer = types.intp
-        signature = types.void(number, c, integer, integer, left, integer, integer, right, integer, integer, integer)
+        signature = types.void(c.dtype, c, integer, integer, left, integer, integer, right, integer, integer, integer)
 
         def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-            sign, c, c_offset, c_stride, left, left_offset, left_stride, right, right_offset, right_stride, n = args
-            vector, width, size = _vectors_of(number)
-            index = ir.IntType(64)
-
-            def load(base: Any, offset: Any) -> Any:
-                place = builder.bitcast(builder.gep(base, [offset]), vector.as_pointer())
-                value = builder.load(place)
-                value.align = size  # rows start anywhere
-                return value, place
-
-            def broadcast(value: Any) -> Any:
-                nothing = ir.Constant(vector, ir.Undefined)
-                first = builder.insert_element(nothing, value, ir.Constant(ir.IntType(32), 0))
-                zeros = ir.Constant(ir.VectorType(ir.IntType(32), width), [0] * width)
-                return builder.shuffle_vector(first, nothing, zeros)
-
-            def multiply_add(a: Any, b: Any, to: Any) -> Any:
-                fused = ("contract",)
-                return builder.fadd(builder.fmul(a, b, flags=fused), to, flags=fused)
-
-            c_base = _pointer(context, builder, c, signature.args[1], c_offset)
-            left_base = _pointer(context, builder, left, signature.args[4], left_offset)
-            right_base = _pointer(context, builder, right, signature.args[7], right_offset)
-            zero = ir.Constant(vector, [0.0] * width)
-            tile = [[cgutils.alloca_once_value(builder, zero) for _ in range(vectors)] for _ in range(rows)]
-            with cgutils.for_range(builder, n) as loop:
-                right_row = builder.gep(right_base, [builder.mul(loop.index, right_stride)])
-                left_row = builder.gep(left_base, [builder.mul(loop.index, left_stride)])
-                across = [load(right_row, ir.Constant(index, v * width))[0] for v in range(vectors)]
-                for i in range(rows):
-                    down = broadcast(builder.load(builder.gep(left_row, [ir.Constant(index, i)])))
-                    for v in range(vectors):
-                        builder.store(multiply_add(down, across[v], builder.load(tile[i][v])), tile[i][v])
-            signs = broadcast(sign)
+            kinds = signature.args
+            C, left, right = (_Operand(context, builder, kinds[i], *args[i : i + 3]) for i in (1, 4, 7))
+            tile = _multiplied(builder, left, right, args[10], rows, vectors)
+            signs = broadcast(builder, args[0], C.width)
             for i in range(rows):
-                c_row = builder.gep(c_base, [builder.mul(ir.Constant(index, i), c_stride)])
+                c_row = C.row(ir.Constant(ir.IntType(64), i))
                 for v in range(vectors):
-                    before, place = load(c_row, ir.Constant(index, v * width))
-                    done = builder.store(multiply_add(signs, builder.load(tile[i][v]), before), place)
-                    done.align = size
+                    place = C.place(c_row, v)
+                    total = multiply_add(builder, signs, tile[i][v], load(builder, place, C.size))
+                    builder.store(total, place).align = C.size
             return context.get_dummy_value()
 
         return signature, codegen
@@ -146,3 +139,41 @@ def _make_add_product(rows: int, vectors: int) -> Any:
 add_8x1, add_8x2, add_8x3 = (_make_add_product(8, vectors) for vectors in (1, 2, 3))
 add_4x1, add_4x2, add_4x3 = (_make_add_product(4, vectors) for vectors in (1, 2, 3))
 add_1x1, add_1x2, add_1x3 = (_make_add_product(1, vectors) for vectors in (1, 2, 3))
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def score_tile(
+    typingctx: Any, tile: Any, least: Any, left: Any, left_offset: Any, right: Any, right_offset: Any, n: Any
+) -> Any:
+    """Scores of 8 queries and 3 vectors of candidates, kept only where one of them is good enough.
+
+    True, and tile[i, j] = sum over t < n of left[t, i] * right[t, j], if that reaches least[i] anywhere (or is NaN);
+    else False, and the scores were never in memory. ``left`` has rows of 8 entries, ``right`` of 3 vectors.
+    """
+    signature = types.boolean(tile, least, left, types.intp, right, types.intp, types.intp)
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        kinds = signature.args
+        width = vectors_of(kinds[0].dtype)[1]
+        zero, eight, across = (ir.Constant(ir.IntType(64), number) for number in (0, 8, 3 * width))
+        out = _Operand(context, builder, kinds[0], args[0], zero, across)
+        bounds = pointer(context, builder, args[1], kinds[1], zero)
+        left = _Operand(context, builder, kinds[2], args[2], args[3], eight)
+        right = _Operand(context, builder, kinds[4], args[4], args[5], across)
+        scores = _multiplied(builder, left, right, args[6], 8, 3)
+        reached = None
+        for i, row in enumerate(scores):
+            bound = broadcast(builder, builder.load(builder.gep(bounds, [ir.Constant(ir.IntType(64), i)])), width)
+            for score in row:
+                good = builder.fcmp_unordered(">=", score, bound)
+                reached = good if reached is None else builder.or_(reached, good)
+        bits = ir.IntType(width)
+        some = builder.icmp_unsigned("!=", builder.bitcast(reached, bits), ir.Constant(bits, 0))
+        with builder.if_then(some, likely=False):
+            for i, row in enumerate(scores):
+                start = out.row(ir.Constant(ir.IntType(64), i))
+                for v, score in enumerate(row):
+                    builder.store(score, out.place(start, v)).align = out.size
+        return some
+
+    return signature, codegen
