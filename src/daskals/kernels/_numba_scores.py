@@ -130,7 +130,11 @@ def _top_k(
 
 
 def top_k(
-    queries: Float32, candidates: Float32, k: int, block_size: int = 4096, seen: Seen | None = None  # noqa: ARG001
+    queries: Float32,
+    candidates: Float32,
+    k: int,
+    block_size: int = 4096,
+    seen: Seen | None = None,  # noqa: ARG001
 ) -> tuple[Int64, Float32]:
     """The k best candidates of each query; see `daskals.kernels._numpy.top_k`. No block of scores is ever made."""
     m, n = len(queries), len(candidates)
