@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from daskals.blocks import CodedChunk, Piece
-from daskals.in_blocks import build, index_of, split
+from daskals.in_blocks import build, decode, index_of, split, transpose
 from daskals.indexing import block_bounds, encode, merge
 
 #: the picture in daskals.blocks; a rating is named after its cell, 3.4 is user 3 and item 4
@@ -30,17 +30,32 @@ def named(values):
     return [round(float(value), 1) for value in values]
 
 
+def split_users(chunks, ids, item_ids, bounds):
+    return split([decode(each, "users", ids, item_ids) for each in chunks], np.asarray(bounds))
+
+
 def both_sides(chunks, n_user_blocks, n_item_blocks):
-    """All in-blocks of both sides, and the ids."""
+    """All in-blocks of both sides, the items once from the users' and once from the chunks; and the ids."""
     ids = {side: merge([index_of(each, side) for each in chunks]) for side in ("users", "items")}
-    blocks = {}
-    for side, source, n_blocks in (("users", "items", n_user_blocks), ("items", "users", n_item_blocks)):
-        bounds = block_bounds(ids[side].counts, min(n_blocks, len(ids[side].ids)))
-        pieces = [split([each], side, ids[side].ids, ids[source].ids, bounds) for each in chunks]
-        blocks[side] = [
-            build(start, stop - start, len(ids[source].ids), [each[number] for each in pieces])
+    all_bounds = {
+        side: block_bounds(ids[side].counts, min(n, len(ids[side].ids)))
+        for side, n in (("users", n_user_blocks), ("items", n_item_blocks))
+    }
+
+    def built(side, source, parts, *, ordered):
+        bounds = all_bounds[side]
+        pieces = [split([part], bounds) for part in parts]
+        return [
+            build(start, stop - start, len(ids[source].ids), [each[number] for each in pieces], ordered)
             for number, (start, stop) in enumerate(pairwise(bounds.tolist()))
         ]
+
+    users, items = (
+        built(side, source, [decode(c, side, ids[side].ids, ids[source].ids) for c in chunks], ordered=False)
+        for side, source in (("users", "items"), ("items", "users"))
+    )
+    transposed = built("items", "users", map(transpose, users), ordered=True)
+    blocks = {"users": users, "items": items, "items again": transposed}
     return {side: index.ids for side, index in ids.items()}, blocks
 
 
@@ -58,7 +73,7 @@ def triples(blocks, ids, source_ids, swap):
 def test_the_worked_example():
     """In-block 0 of the user side of the picture, and what `split` and `build` make on the way."""
     users, items, bounds = np.arange(8), np.arange(7), np.array([0, 4, 8])
-    pieces = [split([chunk_of_cells(cells)], "users", users, items, bounds) for cells in (FIRST, SECOND)]
+    pieces = [split_users([chunk_of_cells(cells)], users, items, bounds) for cells in (FIRST, SECOND)]
     assert [[named(piece.ratings) for piece in each] for each in pieces] == [
         [[3.4, 0.3, 3.1], [7.6, 5.0]],
         [[1.5, 1.1, 2.4, 2.0], [6.5]],
@@ -78,18 +93,18 @@ def test_the_whole_picture():
     """All thirteen ratings, in any order, in one chunk: rows of users, and columns as rows of items."""
     ratings = chunk_of_cells(np.random.default_rng(0).permutation(CELLS))
     users, items = np.arange(8), np.arange(7)
-    (piece,) = split([ratings], "users", users, items, np.array([0, 8]))
+    (piece,) = split_users([ratings], users, items, [0, 8])
     by_user = build(0, 8, 7, [piece])
     assert named(by_user.ratings) == CELLS
-    (piece,) = split([ratings], "items", items, users, np.array([0, 7]))
-    by_item = build(0, 7, 8, [piece])
+    (piece,) = split([transpose(by_user)], np.array([0, 7]))
+    by_item = build(0, 7, 8, [piece], ordered=True)
     assert named(by_item.ratings) == sorted(CELLS, key=lambda cell: (round(cell * 10) % 10, cell))
     assert by_item.indptr.tolist() == [0, 2, 4, 5, 8, 10, 12, 13]
 
 
 def test_types_of_what_is_built():
     """Half the bytes where half will do: int32 positions, float32 ratings."""
-    (piece,) = split([chunk_of_cells(CELLS)], "users", np.arange(8), np.arange(7), np.array([0, 8]))
+    (piece,) = split_users([chunk_of_cells(CELLS)], np.arange(8), np.arange(7), [0, 8])
     assert [array.dtype for array in piece] == [np.int32, np.int32, np.float32]
     block = build(0, 8, 7, [piece])
     assert [array.dtype for array in block[1:]] == [np.int64, np.int32, np.float32]
@@ -108,6 +123,7 @@ def test_both_sides_keep_all_triples(parts, n_user_blocks, n_item_blocks):
     users, items = all_ids["users"].tolist(), all_ids["items"].tolist()
     assert triples(blocks["users"], users, items, swap=False) == expected
     assert triples(blocks["items"], items, users, swap=True) == expected
+    assert triples(blocks["items again"], items, users, swap=True) == expected
     for side in blocks.values():
         row = 0
         for block in side:
@@ -138,8 +154,8 @@ def test_chunks_together_or_one_by_one(parts):
     chunks = [chunk(*zip(*part, strict=True)) for part in parts]
     users, items = (merge([index_of(each, side) for each in chunks]).ids for side in ("users", "items"))
     bounds = np.array([0, (len(users) + 1) // 2, len(users)])
-    together = split(chunks, "users", users, items, bounds)
-    apart = [split([each], "users", users, items, bounds) for each in chunks]
+    together = split_users(chunks, users, items, bounds)
+    apart = [split_users([each], users, items, bounds) for each in chunks]
     for number, piece in enumerate(together):
         joined = Piece(*(np.concatenate(arrays) for arrays in zip(*(each[number] for each in apart), strict=True)))
         for one, other in zip(piece, joined, strict=True):
@@ -150,11 +166,11 @@ def test_a_chunk_without_rows_adds_nothing():
     """Between others; alone it makes rows without ratings."""
     empty = chunk(np.empty(0, np.int64), np.empty(0, np.int64), [])
     users, items = np.arange(8), np.arange(7)
-    with_empty = split([empty, chunk_of_cells(FIRST), empty], "users", users, items, np.array([0, 4, 8]))
-    without = split([chunk_of_cells(FIRST)], "users", users, items, np.array([0, 4, 8]))
+    with_empty = split_users([empty, chunk_of_cells(FIRST), empty], users, items, [0, 4, 8])
+    without = split_users([chunk_of_cells(FIRST)], users, items, [0, 4, 8])
     for one, other in zip(with_empty, without, strict=True):
         assert [array.tolist() for array in one] == [array.tolist() for array in other]
-    (piece,) = split([empty], "users", users, items, np.array([0, 8]))
+    (piece,) = split_users([empty], users, items, [0, 8])
     assert build(0, 8, 7, [piece]).indptr.tolist() == [0] * 9
 
 

@@ -236,25 +236,37 @@ def test_no_warning_from_extreme_but_finite_ratings(kernels, rank, dtype):
         np.testing.assert_allclose(found.rows / size, plain.rows, rtol=0, atol=2e-4 * np.abs(plain.rows).max())
 
 
-# ---- stable_order ----------------------------------------------------------------------------------------
+# ---- regroup ---------------------------------------------------------------------------------------------
 
 
-@given(keys=arrays.arrays(np.int32, st.integers(0, 60), elements=st.integers(0, 12)), more=st.integers(0, 5))
-def test_stable_order_is_a_stable_sort(kernels, keys, more):
-    """And says where each key's run begins, also of keys that are not there."""
+def in_parts(array, cuts):
+    return np.split(array, sorted(min(cut, len(array)) for cut in cuts))
+
+
+@given(
+    keys=arrays.arrays(np.int32, st.integers(0, 60), elements=st.integers(0, 12)),
+    more=st.integers(0, 5),
+    cuts=st.lists(st.integers(0, 60), max_size=3),
+)
+def test_regroup_is_a_stable_sort(kernels, keys, more, cuts):
+    """And says where each key's run begins, also of keys that are not there; parts are one sequence."""
     n_keys = int(keys.max(initial=-1)) + 1 + more
-    order, starts = kernels.stable_order(keys, n_keys)
-    assert order.dtype == starts.dtype == np.int64
-    assert order.tolist() == np.argsort(keys, kind="stable").tolist()
+    first, second = np.arange(len(keys), dtype=np.int32), np.arange(len(keys), dtype=np.float32) / 2
+    starts, *columns = kernels.regroup(in_parts(keys, cuts), n_keys, in_parts(first, cuts), in_parts(second, cuts))
+    order = np.argsort(keys, kind="stable")
+    assert [starts.dtype, *(column.dtype for column in columns)] == [np.int64, np.int32, np.float32]
+    assert columns[0].tolist() == order.tolist()
+    assert columns[1].tolist() == second[order].tolist()
     assert starts.tolist() == np.searchsorted(np.sort(keys), np.arange(n_keys + 1)).tolist()
 
 
-def test_stable_order_of_many_keys(kernels):
+def test_regroup_of_many_keys(kernels):
     """More than any counter of 16 bits holds; read-only and unaligned."""
     keys = np.random.default_rng(0).integers(0, 70_000, 200_000).astype(np.int32)
-    for given_ in (keys, unaligned(keys)):
-        order, starts = kernels.stable_order(given_, 70_000)
-        np.testing.assert_array_equal(order, np.argsort(keys, kind="stable"))
+    values = np.arange(200_000, dtype=np.float32)
+    for given_ in (np.array, unaligned):
+        starts, sorted_values = kernels.regroup([given_(keys)], 70_000, [given_(values)])
+        np.testing.assert_array_equal(sorted_values, np.argsort(keys, kind="stable"))
         np.testing.assert_array_equal(np.diff(starts), np.bincount(keys, minlength=70_000))
 
 
@@ -424,5 +436,5 @@ def test_the_package_uses_one_of_the_sets():
     """Whichever was chosen, all names come from it."""
     chosen = importlib.import_module("daskals.kernels")
     module = importlib.import_module(f"daskals.kernels._{chosen.name}")
-    for name in ("name", "predict_pairs", "solve_rows", "stable_order", "top_k"):
+    for name in ("name", "predict_pairs", "solve_rows", "regroup", "top_k"):
         assert getattr(chosen, name) is getattr(module, name)

@@ -35,6 +35,7 @@ Int64 = npt.NDArray[np.int64]
 Float32 = npt.NDArray[np.float32]
 Float64 = npt.NDArray[np.float64]
 Float = npt.NDArray[np.floating[Any]]
+AnyArray = npt.NDArray[Any]
 
 # The structures are NamedTuples of arrays because Dask measures those correctly, and so schedules, spills and
 # steals with open eyes: an instance of a class, or a SciPy csr_array, counts as 56 bytes whatever it holds.
@@ -63,9 +64,9 @@ class Index(NamedTuple):
 
 
 class Piece(NamedTuple):
-    """What one chunk has for one destination block: a rating a row, in no order; see `daskals.in_blocks`."""
+    """Some ratings of a side, one a row: what a chunk has, or what it has for one block; see `daskals.in_blocks`."""
 
-    #: positions of destination rows, counted from the first row of the block
+    #: positions of destination rows
     rows: Int32
     #: positions of source rows
     sources: Int32

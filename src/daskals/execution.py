@@ -11,7 +11,9 @@ factors (all iterations again). So factors are *kept* (`keep`): replaced by task
 from __future__ import annotations
 
 import copy
+import ctypes
 import logging
+import sys
 import threading
 import time
 import uuid
@@ -22,6 +24,7 @@ from importlib.resources import files
 from typing import Any, TypeVar
 
 import dask
+import pyarrow as pa
 import yaml
 from dask.base import get_scheduler
 from dask.delayed import Delayed, delayed
@@ -232,6 +235,22 @@ def retry(function: Callable[[], T], what: str) -> T:
             logger.warning("%s failed, since workers were lost (%s); trying again, %d of %d",
                            what, type(error).__name__, failures, most)  # fmt: skip
     raise AssertionError("not reached")
+
+
+# ---- memory ----------------------------------------------------------------------------------------------
+
+
+def release_memory() -> None:
+    """Give back to the system what was freed in this process: to be called when much was.
+
+    The C library keeps freed arrays of up to 32 MB for later, and Arrow what it read Parquet into; each can be as
+    much as the ratings themselves. (On a cluster workers do the work, and their nannies have them return memory.)
+    """
+    pa.default_memory_pool().release_unused()
+    if sys.platform == "linux" and current_client() is None:
+        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc has it
+        if trim is not None:
+            trim(0)
 
 
 # ---- BLAS ------------------------------------------------------------------------------------------------

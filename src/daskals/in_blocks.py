@@ -1,16 +1,19 @@
-"""Ratings to in-blocks: the two halves of the shuffle, as array functions.
+"""Ratings to in-blocks: the steps of the shuffle, as array functions.
 
-`split` cuts the ratings of a chunk into a piece for each destination block; `build` joins the pieces that a block
-receives from all chunks. Both sides of ALS use both functions, with destination and source swapped. With the
-ratings of the picture in `daskals.blocks` in two chunks and user blocks [0, 4) and [4, 8)::
+`split` cuts ratings into a piece for each destination block; `build` joins the pieces that a block receives. With
+the ratings of the picture in `daskals.blocks` in two chunks and user blocks [0, 4) and [4, 8)::
 
     chunk 0: 7.6 3.4 0.3 5.0 3.1   -- split -->   3.4 0.3 3.1 | 7.6 5.0
     chunk 1: 1.5 6.5 1.1 2.4 2.0   -- split -->   1.5 1.1 2.4 2.0 | 6.5
                                    -- build -->   0.3, 1.1 1.5, 2.0 2.4, 3.1 3.4 | 5.0, 6.5, 7.6
+
+What is split are chunks (`decode`) for the first side. The second side is the transpose of the first: its pieces
+come from the blocks of the first (`transpose`), when the chunks have gone from memory already.
 """
 
 from __future__ import annotations
 
+import itertools
 import zlib
 from collections.abc import Sequence
 from typing import Literal
@@ -32,42 +35,53 @@ def index_of(chunk: CodedChunk, side: SideName) -> Index:
     return Index(column.distinct, counts)
 
 
-def split(chunks: Sequence[CodedChunk], side: SideName, ids: Ids, source_ids: Ids, bounds: Int64) -> tuple[Piece, ...]:
-    """Cut chunks by destination: one piece for each block of ``side``.
-
-    ``ids`` are all ids of the side, ``source_ids`` all ids of the other, ``bounds`` the ends of the blocks.
-    """
+def decode(chunk: CodedChunk, side: SideName, ids: Ids, source_ids: Ids) -> Piece:
+    """The ratings of a chunk with ``side`` as destination; ``ids`` are its ids, ``source_ids`` those of the other."""
     source: SideName = "items" if side == "users" else "users"
-    rows = np.concatenate([_global_codes(getattr(chunk, side), ids) for chunk in chunks])
-    sources = np.concatenate([_global_codes(getattr(chunk, source), source_ids) for chunk in chunks])
-    ratings = np.concatenate([chunk.ratings for chunk in chunks])
-    block_of_row = np.repeat(np.arange(len(bounds) - 1, dtype=np.int32), np.diff(bounds))
-    order, cuts = kernels.stable_order(block_of_row[rows], len(bounds) - 1)
-    pieces = []
-    for block in range(len(bounds) - 1):
-        some = order[cuts[block] : cuts[block + 1]]
-        pieces.append(Piece(rows[some] - np.int32(bounds[block]), sources[some], ratings[some]))
-    return tuple(pieces)
+    rows, sources = _positions(getattr(chunk, side), ids), _positions(getattr(chunk, source), source_ids)
+    return Piece(rows, sources, chunk.ratings)
 
 
-def _global_codes(column: CodedIds, ids: Ids) -> Int32:
+def _positions(column: CodedIds, ids: Ids) -> Int32:
     return positions(ids, column.distinct).astype(np.int32)[column.codes]
 
 
-def build(start: int, n_rows: int, n_sources: int, pieces: Sequence[Piece]) -> InBlock:
+def transpose(block: InBlock) -> Piece:
+    """The ratings of an in-block with the other side as destination, in the order of their sources."""
+    n_rows = len(block.indptr) - 1
+    rows = np.arange(block.start, block.start + n_rows, dtype=np.int32)
+    return Piece(block.sources, np.repeat(rows, np.diff(block.indptr)), block.ratings)
+
+
+def split(parts: Sequence[Piece], bounds: Int64) -> tuple[Piece, ...]:
+    """Cut ratings by destination: a piece for each block; ``bounds`` are the ends of blocks.
+
+    Within a piece ratings keep their order. The pieces are views of one set of arrays.
+    """
+    n_blocks = len(bounds) - 1
+    block_of_row = np.repeat(np.arange(n_blocks, dtype=np.int32), np.diff(bounds))
+    keys = [block_of_row[part.rows] for part in parts]
+    cuts, *columns = kernels.regroup(keys, n_blocks, *zip(*parts, strict=True))
+    return tuple(
+        Piece(*(column[first:stop] for column in columns)) for first, stop in itertools.pairwise(cuts.tolist())
+    )
+
+
+def build(start: int, n_rows: int, n_sources: int, pieces: Sequence[Piece], ordered: bool = False) -> InBlock:
     """Join the pieces of a block whose first row has position ``start``.
 
     Ratings are ordered by row and within a row by source, so the block does not depend on the order in which
-    ratings arrived (but for the order of a pair's duplicates).
+    ratings arrived (but for the order of a pair's duplicates). ``ordered`` says that the pieces, one after the
+    other, have their sources in order already.
     """
-    rows = np.concatenate([piece.rows for piece in pieces])
-    sources = np.concatenate([piece.sources for piece in pieces])
-    ratings = np.concatenate([piece.ratings for piece in pieces])
-    # a stable sort by the lesser key, then by the greater
-    order, _ = kernels.stable_order(sources, n_sources)
-    by_row, indptr = kernels.stable_order(rows[order], n_rows)
-    order = order[by_row]
-    return InBlock(start, indptr, sources[order], ratings[order])
+    rows, sources, ratings = (list(column) for column in zip(*pieces, strict=True))
+    if not ordered:
+        # a stable sort by the lesser key, then by the greater
+        runs, *columns = kernels.regroup(sources, n_sources, rows, ratings)
+        rows, ratings = ([column] for column in columns)
+        sources = [np.repeat(np.arange(n_sources, dtype=np.int32), np.diff(runs))]
+    indptr, *columns = kernels.regroup([part - np.int32(start) for part in rows], n_rows, sources, ratings)
+    return InBlock(start, indptr, *columns)
 
 
 def fingerprint(block: InBlock) -> int:

@@ -4,9 +4,16 @@
 
     coded chunks  --index_of-->  ids of each side (a tree)  --block_bounds-->  bounds of blocks
          |                            |                                             |
-         +--------- split, a group of chunks a task, one piece for each block ------+
-                                      |
-                         build, a task for each block  -->  in-blocks
+       split, a group of chunks a task, one piece for each user block  -------------+
+         |
+       build, a task for each block  -->  in-blocks of users
+                                               |
+       split, a group of blocks a task, one piece for each item block
+         |
+       build, a task for each block  -->  in-blocks of items
+
+Each step is complete before the next begins, and what it came from is let go: memory holds the ratings twice, not
+three or four times.
 
 A side's sorted ids are one array. It is shorter than the side's factors at any rank above two, and a half-step
 brings those to every worker; so what bounds the size of a fit is never this array.
@@ -17,19 +24,18 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from dask.delayed import Delayed
 
 from daskals import execution, in_blocks, indexing
-from daskals.blocks import CodedChunk, Ids, Index, Int64, Piece
+from daskals.blocks import CodedChunk, Ids, InBlock, Index, Int64, Piece
 from daskals.in_blocks import SideName
 
 SIDES: tuple[SideName, SideName] = ("users", "items")
 
-#: Chunks are split in at most this many groups, since pieces number groups times blocks; more groups only where
-#: one would hold more than `MAX_GROUP_BYTES` (12 bytes a rating).
+#: Chunks, or blocks, are split in at most this many groups, since pieces number groups times blocks; more groups only
+#: where one would hold more than `MAX_GROUP_BYTES` (12 bytes a rating).
 MAX_GROUPS = 16
 MAX_GROUP_BYTES = 256 << 20
 
@@ -71,6 +77,7 @@ def shuffle(chunks: Sequence[Delayed], user_blocks: int | None, item_blocks: int
     ``user_blocks`` and ``item_blocks`` are numbers of blocks, None for automatic ones. ``ValueError`` if there
     are no ratings.
     """
+    execution.release_memory()
     (chunks,) = execution.persist(chunks)
     indexes: dict[SideName, Delayed] = {side: _index(chunks, side, token) for side in SIDES}
     summaries = {
@@ -92,10 +99,25 @@ def shuffle(chunks: Sequence[Delayed], user_blocks: int | None, item_blocks: int
     ids = {side: execution.task(_ids, index, name=f"als-ids-{side}-{token}") for side, index in indexes.items()}
     (persisted,) = execution.persist(tuple(ids.values()))
     ids = dict(zip(ids, persisted, strict=True))
-    groups = _grouped(chunks, n_ratings)
-    # One side after the other: the pieces of both at once would be twice the memory.
-    users = _blocked_side("users", ids, bounds[0], groups, token)
-    items = _blocked_side("items", ids, bounds[1], groups, token)
+    splits = [
+        execution.task(_split_chunks, *ids.values(), bounds[0], *group, name=f"als-split-users-{token}-{number}")
+        for number, group in enumerate(_grouped(chunks, n_ratings))
+    ]
+    (pieces,) = execution.persist(splits)
+    del chunks, splits
+    execution.release_memory()
+    users = _build_side("users", ids, bounds[0], pieces, token)
+    del pieces
+    execution.release_memory()
+    splits = [
+        execution.task(_split_blocks, bounds[1], *group, name=f"als-split-items-{token}-{number}")
+        for number, group in enumerate(_grouped(users.in_blocks, n_ratings))
+    ]
+    (pieces,) = execution.persist(splits)
+    del splits
+    items = _build_side("items", ids, bounds[1], pieces, token)
+    del pieces
+    execution.release_memory()
     return Ratings(users, items, n_ratings)
 
 
@@ -131,42 +153,48 @@ def _automatic_blocks(n_ratings: int) -> int:
     return int(min(execution.setting("max-blocks"), max(needed, for_threads)))
 
 
-def _grouped(chunks: Sequence[Delayed], n_ratings: int) -> list[Sequence[Delayed]]:
-    n_groups = min(len(chunks), max(MAX_GROUPS, -(-12 * n_ratings // MAX_GROUP_BYTES)))
-    edges = np.linspace(0, len(chunks), n_groups + 1).astype(int)
-    return [chunks[first:stop] for first, stop in itertools.pairwise(edges)]
+def _grouped(parts: Sequence[Delayed], n_ratings: int) -> list[Sequence[Delayed]]:
+    n_groups = min(len(parts), max(MAX_GROUPS, -(-12 * n_ratings // MAX_GROUP_BYTES)))
+    edges = np.linspace(0, len(parts), n_groups + 1).astype(int)
+    return [parts[first:stop] for first, stop in itertools.pairwise(edges)]
 
 
-def _blocked_side(
-    side: SideName, ids: dict[SideName, Delayed], bounds: Int64, groups: list[Sequence[Delayed]], token: str
+def _split_chunks(ids: Ids, source_ids: Ids, bounds: Int64, *chunks: CodedChunk) -> tuple[Piece, ...]:
+    return in_blocks.split([in_blocks.decode(chunk, "users", ids, source_ids) for chunk in chunks], bounds)
+
+
+def _split_blocks(bounds: Int64, *blocks: InBlock) -> tuple[Piece, ...]:
+    return in_blocks.split([in_blocks.transpose(block) for block in blocks], bounds)
+
+
+def _build_side(
+    side: SideName, ids: dict[SideName, Delayed], bounds: Int64, groups: Sequence[Delayed], token: str
 ) -> Side:
     source: SideName = "items" if side == "users" else "users"
-    prefix = f"{side}-{token}"
-    splits = [
-        execution.task(_split, side, ids[side], ids[source], bounds, *group, name=f"als-split-{prefix}-{number}")
-        for number, group in enumerate(groups)
-    ]
     blocks = []
-    for block in range(len(bounds) - 1):
+    for block, (start, stop) in enumerate(itertools.pairwise(bounds.tolist())):
         pieces = [
-            execution.task(_take, pieces, block, name=f"als-piece-{prefix}-{number}-{block}")
-            for number, pieces in enumerate(splits)
+            execution.task(_take, pieces, block, name=f"als-piece-{side}-{token}-{number}-{block}")
+            for number, pieces in enumerate(groups)
         ]
-        start, stop = int(bounds[block]), int(bounds[block + 1])
         blocks.append(
-            execution.task(_build, start, stop - start, ids[source], *pieces, name=f"als-ratings-{prefix}-{block}")
+            execution.task(
+                _build,
+                start,
+                stop - start,
+                ids[source],
+                side == "items",
+                *pieces,
+                name=f"als-ratings-{side}-{token}-{block}",
+            )
         )
     (persisted,) = execution.persist(blocks)
     return Side(side, ids[side], bounds, persisted)
-
-
-def _split(side: SideName, ids: Ids, source_ids: Ids, bounds: Int64, *chunks: CodedChunk) -> tuple[Piece, ...]:
-    return in_blocks.split(chunks, side, ids, source_ids, bounds)
 
 
 def _take(pieces: tuple[Piece, ...], block: int) -> Piece:
     return pieces[block]
 
 
-def _build(start: int, n_rows: int, source_ids: Ids, *pieces: Piece) -> Any:
-    return in_blocks.build(start, n_rows, len(source_ids), pieces)
+def _build(start: int, n_rows: int, source_ids: Ids, ordered: bool, *pieces: Piece) -> InBlock:
+    return in_blocks.build(start, n_rows, len(source_ids), pieces, ordered)

@@ -283,9 +283,9 @@ def other_kernels(some: list[Block], ranks: list[int], repeat: int) -> Iterator[
         yield Figure("start_values", f"rank {rank}, {len(ids)} ids", seconds, 0, 0, len(ids) * rank, "numbers")
     for n_keys in (16, n_items):
         keys = (block.sources % n_keys).astype(np.int32)
-        seconds = best(lambda: kernels.stable_order(keys, n_keys), repeat)  # noqa: B023
-        # keys are read twice, and the order is written
-        yield Figure("stable_order", f"{n_keys} different keys", seconds, 0, 16.0 * n, n, "keys")
+        seconds = best(lambda: kernels.regroup([keys], n_keys, [block.ratings]), repeat)  # noqa: B023
+        # keys are read twice, a column is read and written
+        yield Figure("regroup", f"{n_keys} different keys", seconds, 0, 16.0 * n, n, "keys")
 
 
 # ---- the table -------------------------------------------------------------------------------------------

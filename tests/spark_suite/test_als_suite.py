@@ -25,7 +25,7 @@ from java_random import JavaRandom, explicit_data, implicit_data
 from daskals import ALS, ALSModel, frames, in_blocks, partitioning
 from daskals import training as training_loop
 from daskals.blocks import CodedChunk
-from daskals.in_blocks import build, split
+from daskals.in_blocks import build, decode, split
 from daskals.indexing import block_bounds, encode, positions
 from daskals.kernels import _numpy
 from daskals.spark_random import block_start_values, side_seeds, start_values
@@ -65,9 +65,10 @@ def test_local_index_encoder(n_blocks):
     bounds = block_bounds(np.ones(len(ids), np.int64), n_blocks)
     chunk = chunk_of([(each, 0, float(number)) for number, each in enumerate(ids)])
     found = {}
-    for start, piece in zip(bounds, split([chunk], "users", ids, np.array([0]), bounds), strict=False):
-        assert piece.rows.max() < np.diff(bounds).max()
-        found |= dict(zip(piece.ratings.astype(int).tolist(), ids[start + piece.rows].tolist(), strict=True))
+    pieces = split([decode(chunk, "users", ids, np.array([0]))], bounds)
+    for (start, stop), piece in zip(itertools.pairwise(bounds), pieces, strict=True):
+        assert ((start <= piece.rows) & (piece.rows < stop)).all()
+        found |= dict(zip(piece.ratings.astype(int).tolist(), ids[piece.rows].tolist(), strict=True))
     assert found == dict(enumerate(ids.tolist()))
 
 
@@ -127,15 +128,15 @@ def test_rating_block_builder():
     """ALSSuite "RatingBlockBuilder": an empty block is one, and chunks that are joined keep all triples."""
     ids = np.arange(9)
     bounds = np.array([0, 9])
-    (piece,) = split([chunk_of([])], "users", ids, ids, bounds)
+    (piece,) = split([decode(chunk_of([]), "users", ids, ids)], bounds)
     empty = build(0, 0, 9, [piece])
     assert [len(each) for each in (empty.sources, empty.ratings)] == [0, 0]
     assert empty.indptr.tolist() == [0]
 
     first, second = [(0, 1, 2.0), (3, 4, 5.0)], [(6, 7, 8.0)]
-    (piece,) = split([chunk_of(first)], "users", ids, ids, bounds)
+    (piece,) = split([decode(chunk_of(first), "users", ids, ids)], bounds)
     assert len(piece.ratings) == 2
-    pieces = [split([chunk_of(each)], "users", ids, ids, bounds)[0] for each in (second, first)]
+    pieces = [split([decode(chunk_of(each), "users", ids, ids)], bounds)[0] for each in (second, first)]
     assert triples(build(0, 9, 9, pieces)) == {*first, *second}
 
 
@@ -154,7 +155,9 @@ def test_uncompressed_in_block():
     ]
     chunks = [chunk_of([(row, local * block + index, r) for row, block, index, r in piece]) for piece in pieces]
     rows, sources = np.arange(4), np.arange(2 * local)
-    block = build(0, 4, 2 * local, [split([each], "users", rows, sources, np.array([0, 4]))[0] for each in chunks])
+    block = build(
+        0, 4, 2 * local, [split([decode(each, "users", rows, sources)], np.array([0, 4]))[0] for each in chunks]
+    )
     assert len(block.ratings) == 5
     assert rows[np.diff(block.indptr) > 0].tolist() == [0, 1, 2, 3]
     assert block.indptr.tolist() == [0, 2, 3, 4, 5]
@@ -606,7 +609,8 @@ def test_no_unnecessary_shuffle(monkeypatch):
         with dask.config.set(scheduler="synchronous"):
             als.fit(dd.from_pandas(training, npartitions=3), {als.maxIter: iterations})
         counts.append(dict(calls))
-    shuffle = {"read_ratings": 3, "split": 3 * 2, "build": 2 + 2}
+    # the ratings of users are cut from three partitions, those of items from the two blocks of users
+    shuffle = {"read_ratings": 3, "split": 3 + 2, "build": 2 + 2}
     assert counts == [shuffle | {"solve_block": 4}, shuffle | {"solve_block": 6 * 4}]
 
 

@@ -23,8 +23,8 @@ _module = importlib.import_module(f"daskals.kernels._{_chosen}")
 
 name: str = _module.name
 solve_rows = _module.solve_rows
-stable_order = _module.stable_order
+regroup = _module.regroup
 predict_pairs = _module.predict_pairs
 top_k = _module.top_k
 
-__all__ = ["name", "predict_pairs", "solve_rows", "stable_order", "top_k"]
+__all__ = ["name", "predict_pairs", "regroup", "solve_rows", "top_k"]

@@ -17,11 +17,12 @@ which has one equation for each rating instead of one for each factor.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from daskals.blocks import Float, Float32, Float64, Int32, Int64, Losses
+from daskals.blocks import AnyArray, Float, Float32, Float64, Int32, Int64, Losses
 from daskals.kernels._arrays import plain
 from daskals.kernels._assembling import PANEL_BYTES, assemble, sums
 from daskals.kernels._conjugate import improve_rows
@@ -29,7 +30,7 @@ from daskals.kernels._equations import add_gram, back_substitute, compiled, fact
 from daskals.kernels._numba_scores import predict_pairs, top_k
 from daskals.kernels._numpy import Solution
 
-__all__ = ["name", "predict_pairs", "solve_rows", "stable_order", "top_k"]
+__all__ = ["name", "predict_pairs", "regroup", "solve_rows", "top_k"]
 
 name = "numba"
 
@@ -190,19 +191,30 @@ def solve_rows(
 
 
 @compiled
-def _stable_order(keys: Any, starts: Any, order: Any) -> None:
+def _count(keys: Any, starts: Any) -> None:
     for n in range(len(keys)):
         starts[keys[n] + 1] += 1
-    for key in range(1, len(starts)):
-        starts[key] += starts[key - 1]
-    nexts = starts[:-1].copy()
+
+
+@compiled
+def _scatter(keys: Any, column: Any, places: Any, out: Any) -> None:
     for n in range(len(keys)):
-        order[nexts[keys[n]]] = n
-        nexts[keys[n]] += 1
+        place = places[keys[n]]
+        out[place] = column[n]
+        places[keys[n]] = place + 1
 
 
-def stable_order(keys: Int32, n_keys: int) -> tuple[Int64, Int64]:
-    """The order that sorts integer keys, and where runs begin; see `daskals.kernels._numpy.stable_order`."""
-    starts, order = np.zeros(n_keys + 1, np.int64), np.empty(len(keys), np.int64)
-    _stable_order(plain(keys, np.int32), starts, order)
-    return order, starts
+def regroup(keys: Sequence[Int32], n_keys: int, *columns: Sequence[AnyArray]) -> tuple[AnyArray, ...]:
+    """Columns sorted by integer keys, and where runs begin; see `daskals.kernels._numpy.regroup`."""
+    keys = [plain(part, np.int32) for part in keys]
+    starts = np.zeros(n_keys + 1, np.int64)
+    for part in keys:
+        _count(part, starts)
+    np.cumsum(starts, out=starts)
+    sorted_columns = []
+    for column in columns:
+        places, out = starts.copy(), np.empty(starts[-1], column[0].dtype)
+        for part, values in zip(keys, column, strict=True):
+            _scatter(part, plain(values, values.dtype), places, out)
+        sorted_columns.append(out)
+    return starts, *sorted_columns

@@ -133,8 +133,8 @@ def top_k(
     queries: Float32,
     candidates: Float32,
     k: int,
-    block_size: int = 4096,
-    seen: Seen | None = None,  # noqa: ARG001
+    block_size: int = 4096,  # noqa: ARG001
+    seen: Seen | None = None,
 ) -> tuple[Int64, Float32]:
     """The k best candidates of each query; see `daskals.kernels._numpy.top_k`. No block of scores is ever made."""
     m, n = len(queries), len(candidates)

@@ -17,6 +17,7 @@ x'(Ax - b) = 0 is one of the optimality conditions.)
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -24,10 +25,10 @@ import numpy.typing as npt
 from scipy import sparse
 from scipy.linalg import lapack
 
-from daskals.blocks import Float, Float32, Float64, Int32, Int64, Losses
+from daskals.blocks import AnyArray, Float, Float32, Float64, Int32, Int64, Losses
 from daskals.kernels._numpy_scores import predict_pairs, top_k
 
-__all__ = ["Solution", "name", "predict_pairs", "solve_rows", "stable_order", "top_k"]
+__all__ = ["Solution", "name", "predict_pairs", "regroup", "solve_rows", "top_k"]
 
 name = "numpy"
 
@@ -352,13 +353,14 @@ def improve(
 # ---- sorting by counting ---------------------------------------------------------------------------------
 
 
-def stable_order(keys: Int32, n_keys: int) -> tuple[Int64, Int64]:
-    """The order that sorts integer keys in [0, n_keys), and where each key's run begins in it.
+def regroup(keys: Sequence[Int32], n_keys: int, *columns: Sequence[AnyArray]) -> tuple[AnyArray, ...]:
+    """Columns sorted by integer keys in [0, n_keys), and where each key's run begins in them.
 
-    Equal keys stay in the order given. Returns int64 arrays of shapes (n,) and (n_keys + 1,). Linear in n: the
-    transposition of a sparse matrix with one entry a row is such a sort, and SciPy has it compiled.
+    Keys and columns come in parts, which are read one after the other; equal keys stay in the order given. Returns
+    starts, int64 (n_keys + 1,), and the columns, each in one array. Linear in the number of keys: the transposition
+    of a sparse matrix with one entry a row is such a sort, and SciPy has it compiled.
     """
-    n = len(keys)
-    entries = sparse.csr_matrix((np.arange(n), keys, np.arange(n + 1)), (n, n_keys))
-    columns = entries.tocsc()
-    return columns.data, columns.indptr.astype(np.int64)
+    joined = np.concatenate(keys)
+    n = len(joined)
+    entries = sparse.csr_matrix((np.arange(n), joined, np.arange(n + 1)), (n, n_keys)).tocsc()
+    return entries.indptr.astype(np.int64), *(np.concatenate(column)[entries.data] for column in columns)
