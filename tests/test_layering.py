@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 FLOORS = {
-    0: ["blocks", "indexing", "spark_random", "in_blocks", "least_squares", "metrics", "kernels"],
+    0: ["blocks", "indexing", "spark_random", "in_blocks", "least_squares", "streamed", "metrics", "kernels"],
     1: ["execution"],
     2: ["partitioning", "factors", "training", "scoring"],
     3: ["frames", "persistence"],

@@ -31,8 +31,9 @@ from dask.delayed import Delayed, delayed
 from dask.local import get_sync
 from dask.system import CPU_COUNT
 from dask.utils import parse_bytes, parse_timedelta
-from distributed import Client, KilledWorker, futures_of, wait
+from distributed import Client, KilledWorker, Scheduler, futures_of, wait
 from distributed.comm import CommClosedError
+from distributed.system import MEMORY_LIMIT
 
 try:
     import threadpoolctl
@@ -82,6 +83,19 @@ def total_threads() -> int:
     pool = dask.config.get("pool", None)
     n: int = getattr(pool, "_max_workers", None) or dask.config.get("num_workers", None) or CPU_COUNT
     return max(1, n)
+
+
+def worker_memory() -> float:
+    """Bytes of memory of the smallest worker, or of this machine where a local scheduler is in force."""
+    client = current_client()
+    if client is None:
+        return float(MEMORY_LIMIT)
+    limits = client.run_on_scheduler(_memory_limits)
+    return float(min((limit for limit in limits if limit), default=MEMORY_LIMIT))
+
+
+def _memory_limits(dask_scheduler: Scheduler) -> list[int]:
+    return [worker.memory_limit for worker in dask_scheduler.workers.values()]
 
 
 # ---- tasks -----------------------------------------------------------------------------------------------

@@ -61,6 +61,12 @@ def is_small_enough_to_keep(n_rows: int, rank: int) -> bool:
     return 4 * n_rows * rank <= execution.setting_of_bytes("durable-bytes")
 
 
+def is_too_large_to_gather(n_rows: int, rank: int, dtype: npt.DTypeLike) -> bool:
+    """Whether factors of this size would take more of a worker's memory than the setting "factor-share" allows."""
+    size = n_rows * rank * np.dtype(dtype).itemsize
+    return size > float(execution.setting("factor-share")) * execution.worker_memory()
+
+
 def _panel_edges(n_blocks: int) -> list[int]:
     """Cut blocks into a few runs of neighbours, the panels.
 
@@ -82,6 +88,12 @@ def places_in_panels(n_blocks: int) -> list[tuple[int, int]]:
     """
     edges = _panel_edges(n_blocks)
     return [(panel, place) for panel, (a, b) in enumerate(itertools.pairwise(edges)) for place in range(b - a)]
+
+
+def panel_starts(bounds: Int64) -> list[int]:
+    """The position of the first row of each panel, of a side whose blocks have these bounds."""
+    starts: list[int] = bounds[_panel_edges(len(bounds) - 1)[:-1]].tolist()
+    return starts
 
 
 def start_blocks(
@@ -155,10 +167,10 @@ def _panel(with_gram: bool, *solved: SolvedBlock) -> Panel:
     return Panel(blocks, gram_of(blocks) if with_gram else None, sum_losses([each.losses for each in solved]))
 
 
-def total_gram(panels: Sequence[Panel]) -> Float64 | None:
+def total_gram(grams: Sequence[Float64 | None]) -> Float64 | None:
     """The Gram matrix of a side from those of its panels; None where they carry none."""
-    grams = [panel.gram for panel in panels if panel.gram is not None]
-    return np.sum(grams, axis=0) if grams else None
+    given = [gram for gram in grams if gram is not None]
+    return np.sum(given, axis=0) if given else None
 
 
 _gathered: WeakValueDictionary[tuple[str, str], Float] = WeakValueDictionary()

@@ -9,6 +9,9 @@ A half-step is one graph, with B tasks that solve a block each and G <= 8 panels
 
 Each solve is a least-squares problem for every row of its block (`daskals.least_squares`); rows do not depend on
 each other, so neither the number of blocks nor where they run can change a result, but for rounding.
+
+Where the source's rows are too many for one process (`daskals.factors.is_too_large_to_gather`), panels come one after
+the other, with a task for each block and panel that adds to the equations of the block (`daskals.streamed`).
 """
 
 from __future__ import annotations
@@ -24,11 +27,13 @@ import numpy as np
 from dask.delayed import Delayed
 
 from daskals import execution
-from daskals.blocks import Float32, InBlock, Losses, Objective, Panel, SolvedBlock
+from daskals.blocks import Float32, Float64, InBlock, Losses, Objective, Panel, SolvedBlock
 from daskals.factors import (
     FactorMatrix,
     gather,
     is_small_enough_to_keep,
+    is_too_large_to_gather,
+    panel_starts,
     panel_tasks,
     places_in_panels,
     start_blocks,
@@ -36,6 +41,7 @@ from daskals.factors import (
 )
 from daskals.least_squares import SingularRowError, solve_block, sum_losses
 from daskals.partitioning import Ratings, Side
+from daskals.streamed import Equations, accumulate, solve_accumulated
 
 
 @dataclass(frozen=True)
@@ -125,35 +131,36 @@ def _begin(ratings: Ratings, start: Start, objective: Objective, reached: Reache
 
 def _iterate(ratings: Ratings, state: _State, rank: int, objective: Objective, number: int) -> _State:
     token = f"{execution.new_token()}-{number}"
-    items, item_losses = half_step(ratings.items, state.users, state.items, rank, objective, token)
-    users, user_losses = half_step(ratings.users, items, state.users, rank, objective, token)
+    items, item_losses = half_step(ratings.items, ratings.users, state.users, state.items, rank, objective, token)
+    users, user_losses = half_step(ratings.users, ratings.items, items, state.users, rank, objective, token)
     return _State(users, items, user_losses, item_losses)
 
 
 def half_step(
-    side: Side, sources: Sequence[Delayed], previous: Sequence[Delayed], rank: int, objective: Objective, token: str
+    side: Side,
+    source: Side,
+    sources: Sequence[Delayed],
+    previous: Sequence[Delayed],
+    rank: int,
+    objective: Objective,
+    token: str,
 ) -> tuple[Sequence[Delayed], Losses]:
-    """Solve the rows of one side, whose panels are ``previous`` now, from the panels of the other.
+    """Solve the rows of one side, whose panels are ``previous`` now, from the panels ``sources`` of the other.
 
     Returns the side's new panels, persisted, and the losses of its rows. `ValueError` that names the id whose
     equations are singular.
     """
     name = f"{side.name}-{token}"
     places = places_in_panels(side.n_blocks)
-    solves = [
-        execution.task(
-            _solve,
-            objective,
-            name,
-            block,
-            # an exact solve does not depend on the rows before, and should not wait for them or keep them
-            previous[places[number][0]] if objective.cg_steps else None,
-            places[number][1],
-            *sources,
-            name=f"als-solve-{name}-{number}",
-        )
-        for number, block in enumerate(side.in_blocks)
-    ]
+    # an exact solve does not depend on the rows before, and should not wait for them or keep them
+    before = [(previous[panel] if objective.cg_steps else None, place) for panel, place in places]
+    if is_too_large_to_gather(source.n_rows, rank, objective.dtype):
+        solves = _streamed(side, source, sources, before, rank, objective, name)
+    else:
+        solves = [
+            execution.task(_solve, objective, name, block, *before[number], *sources, name=f"als-solve-{name}-{number}")
+            for number, block in enumerate(side.in_blocks)
+        ]
     try:
         # `sources` stay referenced until this returns: a cluster must not forget the inputs of running tasks
         return _finished(side, solves, rank, objective, name)
@@ -186,7 +193,54 @@ def _solve(
     objective: Objective, token: str, block: InBlock, previous: Panel | None, place: int, *sources: Panel
 ) -> SolvedBlock:
     factors = gather(token, [rows for panel in sources for rows in panel.blocks], objective.dtype)
-    return solve_block(block, factors, total_gram(sources), objective, previous and previous.blocks[place])
+    return solve_block(
+        block, factors, total_gram([panel.gram for panel in sources]), objective, previous and previous.blocks[place]
+    )
+
+
+def _streamed(
+    side: Side,
+    source: Side,
+    sources: Sequence[Delayed],
+    before: Sequence[tuple[Delayed | None, int]],
+    rank: int,
+    objective: Objective,
+    name: str,
+) -> list[Delayed]:
+    """Tasks that solve the blocks of a side, their equations having been accumulated panel by panel."""
+    equations: Sequence[Delayed | None] = [None] * side.n_blocks
+    for number, (panel, start) in enumerate(zip(sources, panel_starts(source.bounds), strict=True)):
+        added = [
+            execution.task(_add_panel, objective, start, *pair, panel, name=f"als-add-{name}-{number}-{block}")
+            for block, pair in enumerate(zip(side.in_blocks, equations, strict=True))
+        ]
+        # all blocks take a panel before the next one comes: that is what bounds the memory
+        (equations,) = execution.persist(added)
+    grams = [execution.task(_gram, panel, name=f"als-gram-{name}-{number}") for number, panel in enumerate(sources)]
+    return [
+        execution.task(
+            _solve_added, objective, rank, block, equations[number], *before[number], *grams,
+            name=f"als-solve-{name}-{number}",
+        )
+        for number, block in enumerate(side.in_blocks)
+    ]  # fmt: skip
+
+
+def _add_panel(
+    objective: Objective, start: int, block: InBlock, equations: Equations | None, panel: Panel
+) -> Equations:
+    return accumulate(block, start, panel.blocks, objective, equations)
+
+
+def _gram(panel: Panel) -> Float64 | None:
+    return panel.gram
+
+
+def _solve_added(
+    objective: Objective, rank: int, block: InBlock, equations: Equations, previous: Panel | None, place: int,
+    *grams: Float64 | None,
+) -> SolvedBlock:  # fmt: skip
+    return solve_accumulated(block, equations, rank, total_gram(grams), objective, previous and previous.blocks[place])
 
 
 def _losses(panel: Panel) -> Losses:

@@ -27,7 +27,7 @@ from daskals import training as training_loop
 from daskals.blocks import CodedChunk
 from daskals.in_blocks import build, decode, split
 from daskals.indexing import block_bounds, encode, positions
-from daskals.kernels import _numpy
+from daskals.kernels import _numpy_equations
 from daskals.spark_random import block_start_values, side_seeds, start_values
 from spark_suite.report import absolute, relative, spark_test
 
@@ -73,7 +73,7 @@ def test_local_index_encoder(n_blocks):
 
 
 @spark_test("ALSSuite", 2, "normal equation construction", relative(1e-8))
-@pytest.mark.parametrize("assemble", [_numpy.assemble_side_by_side, _numpy.assemble_row_by_row])
+@pytest.mark.parametrize("assemble", [_numpy_equations.assemble_side_by_side, _numpy_equations.assemble_row_by_row])
 def test_normal_equation_construction(assemble, tolerance):
     """ALSSuite "normal equation construction": sums of weighted outer products, and sums of those."""
     factors = np.array([[1, 2], [4, 5], [7, 8]], np.float64)
@@ -101,7 +101,7 @@ def test_normal_equation_construction(assemble, tolerance):
 @pytest.mark.parametrize("ratings", [[0.0, -1.0, 3.0, -0.0]])
 def test_weights_are_never_negative(ratings):
     """ALSSuite "normal equation construction" refuses them; here a negative rating has a positive weight."""
-    weights, targets = _numpy.weights_and_targets(np.array(ratings, np.float32), 2.0, np.float64)
+    weights, targets = _numpy_equations.weights_and_targets(np.array(ratings, np.float32), 2.0, np.float64)
     assert weights.tolist() == [0, 2, 6, 0]
     assert targets.tolist() == [0, 0, 7, 0]
 

@@ -9,6 +9,8 @@ import logging
 import os
 from importlib.util import find_spec
 
+from daskals.kernels._numpy_equations import are_too_few, conjugate_gradients, row_sums, solve_equations
+
 _logger = logging.getLogger("daskals")
 
 _chosen = os.environ.get("DASKALS_KERNELS", "").lower() or ("numba" if find_spec("numba") else "numpy")
@@ -23,8 +25,24 @@ _module = importlib.import_module(f"daskals.kernels._{_chosen}")
 
 name: str = _module.name
 solve_rows = _module.solve_rows
+no_equations = _module.no_equations
+add_equations = _module.add_equations
+whole_equations = _module.whole_equations
 regroup = _module.regroup
 predict_pairs = _module.predict_pairs
 top_k = _module.top_k
 
-__all__ = ["name", "predict_pairs", "regroup", "solve_rows", "top_k"]
+__all__ = [
+    "add_equations",
+    "are_too_few",
+    "conjugate_gradients",
+    "name",
+    "no_equations",
+    "predict_pairs",
+    "regroup",
+    "row_sums",
+    "solve_equations",
+    "solve_rows",
+    "top_k",
+    "whole_equations",
+]

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-from daskals.kernels._numpy import PIVOT_ERRORS
+from daskals.kernels._numpy_equations import PIVOT_ERRORS
 from daskals.kernels._tiles import (
     BYTES,
     add_1x1,
@@ -122,7 +122,7 @@ def back_substitute(A: Any, size: int, x: Any) -> None:
 
 @compiled
 def solve_nonnegative(A: Any, b: Any, c: float, rank: int, x: Any) -> bool:
-    """Minimise x'(A + cI)x/2 - b.x over x >= 0: block principal pivoting, see `_numpy.solve_nonnegative`."""
+    """Minimise x'(A + cI)x/2 - b.x over x >= 0: block principal pivoting, see `_numpy_equations.solve_nonnegative`."""
     free, wrong = np.zeros(rank, np.bool_), np.zeros(rank, np.bool_)
     places = np.zeros(rank, np.int64)
     gradient = np.zeros(rank, A.dtype)

@@ -21,6 +21,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from daskals.blocks import AnyArray, Float, Float32, Float64, Int32, Int64, Losses
 from daskals.kernels._arrays import plain
@@ -30,7 +31,16 @@ from daskals.kernels._equations import add_gram, back_substitute, compiled, fact
 from daskals.kernels._numba_scores import predict_pairs, top_k
 from daskals.kernels._numpy import Solution
 
-__all__ = ["name", "predict_pairs", "regroup", "solve_rows", "top_k"]
+__all__ = [
+    "add_equations",
+    "name",
+    "no_equations",
+    "predict_pairs",
+    "regroup",
+    "solve_rows",
+    "top_k",
+    "whole_equations",
+]
 
 name = "numba"
 
@@ -185,6 +195,50 @@ def solve_rows(
     if nonnegative:
         np.maximum(rows, 0, out=rows)
     return Solution(rows, np.flatnonzero(failed), Losses(*losses.tolist()))
+
+
+# ---- equations in parts ----------------------------------------------------------------------------------
+
+
+def no_equations(n_rows: int, rank: int, dtype: npt.DTypeLike) -> tuple[Float, Float]:
+    """A and b of rows without ratings, padded as `assemble` wants them."""
+    padded = -(-rank // 8) * 8
+    return np.zeros((n_rows, padded, padded), dtype), np.zeros((n_rows, padded), dtype)
+
+
+@compiled
+def _add_equations(
+    A: Any, b: Any, indptr: Any, sources: Any, ratings: Any, factors: Any, rank: int, implicit: bool, alpha: float
+) -> None:
+    padded, dtype = factors.shape[1], factors.dtype
+    most = max(8, PANEL_BYTES // (padded * factors.itemsize))
+    panel, weighted = np.zeros((most, padded), dtype), np.zeros((most if implicit else 0, padded), dtype)
+    targets = np.zeros((most, 1), dtype)
+    for row in range(len(indptr) - 1):
+        assemble(
+            indptr[row], indptr[row + 1], sources, ratings, factors, rank, implicit, alpha, panel, weighted, targets,
+            A[row], b[row : row + 1],
+        )  # fmt: skip
+
+
+def add_equations(
+    A: Float, b: Float, indptr: Int64, sources: Int32, ratings: Float32, factors: Float, alpha: float | None
+) -> None:
+    """Add ratings of every row to its A and b; see `daskals.kernels._numpy.add_equations`."""
+    rank, padded = factors.shape[1], b.shape[1]
+    factors = plain(np.pad(factors, ((0, 0), (0, padded - rank))) if padded > rank else factors, b.dtype)
+    _add_equations(
+        A, b, plain(indptr, np.int64), plain(sources, np.int32), plain(ratings, np.float32), factors, rank,
+        alpha is not None, alpha or 0.0,
+    )  # fmt: skip
+
+
+def whole_equations(A: Float, b: Float, rank: int, dtype: npt.DTypeLike) -> tuple[Float, Float]:
+    """Symmetric A and b without padding; see `daskals.kernels._numpy.whole_equations`."""
+    A = A[:, :rank, :rank].astype(dtype)
+    i, j = np.triu_indices(rank, 1)
+    A[:, j, i] = A[:, i, j]
+    return A, b[:, :rank].astype(dtype)
 
 
 # ---- sorting by counting ---------------------------------------------------------------------------------
