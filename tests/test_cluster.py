@@ -15,6 +15,7 @@ from threading import Barrier
 import dask
 import dask.dataframe as dd
 import numpy as np
+import pandas as pd
 import pytest
 from dask.distributed import SchedulerPlugin
 from pandas.testing import assert_frame_equal
@@ -259,6 +260,28 @@ def test_no_task_is_computed_twice(finished):
     assert [key for key, times in keys.items() if times > 1] == []
 
 
+def iterations_remembered(dask_scheduler):
+    """Of which iterations the scheduler could compute solves again."""
+    found = (re.match(r"als-solve-(?:users|items)-[0-9a-f]+-(\d+)-", str(key)) for key in dask_scheduler.tasks)
+    return {int(match[1]) for match in found if match}
+
+
+@pytest.mark.parametrize("checkpoints", [True, False])
+def test_factors_too_large_to_be_kept_go_on_from_checkpoints(client, frame, tmp_path, caplog, checkpoints):
+    """So that a loss after the fifth iteration does not bring back the first; without a folder a warning."""
+    als = ALS(rank=3, maxIter=5, seed=1)
+    expected = als.fit(frame).transform(frame).prediction
+    caplog.clear()
+    if checkpoints:
+        als.setParams(checkpointDir=str(tmp_path), checkpointInterval=2)
+    with dask.config.set({"daskals.durable-bytes": 0}):
+        model = als.fit(frame)
+    remembered = client.run_on_scheduler(iterations_remembered)
+    np.testing.assert_allclose(model.transform(frame).prediction, expected, rtol=1e-5)
+    assert remembered == ({5} if checkpoints else {1, 2, 3, 4, 5})
+    assert ("Set checkpointDir" in caplog.text) is not checkpoints
+
+
 def read_and_note(number, folder, parts):
     (folder / f"{number}-{uuid.uuid4().hex}").touch()
     return parts[number]
@@ -272,6 +295,20 @@ def test_the_workers_read_the_input_once_for_a_fit(client, frame, tmp_path, dtyp
     ALS(rank=2, maxIter=3).fit(given)
     reads = Counter(path.name.split("-")[0] for path in tmp_path.iterdir())
     assert reads == dict.fromkeys("01234", 1)
+
+
+def part_of_many(number):
+    rng = np.random.default_rng(number)
+    return pd.DataFrame({"user": rng.integers(0, 500, 20), "item": rng.integers(0, 300, 20), "rating": 1.0})
+
+
+@pytest.mark.slow
+def test_a_thousand_partitions_to_a_hundred_blocks(finished):
+    """Not a task for each pair of them, but one for each pair of a group of partitions and a block."""
+    given = dd.from_map(part_of_many, range(1000), meta=part_of_many(0))
+    keys = finished(lambda: ALS(rank=2, maxIter=0, numUserBlocks=100, numItemBlocks=100).fit(given))
+    ingest = [key for key in keys if re.match("als-(read|index|split|piece|ratings|summary|bounds|ids)", key)]
+    assert 2000 < len(ingest) < 6000
 
 
 # ---- the driver ------------------------------------------------------------------------------------------

@@ -83,8 +83,12 @@ class Checkpoints:
         number = max(ours or found)
         path = self._path(number)
         self._check(path, found[number])
-        model = ALSModel.load(path)
         logger.info("going on from checkpoint %s", path)
+        return self.read(number, ratings)
+
+    def read(self, number: int, ratings: Ratings) -> Checkpoint:
+        """The checkpoint of this iteration, in the blocks of ``ratings``."""
+        model = ALSModel.load(self._path(number))
         return Checkpoint(
             number,
             rebased(model._users, ratings.users.bounds),

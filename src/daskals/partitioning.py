@@ -79,26 +79,20 @@ def shuffle(chunks: Sequence[Delayed], user_blocks: int | None, item_blocks: int
     """
     execution.release_memory()
     (chunks,) = execution.persist(chunks)
-    indexes: dict[SideName, Delayed] = {side: _index(chunks, side, token) for side in SIDES}
-    summaries = {
-        side: execution.task(_summary, index, name=f"als-summary-{side}-{token}") for side, index in indexes.items()
-    }
-    (n_users, n_ratings), (n_items, _) = execution.fetch(*summaries.values())
+    index = _index(chunks, token)
+    summary = execution.task(_summary, index, name=f"als-summary-{token}")
+    ((n_users, n_items, n_ratings),) = execution.fetch(summary)
     if n_ratings == 0:
         raise ValueError("No ratings: the dataset has no rows. Check the path or the filter that it comes from.")
-    n_blocks = {
-        "users": min(user_blocks or _automatic_blocks(n_ratings), n_users),
-        "items": min(item_blocks or _automatic_blocks(n_ratings), n_items),
-    }
-    bounds = execution.fetch(
-        *(
-            execution.task(_bounds, index, n_blocks[side], name=f"als-bounds-{side}-{token}")
-            for side, index in indexes.items()
-        )
+    n_blocks = (
+        min(user_blocks or _automatic_blocks(n_ratings), n_users),
+        min(item_blocks or _automatic_blocks(n_ratings), n_items),
     )
-    ids = {side: execution.task(_ids, index, name=f"als-ids-{side}-{token}") for side, index in indexes.items()}
-    (persisted,) = execution.persist(tuple(ids.values()))
-    ids = dict(zip(ids, persisted, strict=True))
+    (bounds,) = execution.fetch(execution.task(_bounds, index, n_blocks, name=f"als-bounds-{token}"))
+    (id_tasks,) = execution.persist(
+        [execution.task(_ids, index, which, name=f"als-ids-{side}-{token}") for which, side in enumerate(SIDES)]
+    )
+    ids = dict(zip(SIDES, id_tasks, strict=True))
     splits = [
         execution.task(_split_chunks, *ids.values(), bounds[0], *group, name=f"als-split-users-{token}-{number}")
         for number, group in enumerate(_grouped(chunks, n_ratings))
@@ -121,29 +115,35 @@ def shuffle(chunks: Sequence[Delayed], user_blocks: int | None, item_blocks: int
     return Ratings(users, items, n_ratings)
 
 
-def _index(chunks: Sequence[Delayed], side: SideName, token: str) -> Delayed:
-    parts = [
-        execution.task(in_blocks.index_of, chunk, side, name=f"als-index-{side}-{token}-{number}")
-        for number, chunk in enumerate(chunks)
-    ]
-    (persisted,) = execution.persist([execution.tree_reduce(_merge, parts, f"als-index-tree-{side}-{token}")])
+def _index(chunks: Sequence[Delayed], token: str) -> Delayed:
+    """The ids of both sides, with their numbers of ratings: a pair of `Index`, persisted."""
+    parts = [execution.task(_indexes, chunk, name=f"als-index-{token}-{number}") for number, chunk in enumerate(chunks)]
+    (persisted,) = execution.persist([execution.tree_reduce(_merge, parts, f"als-index-tree-{token}")])
     return persisted[0]
 
 
-def _merge(*indexes: Index) -> Index:
-    return indexing.merge([index for index in indexes if len(index.ids)] or indexes[:1])
+def _indexes(chunk: CodedChunk) -> tuple[Index, ...]:
+    return tuple(in_blocks.index_of(chunk, side) for side in SIDES)
 
 
-def _summary(index: Index) -> tuple[int, int]:
-    return len(index.ids), int(index.counts.sum())
+def _merge(*parts: tuple[Index, ...]) -> tuple[Index, ...]:
+    # a chunk without rows may have ids of another type
+    return tuple(
+        indexing.merge([index for index in side if len(index.ids)] or side[:1]) for side in zip(*parts, strict=True)
+    )
 
 
-def _bounds(index: Index, n_blocks: int) -> Int64:
-    return indexing.block_bounds(index.counts, n_blocks)
+def _summary(index: tuple[Index, Index]) -> tuple[int, int, int]:
+    users, items = index
+    return len(users.ids), len(items.ids), int(users.counts.sum())
 
 
-def _ids(index: Index) -> Ids:
-    return index.ids
+def _bounds(index: tuple[Index, Index], n_blocks: tuple[int, int]) -> tuple[Int64, ...]:
+    return tuple(indexing.block_bounds(side.counts, n) for side, n in zip(index, n_blocks, strict=True))
+
+
+def _ids(index: tuple[Index, Index], which: int) -> Ids:
+    return index[which].ids
 
 
 def _automatic_blocks(n_ratings: int) -> int:

@@ -273,15 +273,24 @@ class ALS(ModelParams, Savable):
         checkpoints = self._checkpoints(prepared.ratings)
         found = checkpoints.newest(prepared.ratings, self.getMaxIter()) if checkpoints and resume else None
         history = found.history if found else []
+        fragile = training.loses_history(prepared.ratings, self.getRank())
+        if fragile and not (checkpoints and self.getCheckpointInterval() > 0):
+            logger.warning(
+                "These factors are more than daskals.durable-bytes: if a worker is lost, all iterations run again. "
+                "Set checkpointDir, and only those after the newest checkpoint will."
+            )
         reached = found and training.Reached(*found[:3])
-        for iteration in training.iterations(prepared.ratings, start, self._objective(), reached):
-            if iteration.number > (reached.number if reached else 0):
-                history.append((iteration.number, iteration.objective, iteration.rmse, iteration.seconds))
-                logger.info("iteration %d: objective %.6g, training RMSE %.6g, %.2f s", *history[-1])
-                if checkpoints and checkpoints.is_due(iteration.number):
-                    checkpoints.write(self._model(prepared, iteration, history), iteration.number)
-            if iteration.number == self.getMaxIter():
-                break
+        loop = training.iterations(prepared.ratings, start, self._objective(), reached)
+        iteration, reached = next(loop), None
+        while iteration.number < self.getMaxIter():
+            iteration = loop.send(reached)
+            reached = None
+            history.append((iteration.number, iteration.objective, iteration.rmse, iteration.seconds))
+            logger.info("iteration %d: objective %.6g, training RMSE %.6g, %.2f s", *history[-1])
+            if checkpoints and checkpoints.is_due(iteration.number):
+                checkpoints.write(self._model(prepared, iteration, history), iteration.number)
+                if fragile:
+                    reached = training.Reached(*checkpoints.read(iteration.number, prepared.ratings)[:3])
         return self._model(prepared, iteration, history, persist=True)
 
     def _model(

@@ -19,7 +19,7 @@ from __future__ import annotations
 import functools
 import itertools
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -88,10 +88,12 @@ class _State(NamedTuple):
 
 def iterations(
     ratings: Ratings, start: Start, objective: Objective, reached: Reached | None = None
-) -> Iterator[Iteration]:
+) -> Generator[Iteration, Reached | None, None]:
     """Yield the start and then one iteration after another, endlessly: the caller decides when to stop.
 
-    With ``reached`` the first one yielded is that state, and then those that follow from it.
+    With ``reached`` the first one yielded is that state, and then those that follow from it. Who sends a `Reached`
+    makes the next iteration follow from it: the same factors read back from files, say, which no loss of workers
+    can touch.
 
     An iteration that fails because workers were lost is done again from the one before, which is safe in the
     scheduler (`daskals.execution.keep`); see there for what is too large for that.
@@ -99,7 +101,7 @@ def iterations(
     clock = time.perf_counter()
     state = execution.retry(lambda: _begin(ratings, start, objective, reached), "Making start values")
     for number in itertools.count(reached.number if reached else 0):
-        yield Iteration(
+        reached = yield Iteration(
             number,
             _matrix(ratings.users, state.users, start.rank),
             _matrix(ratings.items, state.items, start.rank),
@@ -108,8 +110,16 @@ def iterations(
             time.perf_counter() - clock,
         )
         clock = time.perf_counter()
+        if reached:
+            state = execution.retry(functools.partial(_begin, ratings, start, objective, reached), "Reading factors")
         iterate = functools.partial(_iterate, ratings, state, start.rank, objective, number + 1)
         state = execution.retry(iterate, f"Iteration {number + 1}")
+
+
+def loses_history(ratings: Ratings, rank: int) -> bool:
+    """Whether a lost worker makes all iterations run again: factors are too large to be kept by the scheduler."""
+    rows = max(ratings.users.n_rows, ratings.items.n_rows)
+    return execution.loses_results() and not is_small_enough_to_keep(rows, rank)
 
 
 def _begin(ratings: Ratings, start: Start, objective: Objective, reached: Reached | None) -> _State:
