@@ -281,12 +281,15 @@ class _BlasLimit:
         self._lock = threading.Lock()
         self._inside = 0
         self._limit: Any = None
+        self._controller: Any = None
 
     def __enter__(self) -> None:
         with self._lock:
             self._inside += 1
             if self._inside == 1 and threadpoolctl is not None:
-                self._limit = threadpoolctl.threadpool_limits(1, "blas")
+                # (finding the libraries takes as long as a small half-step; those that we call are loaded by now)
+                self._controller = self._controller or threadpoolctl.ThreadpoolController()
+                self._limit = self._controller.limit(limits=1, user_api="blas")
 
     def __exit__(self, *_: object) -> None:
         with self._lock:
