@@ -26,11 +26,11 @@ PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
 class TreeMemory(threading.Thread):
-    """Samples of the resident memory of a process and its descendants, until `stop`."""
+    """Samples of the resident memory of a process and, where ``descend``, of its descendants, until `stop`."""
 
-    def __init__(self, root: int) -> None:
+    def __init__(self, root: int, *, descend: bool = True) -> None:
         super().__init__(daemon=True)
-        self.root = root
+        self.root, self.descend = root, descend
         self.tree = {root}
         #: pairs of time.monotonic() and bytes
         self.samples: list[tuple[float, int]] = []
@@ -39,7 +39,7 @@ class TreeMemory(threading.Thread):
     def run(self) -> None:
         count = 0
         while not self._stopped.is_set():
-            if count % RENEW == 0:
+            if self.descend and count % RENEW == 0:
                 self.tree |= descendants(self.root)
             self.samples.append((time.monotonic(), sum(resident(process) for process in self.tree)))
             count += 1
