@@ -8,6 +8,7 @@ import dask.dataframe as dd
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from dask.dataframe.utils import assert_eq
 from pandas.testing import assert_frame_equal, assert_series_equal
@@ -462,3 +463,18 @@ def test_no_iterations_leave_the_start_values_and_no_history():
     model = ALS(rank=3, maxIter=0).fit(RATINGS)
     assert len(model.history) == 0
     assert np.isfinite(model.transform(RATINGS)["prediction"]).all()
+
+
+def test_recommendations_are_written_and_read_as_parquet(tmp_path):
+    """A file for each block, written where it is made; read back as the README says, and by Arrow."""
+    model = ALS(**ESTIMATOR, numUserBlocks=3).fit(lazy(RATINGS))
+    found = model.recommendForAllUsers(2)
+    found.to_parquet(tmp_path / "recommendations", write_index=False)
+    files = sorted((tmp_path / "recommendations").glob("*.parquet"))
+    assert len(files) == found.npartitions == 3
+    again = pd.read_parquet(tmp_path / "recommendations", dtype_backend="pyarrow").set_index("user").sort_index()
+    expected = found.compute().set_index("user").sort_index()
+    assert again.index.tolist() == expected.index.tolist()
+    assert again.recommendations.tolist() == expected.recommendations.tolist()
+    (field,) = (each for each in pq.read_schema(files[0]) if each.name == "recommendations")
+    assert field.type.value_type == pa.struct([("item", pa.int64()), ("rating", pa.float32())])
