@@ -240,15 +240,20 @@ def client_of(options: argparse.Namespace) -> AbstractContextManager[Client | No
     return nullcontext()
 
 
-def main() -> None:
-    """Fit on a cluster that somebody else started, or on threads."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    add_fit_arguments(parser)
-    parser.add_argument("--scheduler-file", metavar="FILE", help="written by the scheduler of the cluster to use")
-    parser.add_argument(
+def parser() -> argparse.ArgumentParser:
+    """The command line of this script."""
+    words = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add_fit_arguments(words)
+    words.add_argument("--scheduler-file", metavar="FILE", help="written by the scheduler of the cluster to use")
+    words.add_argument(
         "--workers", type=positive, default=1, metavar="N", help="worker processes to wait for (default: 1)"
     )
-    options = parser.parse_args()
+    return words
+
+
+def main() -> None:
+    """Fit on a cluster that somebody else started, or on threads."""
+    options = parser().parse_args()
     show_progress()
     with client_of(options) as client:
         if client:
