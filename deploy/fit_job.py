@@ -136,25 +136,27 @@ def wait_for_workers(client: Client, number: int, patience: float | None) -> Non
 
 
 class Attendance:
-    """Counts the workers that leave and come from now on, and says so."""
+    """Counts the workers that leave and come inside a with block, and says so."""
 
     def __init__(self, client: Client) -> None:
         self._client = client
-        self._counts = {"start": len(client.nthreads()), "lost": 0, "came": 0}
-        client.subscribe_topic("all", self._note)
+        #: worker processes: at the start, lost since, come since
+        self.counts = {"start": len(client.nthreads()), "lost": 0, "came": 0}
 
-    def end(self) -> dict[str, int]:
-        """Count no longer. Worker processes: at the start, lost since, come since."""
+    def __enter__(self) -> "Attendance":
+        self._client.subscribe_topic("all", self._note)
+        return self
+
+    def __exit__(self, *_: object) -> None:
         # else the scheduler writes a traceback when the client leaves: it tells a client of its own departure
         self._client.unsubscribe_topic("all")
-        return self._counts
 
     def _note(self, event: tuple[float, Any]) -> None:
         _, message = event
         action = message.get("action") if isinstance(message, dict) else None
         for known, word in (("remove-worker", "lost"), ("add-worker", "came")):
             if action == known:
-                self._counts[word] += 1
+                self.counts[word] += 1
                 logger.info("worker %s %s", message["worker"], word)
 
 
@@ -175,17 +177,17 @@ def run(options: argparse.Namespace, client: Client | None = None) -> dict[str, 
     if options.model_out and "://" not in options.model_out:
         Path(options.model_out).absolute().parent.mkdir(parents=True, exist_ok=True)
 
-    attendance = Attendance(client) if client else None
-    start = time.monotonic()
-    model = als.fit(ratings, resume=checkpoint_dir(options) is not None)
-    report = {"rank": model.rank, **last_iteration(model), "seconds": round(time.monotonic() - start, 2)}
-    if options.model_out:
-        model.write().overwrite().save(options.model_out)
-        report["model"] = options.model_out
-    if test is not None:
-        report["rmse"] = RegressionEvaluator(labelCol=options.rating).evaluate(model.transform(test))
-    if attendance:
-        report["workers"] = attendance.end()
+    with Attendance(client) if client else nullcontext() as attendance:
+        start = time.monotonic()
+        model = als.fit(ratings, resume=checkpoint_dir(options) is not None)
+        report = {"rank": model.rank, **last_iteration(model), "seconds": round(time.monotonic() - start, 2)}
+        if options.model_out:
+            model.write().overwrite().save(options.model_out)
+            report["model"] = options.model_out
+        if test is not None:
+            report["rmse"] = RegressionEvaluator(labelCol=options.rating).evaluate(model.transform(test))
+        if attendance:
+            report["workers"] = attendance.counts
     return report
 
 
