@@ -6,34 +6,21 @@ row is scaled to unit length. A *Spark block* is "id modulo numUserBlocks": it d
 from and nothing else. How rows lie in memory or on workers is another matter (see `daskals.partitioning`).
 
 The generator is ``org.apache.spark.util.random.XORShiftRandom`` under ``java.util.Random.nextGaussian`` (the
-polar method of Marsaglia). Two observations make it fast in NumPy, with no Python loop over numbers:
-
-* An attempt of the polar method takes exactly four raw steps whether it is accepted or not. So attempts stand at
-  fixed places of the stream: make many, keep those that fall inside the unit circle, in order.
-* A raw step is linear over the bits of the 64-bit state. So "m steps ahead" is a 64 x 64 bit matrix, and from
-  states s[0..m) the states s[m..2m) are eight table look-ups each (a table per byte of the state)::
-
-      s[0]                                   one state
-      s[0] s[1]                              1-step matrix applied to s[0..1)
-      s[0] s[1] s[2] s[3]                    2-step matrix applied to s[0..2)
-      ...                                    until a chunk is full; then whole chunks are carried forward
+polar method of Marsaglia), `daskals.kernels.gaussians`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import numpy as np
 import numpy.typing as npt
 
-UInt64 = npt.NDArray[np.uint64]
+from daskals import kernels
+
 Float32 = npt.NDArray[np.float32]
 Float64 = npt.NDArray[np.float64]
 
 MASK32 = (1 << 32) - 1
 MASK64 = (1 << 64) - 1
-#: Raw steps made at a time at most: half a megabyte of states.
-CHUNK = 1 << 16
 SPARK_RANDOMS = ("3", "2")
 
 
@@ -86,68 +73,25 @@ def block_start_values(n_rows: int, rank: int, block: int, side_seed: int, versi
 
 def side_seeds(seed: int, version: str = "3") -> tuple[int, int]:
     """The 64-bit seeds of the user side and of the item side that follow from the seed of a fit."""
-    states = next(_state_chunks(_hash_seed(seed, version), 4))
-    high = states[0:4:2] & np.uint64(MASK32)
-    low = states[1:4:2] & np.uint64(MASK32)
-    user, item = ((int(h) << 32) + _signed32(int(word)) for h, word in zip(high, low, strict=True))
-    return _signed(user), _signed(item)
+    state, sides = _hash_seed(seed, version), []
+    for _ in range(2):
+        high = state = _step(state)
+        low = state = _step(state)
+        sides.append(_signed(((high & MASK32) << 32) + _signed32(low & MASK32)))
+    return sides[0], sides[1]
+
+
+def _step(state: int) -> int:
+    """One raw step of the generator."""
+    state ^= state << 21 & MASK64
+    state ^= state >> 35
+    return state ^ (state << 4 & MASK64)
 
 
 def gaussians(count: int, seed: int, version: str = "3") -> Float64:
     """The first ``count`` numbers of ``XORShiftRandom(seed).nextGaussian()``, float64."""
-    parts: list[Float64] = []
-    missing = count
-    # two numbers of four states, of which pi / 4 are accepted; and some more, against a second chunk
-    chunks = _state_chunks(_hash_seed(seed, version), 64 + int(2.7 * count))
-    while missing > 0:
-        part = _polar(next(chunks))
-        parts.append(part[:missing])
-        missing -= len(part)
-    return np.concatenate(parts) if parts else np.empty(0)
-
-
-def _polar(states: UInt64) -> Float64:
-    """Marsaglia's polar method on raw states, four an attempt; shape (4 m,) in, (2 accepted,) out."""
-    quads = states.reshape(-1, 4)
-    high = (quads[:, 0::2] & np.uint64((1 << 26) - 1)) << np.uint64(27)
-    uniform = (high + (quads[:, 1::2] & np.uint64((1 << 27) - 1))) * 2.0**-53
-    pairs = 2 * uniform - 1
-    square = pairs[:, 0] ** 2 + pairs[:, 1] ** 2
-    inside = (square < 1) & (square != 0)
-    pairs, square = pairs[inside], square[inside]
-    numbers: Float64 = pairs * np.sqrt(-2 * np.log(square) / square)[:, None]
-    return numbers.reshape(-1)
-
-
-def _state_chunks(state: int, at_a_time: int = CHUNK) -> Iterator[UInt64]:
-    """The states after 1, 2, 3, ... raw steps from ``state``, endlessly, a power of two <= `CHUNK` at a time."""
-    jump = _one_step_matrix()
-    chunk = _apply(jump, np.array([state], np.uint64))
-    while len(chunk) < min(at_a_time, CHUNK):
-        chunk = np.concatenate([chunk, _apply(jump, chunk)])
-        jump = _apply(jump, jump)
-    while True:
-        yield chunk
-        chunk = _apply(jump, chunk)
-
-
-def _one_step_matrix() -> UInt64:
-    """One raw step as a matrix over bits: entry i is the state that follows from bit i alone."""
-    state = np.uint64(1) << np.arange(64, dtype=np.uint64)
-    state ^= state << np.uint64(21)
-    state ^= state >> np.uint64(35)
-    return state ^ (state << np.uint64(4))
-
-
-def _apply(matrix: UInt64, states: UInt64) -> UInt64:
-    """Multiply states by a bit matrix: xor of one table entry for each of the eight bytes of a state."""
-    images = np.zeros((8, 256), np.uint64)
-    for bit in range(8):
-        images[:, 1 << bit : 2 << bit] = images[:, : 1 << bit] ^ matrix[bit::8, None]
-    out = np.zeros_like(states)
-    for byte in range(8):
-        out ^= images[byte][(states >> np.uint64(8 * byte)) & np.uint64(255)]
-    return out
+    numbers: Float64 = kernels.gaussians(_hash_seed(seed, version), count)
+    return numbers
 
 
 def _hash_seed(seed: int, version: str) -> int:

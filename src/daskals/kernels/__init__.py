@@ -28,6 +28,7 @@ solve_rows = _module.solve_rows
 no_equations = _module.no_equations
 add_equations = _module.add_equations
 whole_equations = _module.whole_equations
+gaussians = _module.gaussians
 regroup = _module.regroup
 predict_pairs = _module.predict_pairs
 top_k = _module.top_k
@@ -36,6 +37,7 @@ __all__ = [
     "add_equations",
     "are_too_few",
     "conjugate_gradients",
+    "gaussians",
     "name",
     "no_equations",
     "predict_pairs",

@@ -28,11 +28,13 @@ from daskals.kernels._arrays import plain
 from daskals.kernels._assembling import PANEL_BYTES, assemble, sums
 from daskals.kernels._conjugate import improve_rows
 from daskals.kernels._equations import add_gram, back_substitute, compiled, factorise, solve_nonnegative
+from daskals.kernels._numba_random import gaussians
 from daskals.kernels._numba_scores import predict_pairs, top_k
 from daskals.kernels._numpy import Solution
 
 __all__ = [
     "add_equations",
+    "gaussians",
     "name",
     "no_equations",
     "predict_pairs",

@@ -35,11 +35,13 @@ from daskals.kernels._numpy_equations import (
     solve_equations,
     weights_and_targets,
 )
+from daskals.kernels._numpy_random import gaussians
 from daskals.kernels._numpy_scores import predict_pairs, top_k
 
 __all__ = [
     "Solution",
     "add_equations",
+    "gaussians",
     "name",
     "no_equations",
     "predict_pairs",
