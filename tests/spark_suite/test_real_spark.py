@@ -188,7 +188,7 @@ def test_cold_start(fits, data, strategy):
 def test_parameters(spark):
     """The same names, with the same defaults but for the seed, in the same words."""
     theirs, ours = spark_recommendation.ALS(), daskals.ALS()
-    own = {"precision", "sparkRandom", "solver", "cgSteps"}
+    own = set(daskals.ALS._own_params)
     defaults = [{p.name: v for p, v in als.extractParamMap().items() if p.name not in own} for als in (ours, theirs)]
     assert all(isinstance(each.pop("seed"), int) for each in defaults)
     assert defaults[0] == defaults[1]

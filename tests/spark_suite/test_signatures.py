@@ -60,6 +60,7 @@ FRAMES = {"frames": "pandas or dask: which frames the model returns"}
 MORE_KEYWORDS = {
     "ALS.__init__": OWN_KEYWORDS,
     "ALS.setParams": OWN_KEYWORDS,
+    "ALS.fit": {"resume": "goes on from the newest checkpoint"},
     "ALSModel.load": FRAMES,
     "CrossValidatorModel.load": FRAMES,
     "TrainValidationSplitModel.load": FRAMES,
