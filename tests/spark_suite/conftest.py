@@ -14,6 +14,7 @@ from importlib.util import find_spec
 import pytest
 
 JAVA = 17
+collect_ignore = ["written/write.py"]  # a script that starts a Spark, and no module with examples
 
 
 @pytest.fixture
