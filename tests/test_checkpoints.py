@@ -263,10 +263,10 @@ def test_at_no_time_is_there_none(frame, folder, monkeypatch):
     seen = []
     inner = persistence._write_block
 
-    def noting(where, number, rows):
+    def noting(where, number, *rows):
         if number == 0:
             seen.append([name for name in names(folder) if "draft" not in name])
-        inner(where, number, rows)
+        inner(where, number, *rows)
 
     monkeypatch.setattr(persistence, "_write_block", noting)
     als(folder, maxIter=4).fit(frame)
@@ -489,11 +489,11 @@ def disk_that_fills(request, monkeypatch, folder):
     def third(path):
         return named(3)[0] in str(path)
 
-    def block(where, number, rows):
+    def block(where, number, *rows):
         is_last = "itemFactors" in where and number == 1
         if third(where) and (is_last or (request.param == "first block" and number == 0)):
             full_disk()
-        inner["_write_block"](where, number, rows)
+        inner["_write_block"](where, number, *rows)
 
     def metadata(where, fields):
         if third(where):

@@ -17,10 +17,15 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from distributed import get_task_stream
+from fsspec.implementations.local import LocalFileSystem
 from pandas.testing import assert_frame_equal
 
-from daskals import ALS, ALSModel, persistence
+from daskals import ALS, ALSModel, execution, persistence
 from daskals.evaluation import RankingEvaluator, RegressionEvaluator
+from daskals.factors import FactorMatrix
+from daskals.frames import IdType
+from daskals.model import HISTORY
 
 RNG = np.random.default_rng(3)
 UUID = "2cfd81df-f164-4b66-981c-33184d1ee16e-c000"
@@ -126,6 +131,35 @@ def test_workers_write_and_read(ratings, tmp_path, cluster):
         assert_same(ALSModel.load(tmp_path / "model"), model)
         expected = pandas(model.userFactors)
     assert_frame_equal(ALSModel.load(tmp_path / "model", frames="pandas").userFactors, expected)
+
+
+def held_by(worker, n_blocks):
+    """A model whose blocks are on one worker, its ids on any."""
+    bounds, ids = np.arange(n_blocks + 1) * 1000, IdType("int64", np.dtype(np.int64))
+    sides = []
+    for _ in range(2):
+        token = execution.new_token()
+        with dask.annotate(workers=[worker]):
+            blocks = [
+                execution.task(np.ones, (1000, 8), np.float32, name=f"held-{token}-{number}")
+                for number in range(n_blocks)
+            ]
+        (blocks, all_ids) = execution.persist(blocks, [execution.task(np.arange, bounds[-1], name=f"ids-{token}")])
+        sides.append(FactorMatrix(all_ids[0], bounds, blocks, 8, token))
+    return ALSModel(*sides, (ids, ids), "dask", pd.DataFrame(columns=HISTORY))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("holder", [0, 1])
+def test_each_block_is_written_by_the_worker_that_holds_it(tmp_path, cluster, holder):
+    """Though all are held by one worker, and the other has nothing to do and could take some."""
+    with cluster.as_current():
+        holder = sorted(cluster.scheduler_info()["workers"])[holder]
+        model = held_by(holder, n_blocks=12)
+        with get_task_stream(cluster) as stream:
+            model.save(tmp_path / "model")
+    assert [each["worker"] for each in stream.data if "als-write" in str(each["key"])] == [holder] * 24
+    assert len(list((tmp_path / "model/userFactors").glob("*.parquet"))) == 12
 
 
 def test_a_loaded_model_is_saved_again(model, tmp_path):
@@ -603,10 +637,10 @@ def test_a_write_that_fails_half_way_leaves_nothing(ratings, tmp_path, monkeypat
         old.save(f"{folder}/model")
     write_block = persistence._write_block
 
-    def fail(side, number, rows):
+    def fail(side, number, *rows):
         if side.endswith("itemFactors") and number == 1:
             raise OSError("disk full")
-        return write_block(side, number, rows)
+        return write_block(side, number, *rows)
 
     with monkeypatch.context() as patched:
         patched.setattr(persistence, "_write_block", fail)
@@ -626,29 +660,50 @@ def test_a_write_that_fails_half_way_leaves_nothing(ratings, tmp_path, monkeypat
 
 @pytest.mark.parametrize("stage", range(6))
 def test_a_move_that_is_cut_short_is_never_taken_for_a_model(ratings, tmp_path, monkeypatch, stage):
-    """Where a directory is not renamed at once, metadata go first and come last: the old, the new, or none."""
+    """Where a directory is not renamed at once, metadata go first and come last; the new one is elsewhere till then."""
     path = f"memory://{tmp_path.name}/model"
     old, new = fit(ratings), fit(ratings.assign(rating=1.0))
     old.save(path)
     fs = fsspec.filesystem("memory")
-    moves, mv = itertools.count(), fs.mv
+    copies, copy = itertools.count(), fs.copy
 
     def cut(*args, **kwargs):
-        if next(moves) == stage:
+        if next(copies) == stage:
             raise OSError("connection lost")
-        return mv(*args, **kwargs)
+        return copy(*args, **kwargs)
 
-    monkeypatch.setattr(fs, "mv", cut)
-    try:
-        new.write().overwrite().save(path)
-        expected = new
-    except OSError:
-        expected = None
-    if expected is None:
-        with pytest.raises((FileNotFoundError, ValueError)):
-            ALSModel.load(path)
-    else:
-        assert_same(ALSModel.load(path), new)
+    with monkeypatch.context() as patched:
+        patched.setattr(fs, "copy", cut)
+        with pytest.raises(OSError, match="connection lost") as caught:
+            new.write().overwrite().save(path)
+    with pytest.raises((FileNotFoundError, ValueError)):
+        ALSModel.load(path)
+    (note,) = caught.value.__notes__
+    assert note.startswith(f"{path} cannot be loaded now")
+    assert_same(ALSModel.load(f"memory://{note.split()[-1]}"), new)
+    new.write().overwrite().save(path)
+    assert_same(ALSModel.load(path), new)
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_a_rename_that_fails_leaves_the_old_one(ratings, tmp_path, monkeypatch, overwrite):
+    old, new = fit(ratings), fit(ratings.assign(rating=1.0))
+    if overwrite:
+        old.save(tmp_path / "model")
+    mv = LocalFileSystem.mv
+
+    def fail(self, source, *more, **kwargs):
+        if source.rpartition(".")[2].startswith("draft-") and not source.endswith("-old"):
+            raise OSError("no permission")
+        return mv(self, source, *more, **kwargs)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(LocalFileSystem, "mv", fail)
+        with pytest.raises(OSError, match="no permission"):
+            new.write().overwrite().save(tmp_path / "model")
+    assert [each.name for each in tmp_path.iterdir()] == ["model"] * overwrite
+    if overwrite:
+        assert_same(ALSModel.load(tmp_path / "model"), old)
 
 
 def test_a_folder_that_cannot_be_written_is_an_error(model, tmp_path):

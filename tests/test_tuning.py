@@ -971,8 +971,8 @@ def test_ids_that_spark_cannot_load_are_warned_of(rank_two, als, tmp_path):
 def test_the_metadata_of_the_whole_come_last(fitted, monkeypatch):
     """Where files are moved one by one: a directory that has its own metadata has all its parts."""
     fs, moved = fsspec.filesystem("memory"), []
-    mv = fs.mv
-    monkeypatch.setattr(fs, "mv", lambda source, target, **more: moved.append(target) or mv(source, target, **more))
+    copy = fs.copy
+    monkeypatch.setattr(fs, "copy", lambda source, target, **more: moved.append(target) or copy(source, target, **more))
     fitted[1].write().overwrite().save("memory://tuning-order/model")
     own = [target.partition("/model/")[2].startswith("metadata/") for target in moved]
     assert own == sorted(own)

@@ -209,7 +209,7 @@ class ALSModel(ModelParams, Savable):
 
     def _save(self, directory: str, checkpoint: dict[str, Any] | None = None) -> None:
         for name, matrix in (("userFactors", self._users), ("itemFactors", self._items)):
-            persistence.write_factors(directory, name, scoring.rows_with_ids(matrix))
+            persistence.write_factors(directory, name, matrix)
             if not persistence.spark_can_load(matrix):
                 warnings.warn(
                     f"Spark cannot load this model: the ids of {name} are not integers of 32 bits. daskals can.",

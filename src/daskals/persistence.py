@@ -11,8 +11,9 @@ What Spark has no place for stands in the JSON under ``"daskals"``, a key that S
 only: nothing that is read is ever executed.
 
 A directory is written beside its place under another name, and moved there when it is complete; what stood there
-before is kept until then. Where a file system cannot rename a directory at once (object stores), the metadata are
-taken away first and put in place last: a directory without them is no model.
+before is kept until then. Where a file system cannot rename a directory at once (object stores), it is copied: the
+metadata are taken away first and put in place last, since a directory without them is no model, and what was to be
+copied stays until all is.
 """
 
 from __future__ import annotations
@@ -20,17 +21,19 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
+import dask
 import fsspec
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from dask.delayed import Delayed
+from distributed import futures_of
 from fsspec.implementations.local import LocalFileSystem
 
-from daskals import execution
+from daskals import execution, scoring
 from daskals.blocks import Float32, Ids, Index, Int64
 from daskals.factors import FactorMatrix, lay_out
 from daskals.indexing import merge, positions
@@ -65,7 +68,8 @@ def new_directory(path: str, *, overwrite: bool) -> Iterator[str]:
     """
     fs, place = fsspec.url_to_fs(path)
     place = place.rstrip("/")
-    if fs.exists(place) and not overwrite:
+    replaces = fs.exists(place)
+    if replaces and not overwrite:
         raise FileExistsError(
             f"{path} already exists. To replace it use write().overwrite().save(path); "
             "the old one is kept until the new one is complete."
@@ -74,21 +78,23 @@ def new_directory(path: str, *, overwrite: bool) -> Iterator[str]:
     fs.makedirs(draft)
     try:
         yield fs.unstrip_protocol(draft)
+    except BaseException:
+        fs.rm(draft, recursive=True)
+        raise
+    try:
         _replace(fs, draft, place)
-    finally:
-        if fs.exists(draft):
+    except BaseException as error:
+        if (replaces or fs.exists(place)) and not fs.exists(f"{place}/metadata"):
+            error.add_note(f"{path} cannot be loaded now. What was to be there is complete in {draft}")
+        else:
             fs.rm(draft, recursive=True)
+        raise
 
 
 def _replace(fs: Any, draft: str, place: str) -> None:
     """Move the complete ``draft`` to ``place``."""
     if isinstance(fs, LocalFileSystem):
-        old = f"{draft}-old"
-        if fs.exists(place):
-            fs.mv(place, old, recursive=True)
-        fs.mv(draft, place, recursive=True)
-        if fs.exists(old):
-            fs.rm(old, recursive=True)
+        _rename(fs, draft, place)
         return
     for part in ("metadata", ""):
         if fs.exists(f"{place}/{part}"):
@@ -98,7 +104,23 @@ def _replace(fs: Any, draft: str, place: str) -> None:
     for file in files:
         target = place + file[len(draft) :]
         fs.makedirs(target.rsplit("/", 1)[0], exist_ok=True)
-        fs.mv(file, target)
+        fs.copy(file, target, on_error="raise")
+    fs.rm(draft, recursive=True)
+
+
+def _rename(fs: LocalFileSystem, draft: str, place: str) -> None:
+    old = f"{draft}-old"
+    replaces = fs.exists(place)
+    if replaces:
+        fs.mv(place, old, recursive=True)
+    try:
+        fs.mv(draft, place, recursive=True)
+    except BaseException:
+        if replaces:
+            fs.mv(old, place, recursive=True)
+        raise
+    if replaces:
+        fs.rm(old, recursive=True)
 
 
 def join(directory: str, *names: str) -> str:
@@ -158,19 +180,28 @@ def _name(file: str) -> str:
 # ---- factors: writing ------------------------------------------------------------------------------------
 
 
-def write_factors(directory: str, name: str, rows: list[Delayed]) -> None:
-    """Write one side: ``rows`` are tasks that give (ids, factors) of a block each, a file for each of them."""
+def write_factors(directory: str, name: str, matrix: FactorMatrix) -> None:
+    """Write one side, a file for each block. Blocks that workers hold are written there, and not sent around."""
     folder = join(directory, name)
     fs, place = fsspec.url_to_fs(folder)
     fs.makedirs(place, exist_ok=True)
     token = execution.new_token()
-    execution.fetch(
-        *(
-            execution.task(_write_block, folder, number, each, name=f"als-write-{token}-{number}")
-            for number, each in enumerate(rows)
-        )
-    )
+    writes = []
+    for number, (ids, block) in enumerate(zip(scoring.ids_of_blocks(matrix), matrix.blocks, strict=True)):
+        with _where_it_is(block):
+            writes.append(execution.task(_write_block, folder, number, ids, block, name=f"als-write-{token}-{number}"))
+    execution.fetch(*writes)
     fs.touch(f"{place}/_SUCCESS")
+
+
+def _where_it_is(block: Delayed) -> AbstractContextManager[Any]:
+    """Inside, tasks are made for the workers that hold a block, or for others should these be lost.
+
+    Left alone, the scheduler may move a block to a worker that has less to do.
+    """
+    client = execution.current_client()
+    workers = [each for held in client.who_has(futures_of(block)).values() for each in held] if client else []
+    return dask.annotate(workers=workers, allow_other_workers=True) if workers else nullcontext()
 
 
 def spark_can_load(matrix: FactorMatrix) -> bool:
@@ -187,8 +218,7 @@ def fits_spark(ids: Ids) -> bool:
     return not len(ids) or (limits.min <= int(ids[0]) and int(ids[-1]) <= limits.max)
 
 
-def _write_block(folder: str, number: int, rows: tuple[Ids, Float32]) -> None:
-    ids, factors = rows
+def _write_block(folder: str, number: int, ids: Ids, factors: Float32) -> None:
     id_array = pa.array(ids.astype(np.int32) if fits_spark(ids) else ids)
     schema = pa.schema(
         [

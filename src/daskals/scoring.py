@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 
 import numpy as np
@@ -114,12 +115,26 @@ def _recommend(
 def rows_with_ids(matrix: FactorMatrix) -> list[Delayed]:
     """Tasks for (ids (m,), factors (m, rank)), one for each block."""
     return [
-        execution.task(
-            _with_ids, int(matrix.bounds[number]), matrix.ids, block, name=f"als-rows-{matrix.token}-{number}"
-        )
-        for number, block in enumerate(matrix.blocks)
+        execution.task(_with_ids, ids, block, name=f"als-rows-{matrix.token}-{number}")
+        for number, (ids, block) in enumerate(zip(ids_of_blocks(matrix), matrix.blocks, strict=True))
     ]
 
 
-def _with_ids(start: int, ids: Ids, rows: Float32) -> tuple[Ids, Float32]:
-    return ids[start : start + len(rows)], rows
+def ids_of_blocks(matrix: FactorMatrix) -> list[Delayed]:
+    """Tasks for the ids (m,) of each block.
+
+    They are cut where all ids are: a worker is sent those of its own blocks, which are smaller than these, and not
+    those of all rows, which may be larger and would draw the task away from the block.
+    """
+    return [
+        execution.task(_cut, int(start), int(stop), matrix.ids, name=f"als-ids-{matrix.token}-{number}")
+        for number, (start, stop) in enumerate(itertools.pairwise(matrix.bounds))
+    ]
+
+
+def _cut(start: int, stop: int, ids: Ids) -> Ids:
+    return ids[start:stop]
+
+
+def _with_ids(ids: Ids, rows: Float32) -> tuple[Ids, Float32]:
+    return ids, rows
