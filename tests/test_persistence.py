@@ -744,6 +744,42 @@ def test_overwriting_what_is_not_there_writes(model, tmp_path):
     assert_same(ALSModel.load(tmp_path / "model"), model)
 
 
+# ---- writers and readers ---------------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+def test_a_session_is_a_client(ratings, tmp_path, cluster):
+    """Written and read on its cluster, though another scheduler is in force."""
+    model = fit(ratings)
+    with get_task_stream(cluster) as written:
+        model.write().session(cluster).overwrite().save(tmp_path / "model")
+    assert sum("als-write" in str(each["key"]) for each in written.data) == 5
+    with get_task_stream(cluster) as read:
+        loaded = ALSModel.read().session(sparkSession=cluster).load(tmp_path / "model")
+    assert sum("als-load-index" in str(each["key"]) for each in read.data) >= 5
+    assert_same(loaded, model)
+
+
+@pytest.mark.parametrize("make", [lambda: ALS().write(), ALS.read, ALSModel.read])
+def test_what_is_no_client_is_no_session(make):
+    with pytest.raises(TypeError, match=r"session takes a distributed.Client, got object.*There is no SparkSession"):
+        make().session(object())
+
+
+@pytest.mark.parametrize("instance", [ALS(), RegressionEvaluator(), RankingEvaluator()])
+def test_options_that_are_not_there_are_refused(instance):
+    """Spark passes over them; what is believed to be in force and is not would be found out late."""
+    name = type(instance).__name__
+    with pytest.raises(ValueError, match=f"{name} is not written with an option 'compression'; it has none"):
+        instance.write().option("compression", "gzip")
+
+
+def test_the_warning_of_ids_points_to_the_caller(tmp_path):
+    with pytest.warns(UserWarning, match="Spark cannot load") as caught:
+        fit(ratings_with(IDS["strings"])).save(tmp_path / "model")
+    assert [Path(each.filename).name for each in caught] == [Path(__file__).name]
+
+
 # ---- nothing is executed, nothing is held ----------------------------------------------------------------
 
 

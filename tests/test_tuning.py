@@ -815,7 +815,9 @@ def test_sub_models_are_saved_if_there_are_any_or_as_told(fitted, als, rank_two,
         without.write().option("persistSubModels", "true")
     with pytest.raises(ValueError, match="persistSubModels='maybe' is not allowed"):
         model.write().option("persistSubModels", "maybe")
-    with pytest.raises(ValueError, match="no option 'compression'; the only one is 'persistSubModels'"):
+    with pytest.raises(
+        ValueError, match="not written with an option 'compression'; the only one is 'persistSubModels'"
+    ):
         model.write().option("compression", "gzip")
 
 

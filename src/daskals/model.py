@@ -213,7 +213,7 @@ class ALSModel(ModelParams, Savable):
             if not persistence.spark_can_load(matrix):
                 warnings.warn(
                     f"Spark cannot load this model: the ids of {name} are not integers of 32 bits. daskals can.",
-                    stacklevel=4,
+                    stacklevel=5,
                 )
         fields = self._metadata()
         if checkpoint is not None:

@@ -5,7 +5,10 @@ Counterparts in Spark: ``pyspark.ml.util.MLWritable``, ``MLReadable``, ``MLWrite
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any
+
+from distributed import Client
 
 from daskals import persistence
 from daskals.params import Params
@@ -14,8 +17,34 @@ if TYPE_CHECKING:
     from typing import Self
 
 
-class MLWriter:
+class OnCluster:
+    """What writers and readers have in common: on which cluster they work."""
+
+    _client: Client | None = None
+
+    def session(self, sparkSession: Client) -> Self:
+        """Work on the cluster of a ``distributed.Client``, in place of the one in force; return self.
+
+        The argument has Spark's name, so that a keyword stays as it is. ``TypeError`` for anything but a client: there
+        is no SparkSession here, and without this call the scheduler in force is used.
+        """
+        if not isinstance(sparkSession, Client):
+            raise TypeError(
+                f"session takes a distributed.Client, got {type(sparkSession).__name__}. There is no SparkSession in "
+                "daskals: leave the call out to use the scheduler in force."
+            )
+        self._client = sparkSession
+        return self
+
+    def _on_cluster(self) -> AbstractContextManager[Any]:
+        return self._client.as_current() if self._client else nullcontext()
+
+
+class MLWriter(OnCluster):
     """What ``instance.write()`` gives: ``.overwrite()`` and then ``.save(path)``."""
+
+    #: Names of the options there are; Spark passes over others in silence.
+    _options: tuple[str, ...] = ()
 
     def __init__(self, instance: Savable) -> None:
         self._instance = instance
@@ -26,13 +55,26 @@ class MLWriter:
         self._overwrite = True
         return self
 
+    def option(self, key: str, value: Any) -> Self:
+        """Set an option and return self; only the models of `daskals.tuning` have one, "persistSubModels".
+
+        ``ValueError`` for others.
+        """
+        if key.lower() not in map(str.lower, self._options):
+            there_are = f"the only one is {', '.join(map(repr, self._options))}" if self._options else "it has none"
+            raise ValueError(f"{type(self._instance).__name__} is not written with an option {key!r}; {there_are}")
+        return self
+
     def save(self, path: str) -> None:
         """Write to a folder or any URL that fsspec knows; ``FileExistsError`` if there is something already."""
-        with persistence.new_directory(str(path), overwrite=self._overwrite) as draft:
-            self._instance._save(draft)
+        with self._on_cluster(), persistence.new_directory(str(path), overwrite=self._overwrite) as draft:
+            self._write(draft)
+
+    def _write(self, directory: str) -> None:
+        self._instance._save(directory)
 
 
-class MLReader:
+class MLReader(OnCluster):
     """What ``Class.read()`` gives: ``.load(path)``."""
 
     def __init__(self, cls: type[Savable]) -> None:
@@ -40,7 +82,8 @@ class MLReader:
 
     def load(self, path: str) -> Any:
         """Read what `MLWriter.save`, or Spark, wrote; see ``Class.load``."""
-        return self._cls._load(str(path))
+        with self._on_cluster():
+            return self._cls._load(str(path))
 
 
 class Savable(Params):

@@ -162,18 +162,19 @@ class TrainValidationSplitParams(ValidatorParams):
 class TuningModelWriter(MLWriter):
     """What ``model.write()`` gives: an `MLWriter` with the option "persistSubModels"."""
 
+    _options = ("persistSubModels",)
+
     def __init__(self, instance: TuningModel) -> None:
         super().__init__(instance)
         self._model = instance
         self._sub_models = instance.subModels is not None
 
-    def option(self, key: str, value: str | bool) -> Self:
+    def option(self, key: str, value: Any) -> Self:
         """Set "persistSubModels": "true" or "false"; by default sub-models are saved where there are any.
 
         ``ValueError`` for another option or value, and for "true" where no sub-models were collected.
         """
-        if key.lower() != "persistsubmodels":
-            raise ValueError(f"There is no option {key!r}; the only one is 'persistSubModels'")
+        super().option(key, value)
         if str(value).lower() not in ("true", "false"):
             raise ValueError(f"persistSubModels={value!r} is not allowed: it must be 'true' or 'false'")
         self._sub_models = str(value).lower() == "true"
@@ -181,10 +182,8 @@ class TuningModelWriter(MLWriter):
             raise ValueError(f"{self._model.uid} has no sub-models to save: fit again with collectSubModels=True")
         return self
 
-    def save(self, path: str) -> None:
-        """Write to a folder or any URL that fsspec knows; ``FileExistsError`` if there is something already."""
-        with persistence.new_directory(str(path), overwrite=self._overwrite) as draft:
-            self._model._save_all(draft, self._sub_models)
+    def _write(self, directory: str) -> None:
+        self._model._save_all(directory, self._sub_models)
 
 
 class TuningModel(ValidatorParams):

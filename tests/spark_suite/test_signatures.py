@@ -87,13 +87,12 @@ OTHER_CLASSES = {
 }
 
 #: What ``write()`` and ``read()`` give has these in Spark and lacks them here.
-WRITER_ALONE = {
-    "option": "only the models of tuning have one (persistSubModels), and their writers take it",
-    "session": "takes a SparkSession",
+INTERNAL = {
     "sparkSession": "is a SparkSession",
     "sc": "is a SparkContext",
     "saveImpl": "is overridden by Spark's own writers",
 }
+WRITERS = {"JavaMLWriter": "MLWriter", "JavaMLReader": "MLReader"}
 
 
 def imported(package, module):
@@ -197,24 +196,68 @@ def test_classes_of_the_modules(module):
     assert theirs - {each for each in theirs if hasattr(ours, each)} == OTHER_CLASSES[module]
 
 
-@pytest.mark.parametrize(("writer", "names"), [("JavaMLWriter", WRITER_ALONE), ("JavaMLReader", WRITER_ALONE)])
-def test_writers_and_readers(writer, names):
-    """What ``write()`` and ``read()`` return."""
-    theirs = getattr(imported("pyspark.ml", "util"), writer)
-    ours = getattr(imported("daskals", "saving"), writer.removeprefix("Java"))
-    assert public(theirs) - public(ours) <= names.keys()
-    assert public(ours) <= public(theirs)
-    for method in public(ours):
-        assert keywords(getattr(ours, method)) == keywords(getattr(theirs, method)), method
+@pytest.mark.parametrize("theirs", ["JavaMLWriter", "JavaMLReader"])
+def test_writers_and_readers(theirs):
+    """What ``write()`` and ``read()`` return: the same methods, with the same keywords and defaults."""
+    spark_class = getattr(imported("pyspark.ml", "util"), theirs)
+    our_class = getattr(imported("daskals", "saving"), WRITERS[theirs])
+    assert public(our_class) <= public(spark_class)
+    assert public(spark_class) - public(our_class) <= INTERNAL.keys()
+    for method in public(our_class):
+        assert keywords(getattr(our_class, method)) == keywords(getattr(spark_class, method)), method
 
 
-def test_writers_of_tuned_models_have_options():
-    """They are the reason why others need none."""
-    tuning = pytest.importorskip("daskals.tuning", reason="no tuning yet", exc_type=ModuleNotFoundError)
-    theirs = keywords(imported("pyspark.ml", "util").JavaMLWriter.option)
-    for name in ("CrossValidatorModel", "TrainValidationSplitModel"):
-        model = getattr(tuning, name)(importlib.import_module("daskals").ALS())  # any object with parameters
-        assert list(keywords(type(model.write()).option)) == list(theirs)
+def test_every_internal_name_is_one_of_spark_s():
+    util = imported("pyspark.ml", "util")
+    assert INTERNAL.keys() <= set().union(*(public(getattr(util, each)) for each in ("JavaMLWriter", "MLWriter")))
+
+
+@pytest.mark.parametrize(("module", "name"), [each for each in CLASSES if each[1] != "ParamGridBuilder"])
+def test_what_read_returns(module, name):
+    """The reader that was compared above, for every class that can be saved."""
+    _, our_class = pair(module, name)
+    assert type(our_class.read()) is imported("daskals", "saving").MLReader
+
+
+def test_what_write_returns():
+    """The writer that was compared, with no other public method in the one of tuned models."""
+    saving, tuning_models = imported("daskals", "saving"), imported("daskals", "tuning_models")
+    als = imported("daskals", "recommendation").ALS()
+    assert type(als.write()) is saving.MLWriter
+    writer = type(tuning_models.CrossValidatorModel(als).write())
+    assert issubclass(writer, saving.MLWriter)
+    assert {name: keywords(getattr(writer, name)) for name in public(writer)} == {
+        name: keywords(getattr(saving.MLWriter, name)) for name in public(saving.MLWriter)
+    }
+
+
+#: Attributes of a parameter that Spark's has not.
+PARAM_ALONE = {"default": "Spark keeps defaults in the owner", "check": "ranges are checked in the JVM"}
+#: Methods of all objects with parameters that Spark has and ours lack.
+PARAMS_ALONE: dict[str, str] = {}
+
+
+def test_params():
+    """``Params`` itself: what users' own estimators and evaluators are made of."""
+    theirs, ours = imported("pyspark.ml", "param").Params, imported("daskals", "params").Params
+    assert unlisted(public(theirs) - public(ours), PARAMS_ALONE) == NOTHING
+    assert unlisted(public(ours) - public(theirs), VALIDATE) == NOTHING
+    for method in methods(theirs, ours):
+        if method != "__init__" and method not in VALIDATE:
+            assert keywords(getattr(ours, method)) == keywords(getattr(theirs, method)), method
+
+
+def test_a_parameter_is_what_it_is_in_spark():
+    """Its attributes, on the class and on an instance, and that its print and its hash are of parent and name."""
+    theirs, ours = (imported(package, "recommendation").ALS for package in ("pyspark.ml", "daskals"))
+    attributes = {name for name in vars(theirs.rank) if not name.startswith("_")}
+    assert attributes == {"parent", "name", "doc", "typeConverter"}
+    assert unlisted(public(ours.rank) - attributes, PARAM_ALONE) == NOTHING
+    assert (ours.rank.name, ours.rank.parent) == (theirs.rank.name, theirs.rank.parent)
+    assert str(ours.rank) == str(theirs.rank)
+    als = ours()
+    assert str(als.rank) == f"{als.uid}__rank"
+    assert {als.rank: 1}[als.getParam("rank")] == 1
 
 
 def test_all_lists_name_classes_that_are_compared():
