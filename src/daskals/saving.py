@@ -63,6 +63,7 @@ class MLWriter(OnCluster):
         if key.lower() not in map(str.lower, self._options):
             there_are = f"the only one is {', '.join(map(repr, self._options))}" if self._options else "it has none"
             raise ValueError(f"{type(self._instance).__name__} is not written with an option {key!r}; {there_are}")
+        del value  # subclasses heed it
         return self
 
     def save(self, path: str) -> None:
