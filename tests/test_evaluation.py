@@ -10,9 +10,11 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from distributed import get_task_stream
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from daskals import ALS
 from daskals.evaluation import Evaluator, RankingEvaluator, RegressionEvaluator
 from daskals.metrics import Lists, merge_moments, ranking_scores, regression_metric, regression_moments
 
@@ -609,22 +611,78 @@ def test_the_scheduler_in_force_is_used(scheduler, noisy, held):
     )
 
 
-def test_each_partition_is_read_once_in_one_computation(noisy):
-    reads, computations = [], []
+class Counted:
+    """A scheduler that counts how often it is called, and Dask frames whose partitions are counted when read."""
 
-    def read(number):
-        reads.append(number)
-        return noisy.iloc[number * 100 : (number + 1) * 100]
+    def __init__(self):
+        self.reads, self.computations = [], 0
 
-    def get(graph, keys, **options):
-        computations.append(keys)
+    def __call__(self, graph, keys, **options):
+        self.computations += 1
         return dask.get(graph, keys, **options)
 
-    frame = dd.from_map(read, range(5), meta=noisy.iloc[:0])
-    with dask.config.set(scheduler=get):
+    def cut(self, name, frame, partitions):
+        parts = np.array_split(np.arange(len(frame)), partitions)
+
+        def read(number):
+            self.reads.append((name, number))
+            return frame.iloc[parts[number]]
+
+        return dd.from_map(read, range(partitions), meta=frame.iloc[:0])
+
+
+def test_each_partition_is_read_once_in_one_computation(noisy):
+    counted = Counted()
+    frame = counted.cut("rows", noisy, 5)
+    with dask.config.set(scheduler=counted):
         RegressionEvaluator(metricName="r2", weightCol="weight").evaluate(frame)
-    assert sorted(reads) == [0, 1, 2, 3, 4]
-    assert len(computations) == 1
+    assert sorted(counted.reads) == [("rows", number) for number in range(5)]
+    assert counted.computations == 1
+
+
+@pytest.mark.parametrize("name", RANKING)
+def test_lists_are_read_once_in_one_computation(name):
+    counted = Counted()
+    frame = counted.cut("lists", lists(*SUITE), 3)
+    with dask.config.set(scheduler=counted):
+        RankingEvaluator(metricName=name).evaluate(frame)
+    assert sorted(counted.reads) == [("lists", number) for number in range(3)]
+    assert counted.computations == 1
+
+
+def test_recommendations_and_held_out_ratings_are_read_once_in_one_computation(held):
+    """Both of them, though they are shuffled by user."""
+    lists_of, _, rows = held
+    counted = Counted()
+    left, right = counted.cut("recommended", recommendations(lists_of), 3), counted.cut("held out", rows, 4)
+    with dask.config.set(scheduler=counted):
+        RankingEvaluator().evaluate(left, heldOut=right)
+    assert sorted(counted.reads) == [
+        *(("held out", number) for number in range(4)),
+        *(("recommended", number) for number in range(3)),
+    ]
+    assert counted.computations == 1
+
+
+@pytest.mark.slow
+def test_what_a_model_recommends_is_evaluated_on_a_cluster(cluster):
+    """As it comes, each block of users scored once, and the same figures as from pandas frames."""
+    rng = np.random.default_rng(4)
+    rows = pd.DataFrame({"user": rng.integers(-50, 50, 2000), "item": rng.integers(0, 80, 2000)}).drop_duplicates()
+    rows, held_out = rows.iloc[::2].assign(rating=1.0), rows.iloc[1::2]
+    als = ALS(rank=4, maxIter=2, implicitPrefs=True, numUserBlocks=3)
+    best = als.fit(rows).recommendForAllUsers(5)
+    with cluster.as_current():
+        recommended = als.fit(dd.from_pandas(rows, npartitions=2)).recommendForAllUsers(5)
+        right = dd.from_pandas(held_out, npartitions=3)
+        for name in ("ndcgAtK", "recallAtK"):
+            evaluator = RankingEvaluator(metricName=name, k=5)
+            with get_task_stream(cluster) as stream:
+                found = evaluator.evaluate(recommended, heldOut=right)
+            assert found == pytest.approx(evaluator.evaluate(best, heldOut=held_out), rel=1e-6)
+            scored = [each["key"] for each in stream.data if str(each["key"]).startswith("als-recommend-")]
+            assert len(scored) == len(set(scored)) == 3
+    assert found > 0
 
 
 def test_on_a_cluster(noisy, held):

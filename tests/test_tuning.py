@@ -473,6 +473,24 @@ def test_as_many_models_as_asked_for_are_fitted_at_a_time():
     assert validator.fit(numbered(60)).avgMetrics == [1.0, 2.0, 3.0, 4.0]
 
 
+@pytest.mark.slow
+def test_fits_run_at_once_on_a_cluster(als, rank_two, monkeypatch, cluster):
+    """Two fits wait for each other when they have begun; one after the other they would wait in vain."""
+    barrier, fit_one = threading.Barrier(2, timeout=60), ALS._fit
+
+    def fit(self, *args):
+        if threading.current_thread() is not threading.main_thread():  # where the winner is fitted to all rows
+            barrier.wait()
+        return fit_one(self, *args)
+
+    with cluster.as_current():
+        data = in_dask(rank_two)
+        one = split(als, parallelism=1).fit(data)
+        monkeypatch.setattr(ALS, "_fit", fit)
+        two = split(als, parallelism=2).fit(data)
+        np.testing.assert_allclose(two.validationMetrics, one.validationMetrics, rtol=1e-6)
+
+
 @pytest.mark.parametrize("parallelism", [1, 2])
 def test_after_an_error_no_further_fit_is_begun(parallelism):
     validator = scripted(*map(float, range(20)), parallelism=parallelism)

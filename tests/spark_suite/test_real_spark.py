@@ -456,6 +456,36 @@ def test_splits_go_both_ways(tuned, tmp_path):
     assert (there.getTrainRatio(), here.getTrainRatio()) == (0.6, 0.6)
 
 
+@pytest.mark.parametrize("name", ["CrossValidator", "TrainValidationSplit"])
+def test_sub_models_go_both_ways(tuned, tmp_path, name):
+    """The models of all maps, and of all folds, each in its place."""
+    params = {"collectSubModels": True} | ({"numFolds": 2, "foldCol": "fold"} if name == "CrossValidator" else {})
+    ours = tuner(name, OUR_MODULES, **params).fit(tuned.rows.pandas)
+    theirs = tuner(name, THEIR_MODULES, **params).fit(tuned.rows.spark)
+    ours.write().option("persistSubModels", "true").save(f"{tmp_path}/ours")
+    theirs.write().option("persistSubModels", "true").save(f"{tmp_path}/theirs")
+    there = getattr(spark_tuning, f"{name}Model").load(f"{tmp_path}/ours")
+    here = getattr(tuning, f"{name}Model").load(f"{tmp_path}/theirs", frames="pandas")
+    for loaded, saved in ((there, ours), (here, theirs)):
+        models = [[*np.ravel(each.subModels)] for each in (loaded, saved)]
+        assert len(models[0]) == len(models[1]) == (4 if name == "CrossValidator" else 2)
+        for one, other in zip(*models, strict=True):
+            assert_same_factors(one, other)
+
+
+def test_the_model_of_a_pipeline_of_spark_is_in_its_stages(fits, tmp_path):
+    """There are no pipelines here; what they hold is loaded from its own folder."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        from pyspark.ml import PipelineModel
+
+    theirs = fits("explicit", "2 x 3 blocks").theirs
+    PipelineModel([theirs]).save(f"{tmp_path}/pipeline")
+    (stage,) = Path(tmp_path, "pipeline", "stages").iterdir()
+    assert stage.name == f"0_{theirs.uid}"
+    assert_same_factors(daskals.ALSModel.load(stage), theirs)
+
+
 # ---- metrics ---------------------------------------------------------------------------------------------
 
 
