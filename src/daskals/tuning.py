@@ -152,7 +152,8 @@ class CrossValidator(Validator, CrossValidatorParams):
     numFolds : int, default 3
         At least 2. Each fold has about as many rows as another.
     seed : int
-        Decides the folds. The default is fixed, -1191137437, as in Spark's Scala; the folds are not Spark's.
+        Decides the folds. The default is fixed, -1191137437, as in Spark's Scala. The folds are not Spark's, which
+        follow from its partitions: set foldCol on both sides to compare metrics.
     parallelism : int, default 1
         How many models are fitted at a time, from as many threads. The result does not depend on it.
     collectSubModels : bool, default False
@@ -260,7 +261,8 @@ class TrainValidationSplit(Validator, TrainValidationSplitParams):
     """Choose the map of parameters with the best metric on held-out rows; ``pyspark.ml.tuning.TrainValidationSplit``.
 
     As `CrossValidator`, with one split instead of folds. ``trainRatio`` (0.75) is the share of the rows, about, that
-    models are fitted to; the metric is that of the others. The default seed is fixed, -1772833110.
+    models are fitted to; the metric is that of the others. The default seed is fixed, -1772833110; which rows it draws
+    differs from Spark, where that follows from the partitions.
     """
 
     _java_class = "org.apache.spark.ml.tuning.TrainValidationSplit"
