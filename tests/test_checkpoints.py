@@ -17,7 +17,7 @@ import fsspec
 import numpy as np
 import pytest
 
-from daskals import ALS, ALSModel, persistence
+from daskals import ALS, ALSModel, factor_files, persistence
 from daskals.datasets import make_ratings
 
 SHAPE = {"n_users": 60, "n_items": 40, "n_ratings": 900}
@@ -261,14 +261,14 @@ def test_the_newest_two_are_kept(frame, folder, interval, last, kept):
 def test_at_no_time_is_there_none(frame, folder, monkeypatch):
     """Older ones go only when the next is complete."""
     seen = []
-    inner = persistence._write_block
+    inner = factor_files._write_block
 
     def noting(where, number, *rows):
         if number == 0:
             seen.append([name for name in names(folder) if "draft" not in name])
         inner(where, number, *rows)
 
-    monkeypatch.setattr(persistence, "_write_block", noting)
+    monkeypatch.setattr(factor_files, "_write_block", noting)
     als(folder, maxIter=4).fit(frame)
     assert seen[::2] == [[], named(1), named(1, 2), named(2, 3)]
     assert seen[1::2] == seen[::2]
@@ -484,7 +484,8 @@ def full_disk(*_):
 @pytest.fixture(params=["first block", "last block", "metadata", "move"])
 def disk_that_fills(request, monkeypatch, folder):
     """A function: from then on, when the third checkpoint is written, the disk is full at one place or another."""
-    inner = {name: getattr(persistence, name) for name in ("_write_block", "write_metadata", "_replace")}
+    inner = {name: getattr(persistence, name) for name in ("write_metadata", "_replace")}
+    write_block = factor_files._write_block
 
     def third(path):
         return named(3)[0] in str(path)
@@ -493,7 +494,7 @@ def disk_that_fills(request, monkeypatch, folder):
         is_last = "itemFactors" in where and number == 1
         if third(where) and (is_last or (request.param == "first block" and number == 0)):
             full_disk()
-        inner["_write_block"](where, number, *rows)
+        write_block(where, number, *rows)
 
     def metadata(where, fields):
         if third(where):
@@ -507,7 +508,7 @@ def disk_that_fills(request, monkeypatch, folder):
 
     def fill():
         if "block" in request.param:
-            monkeypatch.setattr(persistence, "_write_block", block)
+            monkeypatch.setattr(factor_files, "_write_block", block)
         elif request.param == "metadata":
             monkeypatch.setattr(persistence, "write_metadata", metadata)
         else:

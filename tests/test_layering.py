@@ -18,7 +18,7 @@ FLOORS = {
     0: ["blocks", "indexing", "spark_random", "in_blocks", "least_squares", "streamed", "metrics", "kernels"],
     1: ["execution"],
     2: ["partitioning", "factors", "training", "scoring"],
-    3: ["frames", "persistence"],
+    3: ["frames", "persistence", "factor_files"],
     4: [
         *(
             "recommendation",

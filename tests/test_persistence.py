@@ -21,7 +21,7 @@ from distributed import get_task_stream
 from fsspec.implementations.local import LocalFileSystem
 from pandas.testing import assert_frame_equal
 
-from daskals import ALS, ALSModel, execution, persistence
+from daskals import ALS, ALSModel, execution, factor_files
 from daskals.evaluation import RankingEvaluator, RegressionEvaluator
 from daskals.factors import FactorMatrix
 from daskals.frames import IdType
@@ -430,7 +430,7 @@ def test_rows_in_the_wrong_file_are_found(model, tmp_path):
 def test_files_of_several_batches(tmp_path, monkeypatch, ids):
     """Written in row groups of two rows, and read two rows at a time."""
     model = fit(ratings_with(IDS[ids]).assign(item=0))
-    monkeypatch.setattr(persistence, "BATCH", 2 * 3 * 4)
+    monkeypatch.setattr(factor_files, "BATCH", 2 * 3 * 4)
     model.save(tmp_path / "model")
     for file in (tmp_path / "model/userFactors").glob("*.parquet"):
         found = pq.read_metadata(file)
@@ -439,8 +439,8 @@ def test_files_of_several_batches(tmp_path, monkeypatch, ids):
 
 
 def test_each_file_is_read_once_by_load(spark_model, monkeypatch):
-    reads, read_block = [], persistence.read_block
-    monkeypatch.setattr(persistence, "read_block", lambda file, *more: reads.append(file) or read_block(file, *more))
+    reads, read_block = [], factor_files.read_block
+    monkeypatch.setattr(factor_files, "read_block", lambda file, *more: reads.append(file) or read_block(file, *more))
     with dask.config.set(scheduler="synchronous"):
         ALSModel.load(spark_model)
     assert len(reads) == len(set(reads)) == 5
@@ -565,7 +565,7 @@ def test_damaged_factors_are_named(spark_model, name):
 )
 def test_the_row_is_that_of_the_file_and_not_of_the_batch(spark_model, monkeypatch, ids, rows, words):
     """Two rows at a time."""
-    monkeypatch.setattr(persistence, "BATCH", 2 * 2 * 4)
+    monkeypatch.setattr(factor_files, "BATCH", 2 * 2 * 4)
     with_rows(ids, rows)(spark_model)
     with pytest.raises(ValueError, match=words):
         ALSModel.load(spark_model)
@@ -635,7 +635,7 @@ def test_a_write_that_fails_half_way_leaves_nothing(ratings, tmp_path, monkeypat
     model, old = fit(ratings), fit(ratings.assign(rating=1.0))
     if overwrite:
         old.save(f"{folder}/model")
-    write_block = persistence._write_block
+    write_block = factor_files._write_block
 
     def fail(side, number, *rows):
         if side.endswith("itemFactors") and number == 1:
@@ -643,7 +643,7 @@ def test_a_write_that_fails_half_way_leaves_nothing(ratings, tmp_path, monkeypat
         return write_block(side, number, *rows)
 
     with monkeypatch.context() as patched:
-        patched.setattr(persistence, "_write_block", fail)
+        patched.setattr(factor_files, "_write_block", fail)
         with pytest.raises(OSError, match="disk full"):
             (model.write().overwrite() if overwrite else model.write()).save(f"{folder}/model")
     fs, plain = fsspec.url_to_fs(folder)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 import numpy as np
 import pandas as pd
 
-from daskals import execution, frames, persistence, scoring
+from daskals import execution, factor_files, frames, persistence, scoring
 from daskals.factors import FactorMatrix
 from daskals.params import Param, ParamMap, Params, at_least, one_of, to_int, to_string
 from daskals.saving import Savable
@@ -209,8 +209,8 @@ class ALSModel(ModelParams, Savable):
 
     def _save(self, directory: str, checkpoint: dict[str, Any] | None = None) -> None:
         for name, matrix in (("userFactors", self._users), ("itemFactors", self._items)):
-            persistence.write_factors(directory, name, matrix)
-            if not persistence.spark_can_load(matrix):
+            factor_files.write_factors(directory, name, matrix)
+            if not factor_files.spark_can_load(matrix):
                 warnings.warn(
                     f"Spark cannot load this model: the ids of {name} are not integers of 32 bits. daskals can.",
                     stacklevel=5,
@@ -247,7 +247,7 @@ class ALSModel(ModelParams, Savable):
                 types.append(frames.IdType(form, pd.api.types.pandas_dtype(about["shown"])))
             except (KeyError, TypeError) as error:
                 raise ValueError(f"The metadata of {path} are damaged: daskals.{side} is {about!r} ({error})") from None
-            sides.append(persistence.read_factors(path, f"{side}Factors", rank, form, bounds))
+            sides.append(factor_files.read_factors(path, f"{side}Factors", rank, form, bounds))
         history = pd.DataFrame(ours.get("history", {}), columns=HISTORY)
         model = cls(sides[0], sides[1], (types[0], types[1]), kind, history)
         model._take(path, fields)
