@@ -1,0 +1,265 @@
+"""Workers are lost at any moment: fits and models go on, with the same numbers, and at a bounded cost."""
+
+import logging
+import os
+import re
+import signal
+import time
+from typing import NamedTuple
+
+import dask
+import numpy as np
+import pytest
+from distributed import KilledWorker
+from fragile import (
+    BLOCKS,
+    FIT,
+    SHAPE,
+    SOLVES,
+    Course,
+    als,
+    assert_equal,
+    factors,
+    fragile_cluster,
+    kill,
+    killer,
+    lazy,
+)
+
+from daskals import ALSModel, training
+from daskals.datasets import make_ratings
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="kills processes as POSIX does"),
+]
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory):
+    with fragile_cluster(tmp_path_factory.mktemp("workers")) as fragile:
+        yield fragile
+
+
+@pytest.fixture
+def fragile(shared):
+    """The cluster, whole."""
+    shared.heal()
+    yield shared
+    shared.scheduler.allowed_failures = 3
+
+
+@pytest.fixture(scope="module")
+def undisturbed(shared):
+    """The factors of a fit that nobody disturbs, and the keys of its tasks in the order in which they were done."""
+    shared.heal()
+    with shared.plugged(Course()) as course:
+        model = als().fit(lazy())
+        assert course.solves() == FIT["maxIter"] * SOLVES
+        return factors(model), list(course.keys)
+
+
+@pytest.fixture
+def expected(undisturbed):
+    return undisturbed[0]
+
+
+# ---- at any moment ---------------------------------------------------------------------------------------
+
+
+class Kill(NamedTuple):
+    """After so many tasks and seconds, one worker or all."""
+
+    after: int
+    seconds: float
+    everybody: bool
+
+
+#: What was done last when a worker dies: in ingest, in a half-step, or all of a half-step.
+MOMENTS = ["als-(read|index|summary|bounds|ids|split|piece|ratings)-", "als-solve-", "als-(losses|kept)-"]
+
+
+class Killer(Course):
+    """Kills by a schedule, which a seed decides: one to three kills, the first of each kind in turn."""
+
+    def __init__(self, scheduler, keys, seed):
+        super().__init__()
+        self._scheduler, self._rng = scheduler, np.random.default_rng(seed)
+        self._plan = sorted(self._kill(keys, seed, number) for number in range(self._rng.integers(1, 4)))
+        self.killed = []
+
+    def _kill(self, keys, seed, number):
+        moment = MOMENTS[(seed + number) % len(MOMENTS)]
+        places = [n for n, key in enumerate(keys[:-SOLVES], 1) if re.match(moment, key)]
+        everybody = seed % 4 == 0 if number == 0 else self._rng.random() < 0.2
+        return Kill(int(self._rng.choice(places)), self._rng.choice([0.0, self._rng.uniform(0, 0.1)]), everybody)
+
+    def transition(self, *args, **kwargs):
+        super().transition(*args, **kwargs)
+        while self._plan and self._plan[0].after <= len(self.keys):
+            after, seconds, everybody = self._plan.pop(0)
+            self._scheduler.loop.call_later(seconds, self._strike, everybody)
+
+    def _strike(self, everybody):
+        workers = sorted(self._scheduler.workers.values(), key=lambda worker: worker.address)
+        if workers and not everybody:
+            workers = [workers[self._rng.integers(len(workers))]]
+        self.killed.append((re.sub("-[0-9a-f]{12}", "", self.keys[-1]), kill(workers)))
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_workers_may_die_at_any_moment_of_a_fit(fragile, undisturbed, seed):
+    expected, keys = undisturbed
+    start = time.monotonic()
+    with fragile.plugged(Killer(fragile.scheduler, keys, seed)) as plugin:
+        model = als().fit(lazy())
+        killed = list(plugin.killed)
+    print(f"schedule {seed}: {killed}, {time.monotonic() - start:.1f} s, {plugin.solves()} solves")
+    assert sum(n for _, n in killed), "nobody died before the fit ended"
+    assert_equal(factors(model), expected)
+
+
+STEPS = {
+    "reading": "als-read-",
+    "building": "als-ratings-items-",
+    "start values": "als-start-users-",
+    "solving": r"als-solve-items-[0-9a-f]+-3-",
+    "losses": r"als-losses-items-[0-9a-f]+-3-",
+    "keeping": r"als-kept-users-[0-9a-f]+-3-",
+    "the model's rows": "als-factors-users-",
+    "keeping the model": r"als-kept-items-[0-9a-f]+-\d+$",
+    "whose checkpoint": "als-print-",
+    "a checkpoint": "als-write-",
+}
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_a_step_that_dask_gives_up_is_done_again(fragile, expected, caplog, tmp_path, step):
+    """Dask gives a task up after some deaths under it: here after the first."""
+    fragile.scheduler.allowed_failures = 0
+    with fragile.plugged(killer(fragile, STEPS[step])) as plugin, caplog.at_level(logging.WARNING, "daskals"):
+        model = als(checkpointDir=str(tmp_path / "checkpoints"), checkpointInterval=3).fit(lazy())
+    assert len(plugin.keys) == 1
+    assert "trying again, 1 of 3" in caplog.text
+    assert_equal(factors(model), expected)
+    assert sorted(os.listdir(tmp_path / "checkpoints")) == ["iteration-000003", "iteration-000006"]
+
+
+def test_ratings_that_dask_gives_up_are_made_again(fragile, expected):
+    """A worker dies in an iteration, and another one while the ratings that the first one held are made again."""
+    fragile.scheduler.allowed_failures = 0
+    again = killer(fragile, "als-ratings-")
+    with fragile.plugged(killer(fragile, STEPS["solving"], everybody=True)) as first:
+        first._function = lambda task, inner=first._function: (inner(task), fragile.scheduler.add_plugin(again))
+        model = als().fit(lazy())
+    assert (len(first.keys), len(again.keys)) == (1, 1)
+    assert_equal(factors(model), expected)
+
+
+@pytest.mark.parametrize("retries", [0, 2])
+def test_retries_are_bounded_and_the_error_says_how_to_go_on(fragile, expected, tmp_path, caplog, retries):
+    folder = tmp_path / "checkpoints"
+    careful = als(checkpointDir=str(folder), checkpointInterval=2)
+    fragile.scheduler.allowed_failures = 0
+    with (
+        dask.config.set({"daskals.retries": retries}),
+        fragile.plugged(killer(fragile, r"als-solve-users-[0-9a-f]+-5-", times=100)) as plugin,
+        caplog.at_level(logging.WARNING, "daskals"),
+        pytest.raises(KilledWorker) as error,
+    ):
+        careful.fit(lazy())
+    assert len({key.split("-")[3] for key in plugin.keys}) == retries + 1, "trials"
+    assert caplog.text.count("Iteration 5 failed, since workers were lost") == retries
+    advice = "\n".join(error.value.__notes__)
+    assert f"daskals.retries is {retries}" in advice
+    assert str(folder / "iteration-000004") in advice
+    assert "fit(..., resume=True)" in advice
+    del error
+    fragile.assert_forgotten()
+    fragile.heal()
+    assert_equal(factors(careful.fit(lazy(), resume=True)), expected)
+
+
+# ---- what a loss costs -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("before", "durable"), [("items", "256MiB"), ("users", "256MiB"), ("items", 0)])
+def test_a_late_loss_costs_at_most_one_half_step(fragile, expected, monkeypatch, before, durable):
+    """All workers die between two half-steps, long enough after the first for copies of its results to be gone.
+
+    With nothing kept (durable-bytes: 0) all iterations are done again: the test would see the difference.
+    """
+    inner, waiting = training.half_step, [True]
+
+    def half_step(side, *args):
+        if waiting and side.name == before and args[-1].endswith("-5"):
+            waiting.clear()
+            fragile.drop_replicas()
+            fragile.kill_all()
+        return inner(side, *args)
+
+    monkeypatch.setattr(training, "half_step", half_step)
+    with dask.config.set({"daskals.durable-bytes": durable}), fragile.plugged(Course()) as course:
+        model = als().fit(lazy())
+        more = course.solves() - FIT["maxIter"] * SOLVES
+    assert not waiting
+    assert_equal(factors(model), expected)
+    if durable == 0:
+        assert more > max(BLOCKS.values())
+    else:  # what an iteration starts from is kept; the items in its middle are not
+        assert more == {"items": 0, "users": BLOCKS["items"]}[before]
+
+
+# ---- after the fit ---------------------------------------------------------------------------------------
+
+
+def predict(model, folder):
+    return model.transform(lazy()).compute()["prediction"].to_numpy()
+
+
+def recommend(model, folder):
+    lists = model.recommendForAllUsers(3).compute()["recommendations"]
+    return np.array([[each["rating"] for each in some] for some in lists])
+
+
+def recommend_to_some(model, folder):
+    lists = model.recommendForItemSubset(make_ratings(**SHAPE).head(50), 3)["recommendations"]
+    return np.array([[each["rating"] for each in some] for some in lists])
+
+
+def save(model, folder):
+    model.write().overwrite().save(str(folder / "saved"))
+    assert os.listdir(folder) == ["saved"], "no draft"
+    return factors(ALSModel.load(str(folder / "saved")))[0]
+
+
+def load(model, folder):
+    return factors(ALSModel.load(str(folder / "saved")))[0]
+
+
+@pytest.fixture(scope="module")
+def model(shared):
+    return als(maxIter=2).fit(lazy())
+
+
+@pytest.mark.parametrize("everybody", [False, True])
+@pytest.mark.parametrize(
+    ("action", "kind"),
+    [
+        (predict, "als-transform-"),
+        (recommend, "als-recommend-"),
+        (recommend_to_some, "als-recommend-"),
+        (save, "als-write-"),
+        (load, r"als-load-[0-9a-f]+-"),
+    ],
+)
+def test_what_is_done_with_a_model_survives_a_loss(fragile, model, tmp_path, action, kind, everybody):
+    if action is load:
+        model.save(str(tmp_path / "saved"))
+    expected = action(model, tmp_path)
+    fragile.drop_replicas()
+    with fragile.plugged(killer(fragile, kind, everybody=everybody)) as plugin, fragile.plugged(Course()) as course:
+        found = action(model, tmp_path)
+    assert plugin.keys, "nobody died meanwhile"
+    assert course.solves() == 0, "its factors come from the scheduler"
+    assert_equal([found], [expected])
