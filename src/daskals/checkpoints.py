@@ -8,7 +8,8 @@ never goes on from another one's. The newest two are kept.
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import fsspec
@@ -50,6 +51,18 @@ class Checkpoints:
         self._folder = folder
         self._interval = interval
         self._identity = identity
+        #: path of the newest that this fit has written or gone on from
+        self._newest: str | None = None
+
+    @contextmanager
+    def advice(self) -> Iterator[None]:
+        """Errors of any kind, Ctrl-C included, name the newest checkpoint and the way on."""
+        try:
+            yield
+        except BaseException as error:
+            if self._newest:
+                error.add_note(f"The newest checkpoint is {self._newest}: fit(..., resume=True) goes on from it")
+            raise
 
     def is_due(self, number: int) -> bool:
         """Whether the state after this iteration is to be written."""
@@ -67,6 +80,7 @@ class Checkpoints:
                 f"Checkpoint {path} could not be written: {error}. Earlier checkpoints are untouched: make room, or "
                 "set another checkpointDir, and call fit(..., resume=True)."
             ) from error
+        self._newest = path
         logger.info("wrote checkpoint %s", path)
         self._tidy(number)
 
@@ -83,6 +97,7 @@ class Checkpoints:
         number = max(ours or found)
         path = self._path(number)
         self._check(path, found[number])
+        self._newest = path
         logger.info("going on from checkpoint %s", path)
         return self.read(number, ratings)
 

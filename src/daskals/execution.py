@@ -10,6 +10,7 @@ factors (all iterations again). So factors are *kept* (`keep`): replaced by task
 
 from __future__ import annotations
 
+import asyncio
 import copy
 import ctypes
 import logging
@@ -17,9 +18,9 @@ import sys
 import threading
 import time
 import uuid
-from collections.abc import Callable, Sequence
-from concurrent.futures import CancelledError
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator, Sequence
+from concurrent import futures as threaded
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from importlib.resources import files
 from typing import Any, TypeVar
 
@@ -31,7 +32,7 @@ from dask.delayed import Delayed, delayed
 from dask.local import get_sync
 from dask.system import CPU_COUNT
 from dask.utils import parse_bytes, parse_timedelta
-from distributed import Client, KilledWorker, Scheduler, futures_of, wait
+from distributed import Client, Future, KilledWorker, Scheduler, futures_of, wait
 from distributed.comm import CommClosedError
 from distributed.system import MEMORY_LIMIT
 
@@ -48,7 +49,7 @@ FAN_IN = 16
 #: Seconds between two looks at the workers while waiting for results.
 LOOK = 5.0
 #: What a lost worker makes of a computation.
-LOSSES = (KilledWorker, CancelledError, CommClosedError)
+LOSSES = (KilledWorker, threaded.CancelledError, CommClosedError)
 
 dask.config.update_defaults(yaml.safe_load(files("daskals").joinpath("daskals.yaml").read_text()))
 
@@ -147,8 +148,17 @@ def fetch(*tasks: Delayed) -> tuple[Any, ...]:
         with _one_blas_thread():
             results: tuple[Any, ...] = dask.compute(*tasks)
         return results
-    (done,) = persist(tasks)  # this waits with an eye on the workers, and stops what it started
-    return tuple(client.gather([futures_of(each)[0] for each in done]))
+    (done,) = persist(tasks)
+    futures = [futures_of(each)[0] for each in done]
+    with _cancelled_on_error(futures):
+        # results can be lost between that wait and this one, which therefore looks at the workers too
+        gathering = asyncio.run_coroutine_threadsafe(
+            client.gather(futures, asynchronous=True), client.loop.asyncio_loop
+        )
+        _watch_until(lambda: bool(threaded.wait([gathering], LOOK).done), client)
+        if error := gathering.exception():
+            raise _without_our_frames(error) from None
+        return tuple(gathering.result())
 
 
 def loses_results() -> bool:
@@ -182,22 +192,30 @@ def _wait_for(collections: Sequence[Delayed]) -> None:
     futures = futures_of(collections)
     if not futures:  # the local schedulers have computed by now
         return
-    client = futures[0].client
-    try:
-        watch = _Watch(client)
-        while True:
-            try:
-                wait(futures, timeout=LOOK)
-                break
-            except TimeoutError:
-                watch.look()
+
+    def done() -> bool:
+        try:
+            wait(futures, timeout=LOOK)
+        except TimeoutError:
+            return False
+        return all(future.done() for future in futures)  # some may have been lost again
+
+    with _cancelled_on_error(futures):
+        _watch_until(done, futures[0].client)
         for future in futures:
             if future.status == "error":
                 raise _without_our_frames(future.exception()).with_traceback(future.traceback()) from None
-            if future.status != "finished":
+            if future.status == "cancelled":
                 future.result()
+
+
+@contextmanager
+def _cancelled_on_error(futures: Sequence[Future]) -> Iterator[None]:
+    """Tell the cluster to stop the tasks if this ends by an exception of any kind."""
+    try:
+        yield
     except BaseException:
-        client.cancel(futures)
+        futures[0].client.cancel(futures)
         raise
 
 
@@ -208,6 +226,20 @@ def _without_our_frames(error: BaseException) -> BaseException:
         return copy.copy(error)
     except TypeError:  # an exception that cannot be made from its own arguments
         return error
+
+
+#: A cluster object of Dask drops workers that take longer than that to restart, and starts no others by itself.
+NO_WORKERS_HINT = (
+    "If none come: a Dask cluster object gives up workers that are not back within "
+    "distributed.deploy.lost-worker-timeout; its scale(n) starts new ones"
+)
+
+
+def _watch_until(done: Callable[[], bool], client: Client) -> None:
+    """Call ``done``, which waits for `LOOK` seconds at most, until it is true; look at the workers after each."""
+    watch = _Watch(client)
+    while not done():
+        watch.look()
 
 
 class _Watch:
@@ -226,25 +258,30 @@ class _Watch:
         now = time.monotonic()
         self._gone_since = self._gone_since or now
         gone = now - self._gone_since
-        logger.warning("The cluster has had no workers for %.0f s; waiting for some to come", gone)
+        logger.warning("The cluster has had no workers for %.0f s; waiting for some to come. %s", gone, NO_WORKERS_HINT)
         if self._limit is not None and gone >= self._limit:
             raise TimeoutError(
                 f"The cluster has had no workers for {gone:.0f} s (daskals.no-worker-timeout is {self._limit:.0f} s). "
-                "Start workers and call again."
+                f"Start workers and call again. {NO_WORKERS_HINT}."
             )
 
 
-def retry(function: Callable[[], T], what: str) -> T:
+def retry(function: Callable[[], T], what: str, inputs: Sequence[Delayed] = ()) -> T:
     """Call again what failed because workers were lost, ``daskals.retries`` times at most.
 
     ``function`` must make new tasks in each call: the scheduler blames tasks for the workers that died under them.
+    It may come to blame ``inputs`` too, persisted tasks that were lost and made again. Then nothing is tried again:
+    it would fail at once, or wait for ever, as tasks do whose results are lost after something before them failed.
     """
     most = setting("retries")
     for failures in range(1, most + 2):
         try:
             return function()
         except LOSSES as error:
-            if failures > most:
+            given_up = any(future.status == "error" for future in futures_of(list(inputs)))
+            if failures > most or given_up:
+                why = "the cluster has given up what it starts from" if given_up else f"daskals.retries is {most}"
+                error.add_note(f"{what} failed {failures} times, since workers were lost; {why}")
                 raise
             logger.warning("%s failed, since workers were lost (%s); trying again, %d of %d",
                            what, type(error).__name__, failures, most)  # fmt: skip

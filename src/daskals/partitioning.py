@@ -70,6 +70,11 @@ class Ratings:
     items: Side
     n_ratings: int
 
+    @property
+    def tasks(self) -> list[Delayed]:
+        """All that is persisted of them."""
+        return [task for side in (self.users, self.items) for task in (side.ids, *side.in_blocks)]
+
 
 def shuffle(chunks: Sequence[Delayed], user_blocks: int | None, item_blocks: int | None, token: str) -> Ratings:
     """Ratings of all chunks (tasks that give a `CodedChunk`) in blocks of both sides.
