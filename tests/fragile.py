@@ -107,7 +107,6 @@ class Fragile:
 
     def heal(self):
         """Wait until there are two workers that answer."""
-        self.scheduler.allowed_failures = 3
         answers = partial(self.client.run, os.getpid, on_error="ignore")
         until(lambda: len(self.addresses()) == len(answers()) == 2, "workers do not come back")
 
@@ -149,15 +148,15 @@ class At(SchedulerPlugin):
             self._function(self._scheduler.tasks[key])
 
 
-def killer(fragile, kind, times=1, everybody=False):
-    """Kills the worker that is given a task of this kind, or everybody."""
-    workers = fragile.scheduler.workers
-    return At(
-        fragile.scheduler,
-        kind,
-        lambda task: kill(workers.values() if everybody else [task.processing_on]),
-        times,
-    )
+def killer(fragile, kind, times=1, *, everybody=False, give_up=False):
+    """Kills the worker that is given a task of this kind, or everybody; has Dask give the task up for that."""
+
+    def strike(task):
+        if give_up:  # as if workers had died under it before
+            task.suspicious = fragile.scheduler.allowed_failures
+        kill(fragile.scheduler.workers.values() if everybody else [task.processing_on])
+
+    return At(fragile.scheduler, kind, strike, times)
 
 
 class Course(SchedulerPlugin):

@@ -16,6 +16,7 @@ from fragile import (
     FIT,
     SHAPE,
     SOLVES,
+    At,
     Course,
     als,
     assert_equal,
@@ -45,8 +46,7 @@ def shared(tmp_path_factory):
 def fragile(shared):
     """The cluster, whole."""
     shared.heal()
-    yield shared
-    shared.scheduler.allowed_failures = 3
+    return shared
 
 
 @pytest.fixture(scope="module")
@@ -97,8 +97,8 @@ class Killer(Course):
     def transition(self, *args, **kwargs):
         super().transition(*args, **kwargs)
         while self._plan and self._plan[0].after <= len(self.keys):
-            after, seconds, everybody = self._plan.pop(0)
-            self._scheduler.loop.call_later(seconds, self._strike, everybody)
+            kill = self._plan.pop(0)
+            self._scheduler.loop.call_later(kill.seconds, self._strike, kill.everybody)
 
     def _strike(self, everybody):
         workers = sorted(self._scheduler.workers.values(), key=lambda worker: worker.address)
@@ -135,49 +135,58 @@ STEPS = {
 
 @pytest.mark.parametrize("step", STEPS)
 def test_a_step_that_dask_gives_up_is_done_again(fragile, expected, caplog, tmp_path, step):
-    """Dask gives a task up after some deaths under it: here after the first."""
-    fragile.scheduler.allowed_failures = 0
-    with fragile.plugged(killer(fragile, STEPS[step])) as plugin, caplog.at_level(logging.WARNING, "daskals"):
-        model = als(checkpointDir=str(tmp_path / "checkpoints"), checkpointInterval=3).fit(lazy())
+    """Dask gives a task up after some deaths under it."""
+    folder = tmp_path / "checkpoints"
+    plugin = killer(fragile, STEPS[step], give_up=True)
+    with fragile.plugged(plugin), caplog.at_level(logging.WARNING, "daskals"):
+        model = als(checkpointDir=str(folder), checkpointInterval=3).fit(lazy())
     assert len(plugin.keys) == 1
     assert "trying again, 1 of 3" in caplog.text
     assert_equal(factors(model), expected)
-    assert sorted(os.listdir(tmp_path / "checkpoints")) == ["iteration-000003", "iteration-000006"]
-
-
-def test_ratings_that_dask_gives_up_are_made_again(fragile, expected):
-    """A worker dies in an iteration, and another one while the ratings that the first one held are made again."""
-    fragile.scheduler.allowed_failures = 0
-    again = killer(fragile, "als-ratings-")
-    with fragile.plugged(killer(fragile, STEPS["solving"], everybody=True)) as first:
-        first._function = lambda task, inner=first._function: (inner(task), fragile.scheduler.add_plugin(again))
-        model = als().fit(lazy())
-    assert (len(first.keys), len(again.keys)) == (1, 1)
-    assert_equal(factors(model), expected)
+    assert sorted(os.listdir(folder)) == ["iteration-000003", "iteration-000006"]
 
 
 @pytest.mark.parametrize("retries", [0, 2])
-def test_retries_are_bounded_and_the_error_says_how_to_go_on(fragile, expected, tmp_path, caplog, retries):
-    folder = tmp_path / "checkpoints"
-    careful = als(checkpointDir=str(folder), checkpointInterval=2)
-    fragile.scheduler.allowed_failures = 0
-    with (
-        dask.config.set({"daskals.retries": retries}),
-        fragile.plugged(killer(fragile, r"als-solve-users-[0-9a-f]+-5-", times=100)) as plugin,
-        caplog.at_level(logging.WARNING, "daskals"),
-        pytest.raises(KilledWorker) as error,
-    ):
-        careful.fit(lazy())
+def test_retries_are_bounded_and_the_error_says_how_to_go_on(fragile, expected, tmp_path, retries):
+    careful = als(checkpointDir=str(tmp_path / "checkpoints"), checkpointInterval=2)
+    plugin = killer(fragile, r"als-solve-users-[0-9a-f]+-5-", times=100, give_up=True)
+    with dask.config.set({"daskals.retries": retries}), fragile.plugged(plugin):
+        advice = advice_of(careful)
     assert len({key.split("-")[3] for key in plugin.keys}) == retries + 1, "trials"
-    assert caplog.text.count("Iteration 5 failed, since workers were lost") == retries
-    advice = "\n".join(error.value.__notes__)
+    assert f"Iteration 5 failed {retries + 1} times" in advice
     assert f"daskals.retries is {retries}" in advice
-    assert str(folder / "iteration-000004") in advice
-    assert "fit(..., resume=True)" in advice
-    del error
-    fragile.assert_forgotten()
+    assert_goes_on(fragile, careful, advice, expected)
+
+
+def test_ratings_that_dask_gives_up_end_a_fit_and_do_not_hang_it(fragile, expected, tmp_path):
+    """A worker dies in an iteration, and another one while the ratings that the first one held are made again."""
+    careful = als(checkpointDir=str(tmp_path / "checkpoints"), checkpointInterval=2)
+    second = killer(fragile, "als-ratings-", give_up=True)
+
+    def strike(task):
+        kill(fragile.scheduler.workers.values())
+        second._times = 1
+
+    second._times = 0
+    with fragile.plugged(At(fragile.scheduler, r"als-solve-users-[0-9a-f]+-5-", strike)), fragile.plugged(second):
+        advice = advice_of(careful)
+    assert "the cluster has given up what it starts from" in advice
+    assert_goes_on(fragile, careful, advice, expected)
+
+
+def advice_of(estimator):
+    with pytest.raises(KilledWorker) as error:
+        estimator.fit(lazy())
+    return "\n".join(error.value.__notes__)
+
+
+def assert_goes_on(fragile, estimator, advice, expected):
+    """The advice names the newest checkpoint and the way on, nothing of the fit stays, and the way is one."""
+    newest = os.path.join(estimator.getCheckpointDir(), "iteration-000004")
+    assert f"The newest checkpoint is {newest}: fit(..., resume=True) goes on from it" in advice
     fragile.heal()
-    assert_equal(factors(careful.fit(lazy(), resume=True)), expected)
+    fragile.assert_forgotten()
+    assert_equal(factors(estimator.fit(lazy(), resume=True)), expected)
 
 
 # ---- what a loss costs -----------------------------------------------------------------------------------

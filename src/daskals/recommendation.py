@@ -5,10 +5,12 @@ Everything here is thin: each step of a fit or a transform is one call into the 
 
 from __future__ import annotations
 
+import functools
 import logging
 import threading
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any, NamedTuple, overload
 
 import pandas as pd
@@ -271,27 +273,35 @@ class ALS(ModelParams, Savable):
             self.getRank(), self.getSeed(), self.getNumUserBlocks(), self.getNumItemBlocks(), self.getSparkRandom()
         )
         checkpoints = self._checkpoints(prepared.ratings)
-        found = checkpoints.newest(prepared.ratings, self.getMaxIter()) if checkpoints and resume else None
-        history = found.history if found else []
         fragile = training.loses_history(prepared.ratings, self.getRank())
         if fragile and not (checkpoints and self.getCheckpointInterval() > 0):
             logger.warning(
                 "These factors are more than daskals.durable-bytes: if a worker is lost, all iterations run again. "
                 "Set checkpointDir, and only those after the newest checkpoint will."
             )
-        reached = found and training.Reached(*found[:3])
-        loop = training.iterations(prepared.ratings, start, self._objective(), reached)
-        iteration, reached = next(loop), None
-        while iteration.number < self.getMaxIter():
-            iteration = loop.send(reached)
-            reached = None
-            history.append((iteration.number, iteration.objective, iteration.rmse, iteration.seconds))
-            logger.info("iteration %d: objective %.6g, training RMSE %.6g, %.2f s", *history[-1])
-            if checkpoints and checkpoints.is_due(iteration.number):
-                checkpoints.write(self._model(prepared, iteration, history), iteration.number)
-                if fragile:
-                    reached = training.Reached(*checkpoints.read(iteration.number, prepared.ratings)[:3])
-        return self._model(prepared, iteration, history, persist=True)
+        with checkpoints.advice() if checkpoints else nullcontext():
+            found = checkpoints.newest(prepared.ratings, self.getMaxIter()) if checkpoints and resume else None
+            history = found.history if found else []
+            reached = found and training.Reached(*found[:3])
+            loop = training.iterations(prepared.ratings, start, self._objective(), reached)
+            iteration, reached = next(loop), None
+            while iteration.number < self.getMaxIter():
+                del iteration  # a cluster that loses its items shall not make them again for us
+                iteration, reached = loop.send(reached), None
+                history.append((iteration.number, iteration.objective, iteration.rmse, iteration.seconds))
+                logger.info("iteration %d: objective %.6g, training RMSE %.6g, %.2f s", *history[-1])
+                if checkpoints and checkpoints.is_due(iteration.number):
+                    write = functools.partial(self._write, checkpoints, prepared, iteration, history)
+                    execution.retry(write, "Writing a checkpoint")
+                    if fragile:
+                        reached = training.Reached(*checkpoints.read(iteration.number, prepared.ratings)[:3])
+            finish = functools.partial(self._model, prepared, iteration, history, persist=True)
+            return execution.retry(finish, "Keeping the model")
+
+    def _write(
+        self, checkpoints: Checkpoints, prepared: _Prepared, state: training.Iteration, history: list[tuple[Any, ...]]
+    ) -> None:
+        checkpoints.write(self._model(prepared, state, history), state.number)
 
     def _model(
         self, prepared: _Prepared, state: training.Iteration, history: list[tuple[Any, ...]], *, persist: bool = False
@@ -313,7 +323,8 @@ class ALS(ModelParams, Savable):
         if folder is None:
             return None
         values = {param.name: value for param, value in self.extractParamMap().items()}
-        return Checkpoints(folder, self.getCheckpointInterval(), identity_of(ratings, values))
+        identity = execution.retry(lambda: identity_of(ratings, values), "Reading the ratings", ratings.tasks)
+        return Checkpoints(folder, self.getCheckpointInterval(), identity)
 
     def validate(self) -> None:
         """Raise one ``ValueError`` that names every value out of range and what is allowed."""

@@ -99,7 +99,7 @@ def iterations(
     scheduler (`daskals.execution.keep`); see there for what is too large for that.
     """
     clock = time.perf_counter()
-    state = execution.retry(lambda: _begin(ratings, start, objective, reached), "Making start values")
+    state = execution.retry(lambda: _begin(ratings, start, objective, reached), "Making start values", ratings.tasks)
     for number in itertools.count(reached.number if reached else 0):
         reached = yield Iteration(
             number,
@@ -112,8 +112,12 @@ def iterations(
         clock = time.perf_counter()
         if reached:
             state = execution.retry(functools.partial(_begin, ratings, start, objective, reached), "Reading factors")
+        if not objective.cg_steps:
+            # nothing is made from these any more: a cluster that loses them shall not make them again
+            state = state._replace(items=())
         iterate = functools.partial(_iterate, ratings, state, start.rank, objective, number + 1)
-        state = execution.retry(iterate, f"Iteration {number + 1}")
+        inputs = [*ratings.tasks, *state.users, *state.items]
+        state = execution.retry(iterate, f"Iteration {number + 1}", inputs)
 
 
 def loses_history(ratings: Ratings, rank: int) -> bool:
