@@ -122,12 +122,16 @@ class Fragile:
 
 
 @contextmanager
-def fragile_cluster(folder):
-    """Two workers, current. Dask's default is to give up a worker that takes 15 s to come back; see README."""
+def fragile_cluster(folder, n_workers=2):
+    """A cluster, current. By default it would give up a worker that takes 15 s to come back, as on a busy machine."""
     with (
         dask.config.set({"distributed.deploy.lost-worker-timeout": "1h"}),
         LocalCluster(
-            n_workers=2, threads_per_worker=1, processes=True, dashboard_address=":0", local_directory=str(folder)
+            n_workers=n_workers,
+            threads_per_worker=1,
+            processes=True,
+            dashboard_address=":0",
+            local_directory=str(folder),
         ) as cluster,
         Client(cluster, set_as_default=False) as client,
         client.as_current(),
