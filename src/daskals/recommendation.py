@@ -291,8 +291,10 @@ class ALS(ModelParams, Savable):
                 history.append((iteration.number, iteration.objective, iteration.rmse, iteration.seconds))
                 logger.info("iteration %d: objective %.6g, training RMSE %.6g, %.2f s", *history[-1])
                 if checkpoints and checkpoints.is_due(iteration.number):
-                    write = functools.partial(self._write, checkpoints, prepared, iteration, history)
-                    execution.retry(write, "Writing a checkpoint")
+                    execution.retry(
+                        functools.partial(self._write, checkpoints, prepared, iteration, history),
+                        "Writing a checkpoint",
+                    )
                     if fragile:
                         reached = training.Reached(*checkpoints.read(iteration.number, prepared.ratings)[:3])
             finish = functools.partial(self._model, prepared, iteration, history, persist=True)
