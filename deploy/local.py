@@ -17,6 +17,7 @@ import subprocess
 import sys
 import threading
 
+import dask
 from dask.utils import parse_bytes
 from distributed import LocalCluster
 
@@ -63,6 +64,8 @@ def main() -> int:
     arguments = read_arguments()
     # A terminal sends Ctrl-C to all processes. Workers shall leave it to this one: they inherit that they ignore it.
     interrupt = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # Dask drops a worker that is not back after 15 s, for good: too short for a machine that is busy.
+    dask.config.set({"distributed.deploy.lost-worker-timeout": "10 minutes"})
     # What is None here Dask derives from the cores of this machine. Each worker is watched by a nanny, which
     # restarts it when it dies or outgrows its memory, and gives its BLAS one thread: Dask's threads use the cores.
     cluster = LocalCluster(
