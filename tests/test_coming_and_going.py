@@ -154,24 +154,6 @@ def test_workers_that_go_with_results_not_yet_fetched_are_missed_too(fragile, of
         als().fit(lazy())
 
 
-def test_workers_that_a_cluster_has_given_up_come_back_when_it_is_scaled(fragile, expected, often, caplog):
-    """A Dask cluster drops workers that are slow to restart, on a busy machine for instance; our warning says so."""
-
-    def lose_and_scale():
-        fragile.kill_all()
-        until(lambda: not fragile.cluster.workers, "it gives up no worker")
-        until(lambda: "its scale(n) starts new ones" in caplog.text, "nothing is said")
-        fragile.cluster.scale(2)
-
-    with (
-        dask.config.set({"distributed.deploy.lost-worker-timeout": "1ms"}),
-        caplog.at_level(logging.WARNING, "daskals"),
-        meanwhile(fragile, THIRD, lose_and_scale),
-    ):
-        model = als().fit(lazy())
-    assert_equal(factors(model), expected)
-
-
 # ---- drivers that are interrupted or die -----------------------------------------------------------------
 
 DRIVER = """
