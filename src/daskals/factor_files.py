@@ -24,7 +24,8 @@ from daskals.indexing import merge, positions
 from daskals.persistence import SPARK_VERSION, file_name, join
 
 #: Bytes of factors that are encoded or decoded at a time: a row group of what we write, a batch of what we read.
-#: A block of 15 MB then takes 24 MB to write and 18 MB to read, itself included; in one piece it took 72 and 73 MB.
+#: A block of 15 MB then takes 24 MB to write and 18 MB to read, itself included; in one piece it took 72 and 73 MB
+#: (pytest -s tests/test_persistence.py -k block_by_block).
 BATCH = 1 << 20
 SPARK_SCHEMA = {
     "type": "struct",

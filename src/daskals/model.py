@@ -35,9 +35,13 @@ class ModelParams(Params):
         one_of("nan", "drop"),
     )
     blockSize = Param(
-        "blockSize", "rows of factors that are scored against each other at a time when recommending", to_int, 4096,
+        "blockSize",
+        "rows of factors that are scored against each other at a time when recommending, on plain NumPy; the compiled "
+        "kernels never hold a block of scores",
+        to_int,
+        4096,
         at_least(1),
-    )  # fmt: skip
+    )
 
 
 class ALSModel(ModelParams, Savable):

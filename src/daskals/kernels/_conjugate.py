@@ -24,6 +24,8 @@ from daskals.kernels._tiles import BYTES
 
 #: Source rows of this many bytes are still in a second-level cache when the next step comes.
 CACHE_BYTES = 512 << 10
+#: Rows of fewer ratings than the rank divided by this never get an A, which has to be made symmetric: not measured.
+FEWEST = 4
 #: A is assembled up to this rank for each pass that it saves, and up to the second where rows are not in cache.
 RANK_A_PASS, RANK_A_PASS_FROM_MEMORY = 6, 16
 
@@ -110,7 +112,7 @@ def improve_rows(
             x[j] = previous[row, j]
         in_cache = (stop - first) * padded * factors.itemsize <= CACHE_BYTES
         most_rank = (steps + 1) * (RANK_A_PASS if in_cache else RANK_A_PASS_FROM_MEMORY)
-        if rank <= most_rank and stop - first >= rank // 4:
+        if rank <= most_rank and FEWEST * (stop - first) >= rank:
             for i in range(padded):
                 for j in range(padded):
                     A[i, j] = gram[i, j] if implicit else 0
