@@ -141,15 +141,14 @@ def test_workers_that_come_late_let_a_fit_go_on(fragile, expected, often, caplog
 
 
 def test_workers_that_go_with_results_not_yet_fetched_are_missed_too(fragile, often, monkeypatch):
-    inner = execution.persist
+    inner = execution._wait_for
 
-    def persist(*groups):
-        done = inner(*groups)
-        if groups[0][0].key.startswith("als-summary-"):
+    def wait_for(collections):
+        inner(collections)
+        if collections[0].key.startswith("als-summary-"):
             all_gone(fragile)
-        return done
 
-    monkeypatch.setattr(execution, "persist", persist)
+    monkeypatch.setattr(execution, "_wait_for", wait_for)
     with dask.config.set({"daskals.no-worker-timeout": "2s"}), pytest.raises(TimeoutError, match="no-worker-timeout"):
         als().fit(lazy())
 

@@ -10,6 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
+from daskals.blocks import LookedUp, Runs
+
 KERNELS = ["_numpy", "_numba"]
 RANKS = [1, 2, 3, 10, 16, 17, 32, 64, 100]
 #: rows with none, one, few and many ratings; the last of a block has some, the first has none
@@ -268,6 +270,31 @@ def test_regroup_of_many_keys(kernels):
         starts, sorted_values = kernels.regroup([given_(keys)], 70_000, [given_(values)])
         np.testing.assert_array_equal(sorted_values, np.argsort(keys, kind="stable"))
         np.testing.assert_array_equal(np.diff(starts), np.bincount(keys, minlength=70_000))
+
+
+@given(
+    keys=arrays.arrays(np.int32, st.integers(1, 60), elements=st.integers(0, 12)),
+    table=arrays.arrays(np.int32, 13, elements=st.integers(0, 5)),
+    first=st.integers(0, 3),
+    lengths=st.lists(st.integers(0, 4), min_size=1, max_size=20),
+    cuts=st.lists(st.integers(0, 60), max_size=3),
+)
+def test_regroup_of_what_is_not_written_out(kernels, keys, table, first, lengths, cuts):
+    """Keys and columns that are looked up, runs, keys that do not begin at 0: as of the same values in an array."""
+    starts = np.concatenate([[0], np.cumsum(lengths)])
+    keys = np.resize(keys, starts[-1])
+    values = np.repeat(np.arange(7, 7 + len(lengths), dtype=np.int32), lengths)
+    parts = in_parts(keys, cuts)
+    expected = kernels.regroup([table[part] for part in parts], 6, [table[part] + 1 for part in parts])
+    looked_up = [LookedUp(table + np.int32(first), part) for part in parts]
+    found = kernels.regroup(looked_up, 6, [LookedUp(table + np.int32(1), part) for part in parts], first=first)
+    for one, other in zip(expected, found, strict=True):
+        np.testing.assert_array_equal(one, other)
+    expected = kernels.regroup([keys], 13, [values])
+    found = kernels.regroup([keys + np.int32(first)], 13, [Runs(7, starts)], first=first)
+    for one, other in zip(expected, found, strict=True):
+        np.testing.assert_array_equal(one, other)
+        assert one.dtype == other.dtype
 
 
 # ---- predict_pairs ---------------------------------------------------------------------------------------

@@ -192,16 +192,16 @@ def assert_goes_on(fragile, estimator, advice, expected):
 # ---- what a loss costs -----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("before", "durable"), [("items", "256MiB"), ("users", "256MiB"), ("items", 0)])
-def test_a_late_loss_costs_at_most_one_half_step(fragile, expected, monkeypatch, before, durable):
-    """All workers die between two half-steps, long enough after the first for copies of its results to be gone.
+@pytest.mark.parametrize("durable", ["256MiB", 0])
+def test_a_loss_between_iterations_costs_at_most_one_half_step(fragile, expected, monkeypatch, durable):
+    """All workers die before the fifth iteration, long enough after the fourth for copies of its results to be gone.
 
     With nothing kept (durable-bytes: 0) all iterations are done again: the test would see the difference.
     """
     inner, waiting = training.half_step, [True]
 
     def half_step(side, *args):
-        if waiting and side.name == before and args[-1].endswith("-5"):
+        if waiting and args[-1].endswith("-5"):
             waiting.clear()
             fragile.drop_replicas()
             fragile.kill_all()
@@ -213,10 +213,20 @@ def test_a_late_loss_costs_at_most_one_half_step(fragile, expected, monkeypatch,
         more = course.solves() - FIT["maxIter"] * SOLVES
     assert not waiting
     assert_equal(factors(model), expected)
-    if durable == 0:
-        assert more > max(BLOCKS.values())
-    else:  # what an iteration starts from is kept; the items in its middle are not
-        assert more == {"items": 0, "users": BLOCKS["items"]}[before]
+    assert more > max(BLOCKS.values()) if durable == 0 else more == 0, "what an iteration starts from is kept"
+
+
+def test_a_loss_between_half_steps_costs_one_half_step(fragile, expected):
+    """All workers die when the first users of the fifth iteration are about to be solved."""
+    strike = At(
+        fragile.scheduler, r"als-solve-users-[0-9a-f]+-5-", lambda task: kill(fragile.scheduler.workers.values())
+    )
+    with fragile.plugged(strike), fragile.plugged(Course()) as course:
+        model = als().fit(lazy())
+        more = course.solves() - FIT["maxIter"] * SOLVES
+    assert strike.keys
+    assert_equal(factors(model), expected)
+    assert more == BLOCKS["items"], "the items of this iteration; the users before it are kept"
 
 
 # ---- after the fit ---------------------------------------------------------------------------------------

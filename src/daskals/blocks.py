@@ -63,13 +63,33 @@ class Index(NamedTuple):
     counts: Int64
 
 
+class LookedUp(NamedTuple):
+    """The integers ``table[codes]``, not written out: [7, 9, 7] is table [7, 9] and codes [0, 1, 0]."""
+
+    table: Int32
+    codes: Int32
+
+
+class Runs(NamedTuple):
+    """The integers first, first + 1, ..., the r-th of them at places ``starts[r]`` to ``starts[r + 1]``.
+
+    Not written out: [5, 5, 7] is first 5 and starts [0, 2, 2, 3].
+    """
+
+    first: int
+    starts: Int64
+
+
 class Piece(NamedTuple):
-    """Some ratings of a side, one a row: what a chunk has, or what it has for one block; see `daskals.in_blocks`."""
+    """Some ratings of a side, one a row: what a chunk has, or what it has for one block; see `daskals.in_blocks`.
+
+    Pieces that travel are arrays. What is about to be cut into pieces need not be written out.
+    """
 
     #: positions of destination rows
-    rows: Int32
+    rows: Int32 | LookedUp
     #: positions of source rows
-    sources: Int32
+    sources: Int32 | LookedUp | Runs
     ratings: Float32
 
 

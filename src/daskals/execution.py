@@ -107,13 +107,44 @@ def new_token() -> str:
     return uuid.uuid4().hex[:12]
 
 
-def task(function: Callable[..., Any], *args: Any, name: str) -> Delayed:
+def task(function: Callable[..., Any], *args: Any, name: str, home: str | None = None) -> Delayed:
     """A task that calls ``function(*args)``; ``name`` must be unique. Delayed arguments become dependencies.
 
     Delayed objects are to be arguments of their own, never inside a list: Dask would drop the futures of
-    persisted ones from the new graph, and a cluster could then forget them too early.
+    persisted ones from the new graph, and a cluster could then forget them too early. ``home`` is one of `homes`.
     """
-    return delayed(function, name=f"{name}-function", pure=False)(*args, dask_key_name=name)
+    wish = nullcontext() if home is None else dask.annotate(workers=[home], allow_other_workers=True)
+    with wish:
+        return delayed(function, name=f"{name}-function", pure=False)(*args, dask_key_name=name)
+
+
+def homes(n: int) -> list[str | None]:
+    """For each of ``n`` results of about equal size, the worker that had best make and hold it: runs of neighbours,
+    as many to a worker as its threads can take. All None where there is no choice.
+
+    Left to itself the scheduler places a task where most of its inputs are. Where that is by chance the same worker
+    for most of the ratings, all half-steps of a fit run there. It is no more than a wish (`task`): a worker that is
+    gone, or full, is replaced by any other.
+    """
+    client = current_client()
+    threads = client.nthreads() if client is not None else {}
+    if len(threads) < 2:
+        return [None] * n
+    # (the order of addresses is that in which workers came; sorted, neighbouring fits have the same homes)
+    places = [address for address in sorted(threads) for _ in range(threads[address])]
+    return [places[number * len(places) // n] for number in range(n)]
+
+
+def by_worker(persisted: Sequence[Delayed]) -> tuple[list[Delayed], list[str | None]]:
+    """Persisted tasks, those together that are on the same worker at this moment, and these workers (see `homes`)."""
+    client = current_client()
+    if client is None:
+        return list(persisted), [None] * len(persisted)
+    futures = [futures_of(each)[0] for each in persisted]
+    holders = client.who_has(futures)
+    first = [min(holders.get(future.key) or [""]) for future in futures]
+    order = sorted(range(len(first)), key=first.__getitem__)
+    return [persisted[n] for n in order], [first[n] or None for n in order]
 
 
 def tree_reduce(function: Callable[..., Any], parts: Sequence[Delayed], name: str) -> Delayed:
@@ -134,31 +165,46 @@ def persist(*groups: Sequence[Delayed]) -> list[tuple[Delayed, ...]]:
     A task's exception is raised here. If this call ends by an exception of any kind, Ctrl-C included, a cluster
     is told to stop the tasks.
     """
-    with _one_blas_thread():
-        flat = dask.persist(*(each for group in groups for each in group))
-    _wait_for(flat)
-    rest = iter(flat)
-    return [tuple(next(rest) for _ in group) for group in groups]
+    return persist_and_fetch(groups, ())[0]
 
 
 def fetch(*tasks: Delayed) -> tuple[Any, ...]:
     """Compute tasks and bring their results here. For small results, and for what the user asked to see."""
-    client = current_client()
-    if client is None:
-        with _one_blas_thread():
-            results: tuple[Any, ...] = dask.compute(*tasks)
-        return results
-    (done,) = persist(tasks)
-    futures = [futures_of(each)[0] for each in done]
+    return persist_and_fetch((), (tasks,))[1][0]
+
+
+def persist_and_fetch(
+    stay: Sequence[Sequence[Delayed]], come: Sequence[Sequence[Delayed]]
+) -> tuple[list[tuple[Delayed, ...]], list[tuple[Any, ...]]]:
+    """Compute groups of tasks as one graph: `persist` those of ``stay`` and `fetch` those of ``come``."""
+    flat = [each for group in (*stay, *come) for each in group]
+    with _one_blas_thread():
+        # (where nothing shall stay a local scheduler need not hold what comes)
+        done = dask.persist(*flat) if stay or loses_results() else flat
+        rest = iter(done)
+        stayed = [tuple(next(rest) for _ in group) for group in stay]
+        coming = list(rest)
+        results = iter(_fetched(done, coming) if loses_results() else dask.compute(*coming))
+    return stayed, [tuple(next(results) for _ in group) for group in come]
+
+
+def _fetched(done: Sequence[Delayed], coming: Sequence[Delayed]) -> Sequence[Any]:
+    """Wait for all persisted tasks; the results of ``coming``, which are some of them."""
+    _wait_for(done)
+    if not coming:
+        return ()
+    futures = [futures_of(each)[0] for each in coming]
     with _cancelled_on_error(futures):
         # results can be lost between that wait and this one, which therefore looks at the workers too
+        client = futures[0].client
         gathering = asyncio.run_coroutine_threadsafe(
             client.gather(futures, asynchronous=True), client.loop.asyncio_loop
         )
         _watch_until(lambda: bool(threaded.wait([gathering], LOOK).done), client)
         if error := gathering.exception():
             raise _without_our_frames(error) from None
-        return tuple(gathering.result())
+        results: Sequence[Any] = gathering.result()
+        return results
 
 
 def loses_results() -> bool:
@@ -166,17 +212,14 @@ def loses_results() -> bool:
     return current_client() is not None
 
 
-def keep(tasks: Sequence[Delayed], token: str) -> tuple[tuple[Delayed, ...], tuple[Any, ...]]:
-    """Compute tasks, and return tasks that hold the results themselves, and the results.
+def keep(values: Sequence[Any], token: str) -> tuple[Delayed, ...]:
+    """Tasks that hold these values themselves, done: a cluster that loses one need not compute anything again.
 
-    A cluster that loses the former need not compute anything again. The results pass through this process to the
-    scheduler, which holds them from then on; the tasks that made them are forgotten.
+    The values, which were fetched, go to the scheduler, which holds them from then on.
     """
-    values = fetch(*tasks)
     # "Sending large graph" is what we are doing here, knowingly
     with dask.config.set({"distributed.admin.large-graph-warning-threshold": "1TB"}):
-        (kept,) = persist([task(itself, value, name=f"als-kept-{token}-{n}") for n, value in enumerate(values)])
-    return kept, values
+        return persist([task(itself, value, name=f"als-kept-{token}-{n}") for n, value in enumerate(values)])[0]
 
 
 def itself(value: T) -> T:
@@ -189,8 +232,8 @@ def itself(value: T) -> T:
 
 def _wait_for(collections: Sequence[Delayed]) -> None:
     """Wait for persisted collections; raise the exception of the first that failed."""
-    futures = futures_of(collections)
-    if not futures:  # the local schedulers have computed by now
+    futures = futures_of(list(collections))
+    if not futures:
         return
 
     def done() -> bool:

@@ -40,7 +40,7 @@ class FactorMatrix:
     def persist(self) -> FactorMatrix:
         """The same, computed, as rows alone; kept where workers can be lost and it is not too large for that."""
         if execution.loses_results() and is_small_enough_to_keep(self.n_rows, self.rank):
-            (ids, *blocks), _ = execution.keep([self.ids, *self.blocks], self.token)
+            ids, *blocks = execution.keep(execution.fetch(self.ids, *self.blocks), self.token)
             return replace(self, ids=ids, blocks=tuple(blocks))
         return replace(self, blocks=execution.persist(self.blocks)[0])
 
@@ -67,13 +67,18 @@ def is_too_large_to_gather(n_rows: int, rank: int, dtype: npt.DTypeLike) -> bool
     return size > float(execution.setting("factor-share")) * execution.worker_memory()
 
 
+def n_panels(n_blocks: int) -> int:
+    """How many panels the blocks of a side make."""
+    return int(min(n_blocks, execution.setting("panels")))
+
+
 def _panel_edges(n_blocks: int) -> list[int]:
     """Cut blocks into a few runs of neighbours, the panels.
 
     Every solve depends on every panel: few panels keep the scheduler's graph small, several spread the sending
     over workers.
     """
-    edges: list[int] = np.linspace(0, n_blocks, min(n_blocks, execution.setting("panels")) + 1).astype(int).tolist()
+    edges: list[int] = np.linspace(0, n_blocks, n_panels(n_blocks) + 1).astype(int).tolist()
     return edges
 
 
@@ -157,12 +162,13 @@ def lay_out(start: int, stop: int, rank: int, *parts: tuple[Int64, Float32]) -> 
 def panel_tasks(blocks: Sequence[Delayed], *, with_gram: bool, name: str) -> list[Delayed]:
     """Bundle `SolvedBlock` tasks of a side into a few panels of neighbouring blocks."""
     return [
-        execution.task(_panel, with_gram, *some, name=f"{name}-{number}")
+        execution.task(panel_of, with_gram, *some, name=f"{name}-{number}")
         for number, some in enumerate(_neighbours(blocks))
     ]
 
 
-def _panel(with_gram: bool, *solved: SolvedBlock) -> Panel:
+def panel_of(with_gram: bool, *solved: SolvedBlock) -> Panel:
+    """The panel of these blocks."""
     blocks = tuple(each.rows for each in solved)
     return Panel(blocks, gram_of(blocks) if with_gram else None, sum_losses([each.losses for each in solved]))
 

@@ -21,7 +21,7 @@ from typing import Literal
 import numpy as np
 
 from daskals import kernels
-from daskals.blocks import CodedChunk, CodedIds, Ids, InBlock, Index, Int32, Int64, Piece
+from daskals.blocks import CodedChunk, CodedIds, Ids, InBlock, Index, Int64, LookedUp, Piece, Runs
 from daskals.indexing import positions
 
 #: A side of the ratings, by the name of its field in `CodedChunk`.
@@ -42,15 +42,13 @@ def decode(chunk: CodedChunk, side: SideName, ids: Ids, source_ids: Ids) -> Piec
     return Piece(rows, sources, chunk.ratings)
 
 
-def _positions(column: CodedIds, ids: Ids) -> Int32:
-    return positions(ids, column.distinct).astype(np.int32)[column.codes]
+def _positions(column: CodedIds, ids: Ids) -> LookedUp:
+    return LookedUp(positions(ids, column.distinct).astype(np.int32), column.codes)
 
 
 def transpose(block: InBlock) -> Piece:
     """The ratings of an in-block with the other side as destination, in the order of their sources."""
-    n_rows = len(block.indptr) - 1
-    rows = np.arange(block.start, block.start + n_rows, dtype=np.int32)
-    return Piece(block.sources, np.repeat(rows, np.diff(block.indptr)), block.ratings)
+    return Piece(block.sources, Runs(block.start, block.indptr), block.ratings)
 
 
 def split(parts: Sequence[Piece], bounds: Int64) -> tuple[Piece, ...]:
@@ -60,7 +58,12 @@ def split(parts: Sequence[Piece], bounds: Int64) -> tuple[Piece, ...]:
     """
     n_blocks = len(bounds) - 1
     block_of_row = np.repeat(np.arange(n_blocks, dtype=np.int32), np.diff(bounds))
-    keys = [block_of_row[part.rows] for part in parts]
+    keys = [
+        part.rows._replace(table=block_of_row[part.rows.table])
+        if isinstance(part.rows, LookedUp)
+        else LookedUp(block_of_row, part.rows)
+        for part in parts
+    ]
     cuts, *columns = kernels.regroup(keys, n_blocks, *zip(*parts, strict=True))
     return tuple(
         Piece(*(column[first:stop] for column in columns)) for first, stop in itertools.pairwise(cuts.tolist())
@@ -70,18 +73,36 @@ def split(parts: Sequence[Piece], bounds: Int64) -> tuple[Piece, ...]:
 def build(start: int, n_rows: int, n_sources: int, pieces: Sequence[Piece], ordered: bool = False) -> InBlock:
     """Join the pieces of a block whose first row has position ``start``.
 
-    Ratings are ordered by row and within a row by source, so the block does not depend on the order in which
-    ratings arrived (but for the order of a pair's duplicates). ``ordered`` says that the pieces, one after the
-    other, have their sources in order already.
+    Ratings are ordered by row, within a row by source, and those of a pair that was rated more than once by value:
+    the block does not depend on the order in which ratings arrived. ``ordered`` says that the pieces, one after the
+    other, have their sources (and the values of a pair) in order already.
     """
     rows, sources, ratings = (list(column) for column in zip(*pieces, strict=True))
     if not ordered:
         # a stable sort by the lesser key, then by the greater
         runs, *columns = kernels.regroup(sources, n_sources, rows, ratings)
         rows, ratings = ([column] for column in columns)
-        sources = [np.repeat(np.arange(n_sources, dtype=np.int32), np.diff(runs))]
-    indptr, *columns = kernels.regroup([part - np.int32(start) for part in rows], n_rows, sources, ratings)
-    return InBlock(start, indptr, *columns)
+        sources = [Runs(0, runs)]
+    block = InBlock(start, *kernels.regroup(rows, n_rows, sources, ratings, first=start))
+    if not ordered:
+        _order_duplicates(block)
+    return block
+
+
+def _order_duplicates(block: InBlock) -> None:
+    """Sort, in place, the ratings of pairs that were rated more than once."""
+    _, indptr, sources, ratings = block
+    goes_on = sources[1:] == sources[:-1]
+    row_starts = indptr[(indptr > 0) & (indptr < len(sources))]
+    goes_on[row_starts - 1] = False
+    if not goes_on.any():
+        return
+    repeated = np.zeros(len(sources), np.bool_)
+    repeated[1:] = goes_on
+    pairs = np.cumsum(~repeated)
+    repeated[:-1] |= goes_on
+    places = np.flatnonzero(repeated)
+    ratings[places] = ratings[places][np.lexsort((ratings[places], pairs[places]))]
 
 
 def fingerprint(block: InBlock) -> int:

@@ -11,11 +11,11 @@ from daskals.blocks import Float, Float32, Float64, InBlock, Int64, Losses, Obje
 
 
 class SingularRowError(ValueError):
-    """The equations of one row have no unique solution. ``position`` is the row's position in its side."""
+    """The equations of one row have no unique solution. ``position`` is the row's position in its ``side``."""
 
-    def __init__(self, position: int, n_ratings: int, rank: int) -> None:
-        super().__init__(position, n_ratings, rank)
-        self.position, self.n_ratings, self.rank = position, n_ratings, rank
+    def __init__(self, position: int, n_ratings: int, rank: int, side: str = "") -> None:
+        super().__init__(position, n_ratings, rank, side)
+        self.position, self.n_ratings, self.rank, self.side = position, n_ratings, rank, side
 
     def __str__(self) -> str:
         return f"The normal equations of row {self.position} {self.explanation()}"

@@ -34,8 +34,9 @@ from daskals.in_blocks import SideName
 
 SIDES: tuple[SideName, SideName] = ("users", "items")
 
-#: Chunks, or blocks, are split in at most this many groups, since pieces number groups times blocks; more groups only
-#: where one would hold more than `MAX_GROUP_BYTES` (12 bytes a rating).
+#: Chunks, or blocks, are split in so many groups a thread, and at most so many, since pieces number groups times
+#: blocks; more groups only where one would hold more than `MAX_GROUP_BYTES` (12 bytes a rating).
+GROUPS_PER_THREAD = 2
 MAX_GROUPS = 16
 MAX_GROUP_BYTES = 256 << 20
 
@@ -99,8 +100,10 @@ def shuffle(chunks: Sequence[Delayed], user_blocks: int | None, item_blocks: int
     )
     ids = dict(zip(SIDES, id_tasks, strict=True))
     splits = [
-        execution.task(_split_chunks, *ids.values(), bounds[0], *group, name=f"als-split-users-{token}-{number}")
-        for number, group in enumerate(_grouped(chunks, n_ratings))
+        execution.task(
+            _split_chunks, *ids.values(), bounds[0], *group, name=f"als-split-users-{token}-{number}", home=home
+        )
+        for number, (home, group) in enumerate(_grouped(chunks, n_ratings))
     ]
     (pieces,) = execution.persist(splits)
     del chunks, splits
@@ -109,8 +112,8 @@ def shuffle(chunks: Sequence[Delayed], user_blocks: int | None, item_blocks: int
     del pieces
     execution.release_memory()
     splits = [
-        execution.task(_split_blocks, bounds[1], *group, name=f"als-split-items-{token}-{number}")
-        for number, group in enumerate(_grouped(users.in_blocks, n_ratings))
+        execution.task(_split_blocks, bounds[1], *group, name=f"als-split-items-{token}-{number}", home=home)
+        for number, (home, group) in enumerate(_grouped(users.in_blocks, n_ratings))
     ]
     (pieces,) = execution.persist(splits)
     del splits
@@ -158,10 +161,13 @@ def _automatic_blocks(n_ratings: int) -> int:
     return int(min(execution.setting("max-blocks"), max(needed, for_threads)))
 
 
-def _grouped(parts: Sequence[Delayed], n_ratings: int) -> list[Sequence[Delayed]]:
-    n_groups = min(len(parts), max(MAX_GROUPS, -(-12 * n_ratings // MAX_GROUP_BYTES)))
+def _grouped(parts: Sequence[Delayed], n_ratings: int) -> list[tuple[str | None, Sequence[Delayed]]]:
+    """Groups of parts that one worker holds, as far as possible, with the worker: what a task reads is there."""
+    parts, workers = execution.by_worker(parts)
+    wanted = min(MAX_GROUPS, GROUPS_PER_THREAD * execution.total_threads())
+    n_groups = min(len(parts), max(wanted, -(-12 * n_ratings // MAX_GROUP_BYTES)))
     edges = np.linspace(0, len(parts), n_groups + 1).astype(int)
-    return [parts[first:stop] for first, stop in itertools.pairwise(edges)]
+    return [(workers[(first + stop) // 2], parts[first:stop]) for first, stop in itertools.pairwise(edges)]
 
 
 def _split_chunks(ids: Ids, source_ids: Ids, bounds: Int64, *chunks: CodedChunk) -> tuple[Piece, ...]:
@@ -177,6 +183,7 @@ def _build_side(
 ) -> Side:
     source: SideName = "items" if side == "users" else "users"
     blocks = []
+    homes = execution.homes(len(bounds) - 1)
     for block, (start, stop) in enumerate(itertools.pairwise(bounds.tolist())):
         pieces = [
             execution.task(_take, pieces, block, name=f"als-piece-{side}-{token}-{number}-{block}")
@@ -191,6 +198,7 @@ def _build_side(
                 side == "items",
                 *pieces,
                 name=f"als-ratings-{side}-{token}-{block}",
+                home=homes[block],
             )
         )
     (persisted,) = execution.persist(blocks)

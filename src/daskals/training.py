@@ -1,11 +1,14 @@
 """The loop: items from users, users from items, and again; a generator, one iteration a turn.
 
-A half-step is one graph, with B tasks that solve a block each and G <= 8 panels that carry the new rows on::
+A half-step has B tasks that solve a block each, and G <= 8 panels that carry the new rows on; an iteration, two
+half-steps, is one graph::
 
     panels of the source   P_0 .. P_G-1        in-blocks of the destination   R_0 .. R_B-1
               \\_________________ solve R_b with all P_g __________________/
                                      |
                              rows of block b  -->  panels of the destination, for the next half-step
+
+Where there are no more blocks than panels, each block is a panel, and no task is needed to make it one.
 
 Each solve is a least-squares problem for every row of its block (`daskals.least_squares`); rows do not depend on
 each other, so neither the number of blocks nor where they run can change a result, but for rounding.
@@ -19,9 +22,10 @@ from __future__ import annotations
 import functools
 import itertools
 import time
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from dask.delayed import Delayed
@@ -33,6 +37,8 @@ from daskals.factors import (
     gather,
     is_small_enough_to_keep,
     is_too_large_to_gather,
+    n_panels,
+    panel_of,
     panel_starts,
     panel_tasks,
     places_in_panels,
@@ -137,7 +143,8 @@ def _begin(ratings: Ratings, start: Start, objective: Objective, reached: Reache
         )
     )
     nothing = Losses(np.nan, np.nan, np.nan)
-    user_panels, _ = _finished(ratings.users, users, start.rank, objective, f"users-{token}")
+    panels = panel_tasks(users, with_gram=objective.implicit, name=f"als-panel-users-{token}-0")
+    ((user_panels, _),) = _computed([(ratings.users, panels)], start.rank, objective, f"{token}-0")
     # the first half-step makes items from users; those made here are seen only where there is none, or by cg
     item_panels = panel_tasks(items, with_gram=False, name=f"als-panel-items-{token}-0")
     return _State(user_panels, item_panels, nothing, nothing)
@@ -145,9 +152,24 @@ def _begin(ratings: Ratings, start: Start, objective: Objective, reached: Reache
 
 def _iterate(ratings: Ratings, state: _State, rank: int, objective: Objective, number: int) -> _State:
     token = f"{execution.new_token()}-{number}"
-    items, item_losses = half_step(ratings.items, ratings.users, state.users, state.items, rank, objective, token)
-    users, user_losses = half_step(ratings.users, ratings.items, items, state.users, rank, objective, token)
+    try:
+        items = half_step(ratings.items, ratings.users, state.users, state.items, rank, objective, token)
+        if is_too_large_to_gather(ratings.items.n_rows, rank, objective.dtype):
+            # taken panel by panel, in rounds: no round shall make them again
+            (items,) = execution.persist(items)
+        users = half_step(ratings.users, ratings.items, items, state.users, rank, objective, token)
+        # `state` stays referenced until this returns: a cluster must not forget the inputs of running tasks
+        halves = _computed([(ratings.users, users), (ratings.items, items)], rank, objective, token)
+    except SingularRowError as error:
+        raise _with_id(error, ratings) from error
+    (users, user_losses), (items, item_losses) = halves
     return _State(users, items, user_losses, item_losses)
+
+
+def _with_id(error: SingularRowError, ratings: Ratings) -> ValueError:
+    (ids,) = execution.fetch(ratings.users.ids if error.side == "users" else ratings.items.ids)
+    culprit = ids[error.position : error.position + 1].tolist()[0]
+    return ValueError(f"The normal equations of the {error.side[:-1]} with id {culprit!r} {error.explanation()}")
 
 
 def half_step(
@@ -158,58 +180,88 @@ def half_step(
     rank: int,
     objective: Objective,
     token: str,
-) -> tuple[Sequence[Delayed], Losses]:
-    """Solve the rows of one side, whose panels are ``previous`` now, from the panels ``sources`` of the other.
-
-    Returns the side's new panels, persisted, and the losses of its rows. `ValueError` that names the id whose
-    equations are singular.
-    """
+) -> Sequence[Delayed]:
+    """Tasks for the new panels of one side, which are ``previous`` now, from the panels ``sources`` of the other."""
     name = f"{side.name}-{token}"
     places = places_in_panels(side.n_blocks)
     # an exact solve does not depend on the rows before, and should not wait for them or keep them
     before = [(previous[panel] if objective.cg_steps else None, place) for panel, place in places]
     if is_too_large_to_gather(source.n_rows, rank, objective.dtype):
         solves = _streamed(side, source, sources, before, rank, objective, name)
-    else:
-        solves = [
-            execution.task(_solve, objective, name, block, *before[number], *sources, name=f"als-solve-{name}-{number}")
-            for number, block in enumerate(side.in_blocks)
-        ]
-    try:
-        # `sources` stay referenced until this returns: a cluster must not forget the inputs of running tasks
-        return _finished(side, solves, rank, objective, name)
-    except SingularRowError as error:
-        (ids,) = execution.fetch(side.ids)
-        culprit = ids[error.position : error.position + 1].tolist()[0]
-        raise ValueError(
-            f"The normal equations of the {side.name[:-1]} with id {culprit!r} {error.explanation()}"
-        ) from error
+        return panel_tasks(solves, with_gram=objective.implicit, name=f"als-panel-{name}")
+    alone = n_panels(side.n_blocks) == side.n_blocks
+    solves = [
+        execution.task(
+            _solve_panel if alone else _solve,
+            objective,
+            name,
+            block,
+            *before[number],
+            *sources,
+            name=f"als-solve-{name}-{number}",
+        )
+        for number, block in enumerate(side.in_blocks)
+    ]
+    return solves if alone else panel_tasks(solves, with_gram=objective.implicit, name=f"als-panel-{name}")
 
 
-def _finished(
-    side: Side, solves: Sequence[Delayed], rank: int, objective: Objective, name: str
-) -> tuple[Sequence[Delayed], Losses]:
-    """Compute the panels of solved blocks, and the losses in them; keep those from which more is made.
+def _computed(
+    parts: Sequence[tuple[Side, Sequence[Delayed]]], rank: int, objective: Objective, token: str
+) -> list[tuple[Sequence[Delayed], Losses]]:
+    """Compute the panels of sides, as one graph, and the losses in them; keep those from which more is made.
 
     Users are what the next iteration starts from. Items are that only for conjugate gradients.
     """
-    panels: Sequence[Delayed] = panel_tasks(solves, with_gram=objective.implicit, name=f"als-panel-{name}")
-    start_of_more = side.name == "users" or objective.cg_steps > 0
-    if start_of_more and execution.loses_results() and is_small_enough_to_keep(side.n_rows, rank):
-        kept, values = execution.keep(panels, name)
-        return kept, sum_losses([panel.losses for panel in values])
-    losses = [execution.task(_losses, each, name=f"als-losses-{name}-{n}") for n, each in enumerate(panels)]
-    panels, losses_there = execution.persist(panels, losses)
-    return panels, sum_losses(execution.fetch(*losses_there))
+    kept = [
+        (side.name == "users" or objective.cg_steps > 0)
+        and execution.loses_results()
+        and is_small_enough_to_keep(side.n_rows, rank)
+        for side, _ in parts
+    ]
+    stay, come = [], []
+    for keep, (side, panels) in zip(kept, parts, strict=True):
+        stay.append(() if keep else panels)
+        come.append(panels if keep else _losses_of(side, panels, rank, objective, token))
+    stayed, came = execution.persist_and_fetch(stay, come)
+    return [
+        (execution.keep(values, f"{side.name}-{token}"), sum_losses([panel.losses for panel in values]))
+        if keep
+        else (panels, sum_losses(values))
+        for keep, (side, _), panels, values in zip(kept, parts, stayed, came, strict=True)
+    ]
+
+
+def _losses_of(side: Side, panels: Sequence[Delayed], rank: int, objective: Objective, token: str) -> Sequence[Delayed]:
+    """Tasks for the losses of panels: one, except where no worker may be given all panels."""
+    apart = is_too_large_to_gather(side.n_rows, rank, objective.dtype)
+    groups = [[panel] for panel in panels] if apart else [panels]
+    return [
+        execution.task(_losses, *group, name=f"als-losses-{side.name}-{token}-{number}")
+        for number, group in enumerate(groups)
+    ]
 
 
 def _solve(
-    objective: Objective, token: str, block: InBlock, previous: Panel | None, place: int, *sources: Panel
+    objective: Objective, name: str, block: InBlock, previous: Panel | None, place: int, *sources: Panel
 ) -> SolvedBlock:
-    factors = gather(token, [rows for panel in sources for rows in panel.blocks], objective.dtype)
-    return solve_block(
-        block, factors, total_gram([panel.gram for panel in sources]), objective, previous and previous.blocks[place]
-    )
+    factors = gather(name, [rows for panel in sources for rows in panel.blocks], objective.dtype)
+    gram = total_gram([panel.gram for panel in sources])
+    with _error_with(name):
+        return solve_block(block, factors, gram, objective, previous and previous.blocks[place])
+
+
+def _solve_panel(objective: Objective, name: str, *args: Any) -> Panel:
+    """Solve a block that is a panel by itself."""
+    return panel_of(objective.implicit, _solve(objective, name, *args))
+
+
+@contextmanager
+def _error_with(name: str) -> Iterator[None]:
+    """Tell a row without a solution the side that it is on, which is the first word of ``name``."""
+    try:
+        yield
+    except SingularRowError as error:
+        raise SingularRowError(error.position, error.n_ratings, error.rank, name.partition("-")[0]) from None
 
 
 def _streamed(
@@ -233,7 +285,7 @@ def _streamed(
     grams = [execution.task(_gram, panel, name=f"als-gram-{name}-{number}") for number, panel in enumerate(sources)]
     return [
         execution.task(
-            _solve_added, objective, rank, block, equations[number], *before[number], *grams,
+            _solve_added, objective, name, rank, block, equations[number], *before[number], *grams,
             name=f"als-solve-{name}-{number}",
         )
         for number, block in enumerate(side.in_blocks)
@@ -251,14 +303,16 @@ def _gram(panel: Panel) -> Float64 | None:
 
 
 def _solve_added(
-    objective: Objective, rank: int, block: InBlock, equations: Equations, previous: Panel | None, place: int,
-    *grams: Float64 | None,
+    objective: Objective, name: str, rank: int, block: InBlock, equations: Equations, previous: Panel | None,
+    place: int, *grams: Float64 | None,
 ) -> SolvedBlock:  # fmt: skip
-    return solve_accumulated(block, equations, rank, total_gram(grams), objective, previous and previous.blocks[place])
+    before = previous and previous.blocks[place]
+    with _error_with(name):
+        return solve_accumulated(block, equations, rank, total_gram(grams), objective, before)
 
 
-def _losses(panel: Panel) -> Losses:
-    return panel.losses
+def _losses(*panels: Panel) -> Losses:
+    return sum_losses([panel.losses for panel in panels])
 
 
 def _start(side: Side, start: Start, n_spark_blocks: int, objective: Objective, token: str) -> Sequence[Delayed]:

@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from daskals.blocks import AnyArray, LookedUp, Runs
+
 
 def plain(array: npt.NDArray[Any], dtype: npt.DTypeLike) -> npt.NDArray[Any]:
     """Contiguous, aligned, writeable as to type: else each kind of array would compile a signature of its own."""
@@ -18,3 +20,13 @@ def plain(array: npt.NDArray[Any], dtype: npt.DTypeLike) -> npt.NDArray[Any]:
         except ValueError:
             array = array.copy()
     return array
+
+
+def written_out(column: AnyArray | LookedUp | Runs) -> AnyArray:
+    """The values of a column as one array."""
+    if isinstance(column, LookedUp):
+        return np.asarray(column.table[column.codes])
+    if isinstance(column, Runs):
+        last = column.first + len(column.starts) - 1
+        return np.repeat(np.arange(column.first, last, dtype=np.int32), np.diff(column.starts))
+    return column

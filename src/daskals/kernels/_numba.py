@@ -17,17 +17,17 @@ which has one equation for each rating instead of one for each factor.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from daskals.blocks import AnyArray, Float, Float32, Float64, Int32, Int64, Losses
+from daskals.blocks import Float, Float32, Float64, Int32, Int64, Losses
 from daskals.kernels._arrays import plain
 from daskals.kernels._assembling import PANEL_BYTES, assemble, sums
 from daskals.kernels._conjugate import improve_rows
 from daskals.kernels._equations import add_gram, back_substitute, compiled, factorise, solve_nonnegative
+from daskals.kernels._numba_grouping import regroup
 from daskals.kernels._numba_random import gaussians
 from daskals.kernels._numba_scores import predict_pairs, top_k
 from daskals.kernels._numpy import Solution
@@ -241,36 +241,3 @@ def whole_equations(A: Float, b: Float, rank: int, dtype: npt.DTypeLike) -> tupl
     i, j = np.triu_indices(rank, 1)
     A[:, j, i] = A[:, i, j]
     return A, b[:, :rank].astype(dtype)
-
-
-# ---- sorting by counting ---------------------------------------------------------------------------------
-
-
-@compiled
-def _count(keys: Any, starts: Any) -> None:
-    for n in range(len(keys)):
-        starts[keys[n] + 1] += 1
-
-
-@compiled
-def _scatter(keys: Any, column: Any, places: Any, out: Any) -> None:
-    for n in range(len(keys)):
-        place = places[keys[n]]
-        out[place] = column[n]
-        places[keys[n]] = place + 1
-
-
-def regroup(keys: Sequence[Int32], n_keys: int, *columns: Sequence[AnyArray]) -> tuple[AnyArray, ...]:
-    """Columns sorted by integer keys, and where runs begin; see `daskals.kernels._numpy.regroup`."""
-    keys = [plain(part, np.int32) for part in keys]
-    starts = np.zeros(n_keys + 1, np.int64)
-    for part in keys:
-        _count(part, starts)
-    np.cumsum(starts, out=starts)
-    sorted_columns = []
-    for column in columns:
-        places, out = starts.copy(), np.empty(starts[-1], column[0].dtype)
-        for part, values in zip(keys, column, strict=True):
-            _scatter(part, plain(values, values.dtype), places, out)
-        sorted_columns.append(out)
-    return starts, *sorted_columns

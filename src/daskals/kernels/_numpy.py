@@ -24,7 +24,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
-from daskals.blocks import AnyArray, Float, Float32, Float64, Int32, Int64, Losses
+from daskals.blocks import AnyArray, Float, Float32, Float64, Int32, Int64, LookedUp, Losses, Runs
+from daskals.kernels._arrays import written_out
 from daskals.kernels._numpy_equations import (
     SIDE_BY_SIDE_RANK,
     are_too_few,
@@ -168,14 +169,17 @@ def whole_equations(A: Float, b: Float, rank: int, dtype: npt.DTypeLike) -> tupl
 # ---- sorting by counting ---------------------------------------------------------------------------------
 
 
-def regroup(keys: Sequence[Int32], n_keys: int, *columns: Sequence[AnyArray]) -> tuple[AnyArray, ...]:
-    """Columns sorted by integer keys in [0, n_keys), and where each key's run begins in them.
+def regroup(
+    keys: Sequence[Int32 | LookedUp], n_keys: int, *columns: Sequence[AnyArray | LookedUp | Runs], first: int = 0
+) -> tuple[AnyArray, ...]:
+    """Columns sorted by integer keys in [first, first + n_keys), and where each key's run begins in them.
 
     Keys and columns come in parts, which are read one after the other; equal keys stay in the order given. Returns
     starts, int64 (n_keys + 1,), and the columns, each in one array. Linear in the number of keys: the transposition
     of a sparse matrix with one entry a row is such a sort, and SciPy has it compiled.
     """
-    joined = np.concatenate(keys)
+    joined = np.concatenate([written_out(part) for part in keys]) - np.int32(first)
     n = len(joined)
     entries = sparse.csr_matrix((np.arange(n), joined, np.arange(n + 1)), (n, n_keys)).tocsc()
-    return entries.indptr.astype(np.int64), *(np.concatenate(column)[entries.data] for column in columns)
+    whole = (np.concatenate([written_out(part) for part in column]) for column in columns)
+    return entries.indptr.astype(np.int64), *(column[entries.data] for column in whole)
