@@ -10,14 +10,15 @@ from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from functools import partial
-from threading import Barrier
+from threading import Barrier, Event
 
 import dask
 import dask.dataframe as dd
 import numpy as np
 import pandas as pd
+import psutil
 import pytest
-from dask.distributed import SchedulerPlugin
+from dask.distributed import Client, SchedulerPlugin
 from pandas.testing import assert_frame_equal
 
 from daskals import ALS
@@ -144,6 +145,39 @@ def test_a_lazy_frame_outlives_its_model_and_then_nothing_stays(client, frame):
     assert_forgotten(client, before)
 
 
+def resident():
+    return psutil.Process().memory_info().rss / 2**20
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="elsewhere freed memory need not be returned at once")
+def test_workers_return_to_their_memory_when_the_model_is_gone(client):
+    """To within a quarter of what the fit had taken; 4 M ratings are 31 MB on each side."""
+    given = make_ratings(40_000, 4_000, 4_000_000, npartitions=16)
+    ALS(rank=8, maxIter=1).fit(given)  # all imports are done, all pools are filled
+    start, most, done = sum(client.run(resident).values()), [], Event()
+
+    def watch():
+        while not done.wait(0.05):
+            most.append(sum(client.run(resident).values()))
+
+    with ThreadPoolExecutor(1) as watcher:
+        watching = watcher.submit(watch)
+        try:
+            model = ALS(rank=8, maxIter=2).fit(given)
+        finally:
+            done.set()
+        watching.result()
+    taken = max(most) - start
+    assert taken > 60, "this test could not have failed"
+    assert model.rank == 8
+    del model
+    deadline = time.monotonic() + PATIENCE
+    while (stays := sum(client.run(resident).values()) - start) > taken / 4:
+        assert time.monotonic() < deadline, f"{stays:.0f} of {taken:.0f} MB stay"
+        gc.collect()
+        time.sleep(0.1)
+
+
 # ---- fits do not mix -------------------------------------------------------------------------------------
 
 
@@ -171,6 +205,27 @@ def test_fits_at_once_from_several_threads_do_not_mix(client):
         return als.fit(lazy(**data)).transform(make_ratings(**SHAPE, **data))
 
     found = at_once([partial(run, *job) for job in jobs])
+    with dask.config.set(scheduler="threads"):
+        expected = [run(*job) for job in jobs]
+    for mine, its in zip(found, expected, strict=True):
+        np.testing.assert_allclose(mine["prediction"], its["prediction"], atol=1e-3)
+
+
+def test_fits_at_once_from_two_clients_do_not_mix(client):
+    """Nor does it matter to one that the other has gone."""
+
+    def run(seed, iterations):
+        model = ALS(rank=3, maxIter=iterations, seed=seed).fit(lazy())
+        return model.transform(make_ratings(**SHAPE))
+
+    def run_as(seed, iterations):
+        with Client(client.scheduler.address, set_as_default=False) as another, another.as_current():
+            return run(seed, iterations)
+
+    jobs = [(1, 2), (2, 12), (1, 12)]
+    before = tasks_of(client)
+    found = at_once([partial(run_as, *job) for job in jobs])
+    assert_forgotten(client, before)
     with dask.config.set(scheduler="threads"):
         expected = [run(*job) for job in jobs]
     for mine, its in zip(found, expected, strict=True):

@@ -1,5 +1,6 @@
 """Workers come and go, drivers are interrupted or die: fits wait, end, or go on elsewhere, and leave nothing behind."""
 
+import json
 import logging
 import os
 import signal
@@ -12,7 +13,21 @@ import dask
 import numpy as np
 import pytest
 from distributed import SchedulerPlugin
-from fragile import FIT, SHAPE, SOLVES, At, Course, als, assert_equal, factors, fragile_cluster, in_thread, lazy, until
+from fragile import (
+    FIT,
+    HANGING,
+    SHAPE,
+    SOLVES,
+    At,
+    Course,
+    als,
+    assert_equal,
+    factors,
+    fragile_cluster,
+    in_thread,
+    lazy,
+    until,
+)
 
 from daskals import ALSModel, execution
 
@@ -227,3 +242,52 @@ def test_a_fit_goes_on_on_another_cluster_after_the_death_of_its_driver(fragile,
     assert model.history["seconds"].tolist()[:reached] == before["seconds"].tolist(), "those were not made again"
     with dask.config.set(scheduler="threads"):
         assert_equal(found, factors(als(maxIter=reached + 3).fit(lazy())))
+
+
+FIT_ON = """
+import sys
+
+from distributed import Client
+
+from daskals import ALS
+from daskals.datasets import make_ratings
+
+address, folder, shape, fit = sys.argv[1], sys.argv[2], eval(sys.argv[3]), eval(sys.argv[4])
+with Client(address):
+    try:
+        ALS(**{**fit, "maxIter": 100_000}, checkpointDir=folder, checkpointInterval=1).fit(
+            make_ratings(**shape, npartitions=6)
+        )
+    except Exception as error:
+        print(type(error).__name__, *getattr(error, "__notes__", []), flush=True)
+"""
+
+
+def test_a_fit_goes_on_elsewhere_after_the_death_of_its_scheduler(tmp_path):
+    """The driver ends, and says where the newest checkpoint is; with threads it goes on from there."""
+    folder, script, where = (tmp_path / name for name in ("checkpoints", "fit_on.py", "scheduler.json"))
+    script.write_text(FIT_ON)
+    run = [sys.executable, "-m", "dask"]
+    scheduler = subprocess.Popen([*run, "scheduler", "--host", "127.0.0.1", "--port", "0", "--scheduler-file", where])
+    others = []
+    try:
+        until(where.exists, "the scheduler does not start")
+        worker = [*run, "worker", "--scheduler-file", where, "--nthreads", "1", "--death-timeout", "30"]
+        others = [subprocess.Popen(worker, cwd=tmp_path) for _ in range(2)]
+        address = json.loads(where.read_text())["address"]
+        fit = [sys.executable, script, address, folder, repr(SHAPE), repr(FIT)]
+        driver = subprocess.Popen(fit, stdout=subprocess.PIPE, text=True)
+        others.append(driver)
+        until(lambda: (folder / "iteration-000003").exists() or driver.poll() is not None, "no checkpoints")
+        scheduler.kill()
+        said = driver.communicate(timeout=HANGING)[0]
+    finally:
+        for process in (scheduler, *others):
+            process.terminate()
+            process.wait()
+    newest = max(name for name in os.listdir(folder) if "draft" not in name)
+    assert f"The newest checkpoint is {folder / newest}: fit(..., resume=True) goes on from it" in said
+    longer = {"maxIter": int(newest[-6:]) + 2}
+    with dask.config.set(scheduler="threads"):
+        model = als(**longer, checkpointDir=str(folder), checkpointInterval=1).fit(lazy(), resume=True)
+        assert_equal(factors(model), factors(als(**longer).fit(lazy())))

@@ -119,6 +119,33 @@ def test_workers_may_die_at_any_moment_of_a_fit(fragile, undisturbed, seed):
     assert_equal(factors(model), expected)
 
 
+KINDS = {
+    "implicit": {"implicitPrefs": True, "alpha": 2.0},
+    "conjugate gradients": {"solver": "cg"},
+    "implicit, conjugate gradients": {"implicitPrefs": True, "solver": "cg"},
+    "nonnegative": {"nonnegative": True},
+    "in doubles": {"precision": "double"},
+    "streamed": {},
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_kind_of_fit_survives(fragile, kind):
+    """One worker dies while the items of the second iteration are solved, all at the users of the fourth."""
+    share = 0 if kind == "streamed" else dask.config.get("daskals.factor-share")
+    first, second = (r"als-(solve|add)-items-[0-9a-f]+-2-", r"als-(solve|add)-users-[0-9a-f]+-4-")
+    with dask.config.set({"daskals.factor-share": share}):
+        with dask.config.set(scheduler="threads"):
+            expected = factors(als(**KINDS[kind]).fit(lazy()))
+        one, all_ = killer(fragile, first), killer(fragile, second, everybody=True)
+        with fragile.plugged(one), fragile.plugged(all_):
+            model = als(**KINDS[kind]).fit(lazy())
+    assert one.keys
+    assert all_.keys
+    assert ("als-add" in one.keys[0]) == (kind == "streamed")
+    assert_equal(factors(model), expected)
+
+
 STEPS = {
     "reading": "als-read-",
     "building": "als-ratings-items-",

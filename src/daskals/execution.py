@@ -299,7 +299,9 @@ class _Watch:
             self._gone_since = None
             return
         now = time.monotonic()
-        self._gone_since = self._gone_since or now
+        if self._gone_since is None:
+            self._gone_since = now
+            return
         gone = now - self._gone_since
         logger.warning("The cluster has had no workers for %.0f s; waiting for some to come. %s", gone, NO_WORKERS_HINT)
         if self._limit is not None and gone >= self._limit:
