@@ -1,11 +1,14 @@
 """Ids to positions and back: for ids of every type, whatever order they come in."""
 
+import tracemalloc
+
 import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from daskals import indexing
 from daskals.blocks import Index
 from daskals.indexing import block_bounds, encode, merge, positions, sort_distinct, spark_ids
 
@@ -99,12 +102,15 @@ def test_encode_by_counting_and_by_hashing_agree(start):
 
 
 @each_form
+@pytest.mark.parametrize("at_once", [8, indexing.MERGED_AT_ONCE])
 @given(data=st.data())
-def test_merge_is_the_index_of_all_together(form, data):
-    """However ids are divided among chunks, ids and counts are those of the whole."""
+def test_merge_is_the_index_of_all_together(form, at_once, data):
+    """However ids are divided among chunks, ids and counts are those of the whole; also of many ids, by halves."""
     chunks = data.draw(st.lists(column(form), min_size=1, max_size=5))
     whole = index_of(np.concatenate(chunks))
-    merged = merge([index_of(chunk) for chunk in chunks])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(indexing, "MERGED_AT_ONCE", at_once)
+        merged = merge([index_of(chunk) for chunk in chunks])
     assert merged.ids.tolist() == whole.ids.tolist()
     assert merged.ids.dtype == whole.ids.dtype
     assert merged.counts.tolist() == whole.counts.tolist()
@@ -120,6 +126,26 @@ def test_merge_in_any_grouping(form, data):
     for other in (left, right):
         assert other.ids.tolist() == flat.ids.tolist()
         assert other.counts.tolist() == flat.counts.tolist()
+
+
+def test_merging_many_ids_takes_memory_for_two_indexes(monkeypatch):
+    """Not for sixteen: 40 bytes an id of what is merged at a time."""
+    n = 20_000
+    rng = np.random.default_rng(0)
+    parts = [Index(np.sort(rng.choice(2 * n, n, replace=False)), np.ones(n, np.int64)) for _ in range(16)]
+
+    def peak():
+        tracemalloc.start()
+        merged = merge(parts)
+        most = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        return most, merged
+
+    (together, expected), _ = peak(), monkeypatch.setattr(indexing, "MERGED_AT_ONCE", n)
+    by_halves, found = peak()
+    np.testing.assert_array_equal(found.ids, expected.ids)
+    np.testing.assert_array_equal(found.counts, expected.counts)
+    assert by_halves < together / 2
 
 
 def test_merged_counts_are_exact_beyond_float32():

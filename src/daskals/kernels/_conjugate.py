@@ -7,9 +7,8 @@ are two ways to it, and a row takes the cheaper one:
     with A       assembled once, as for the exact solution, rank^2 flops a rating at several times the rate; after
                  that no step looks at a rating
 
-At small ranks the second is cheaper for all but the shortest rows. On a core of an AMD EPYC (Zen 4), with 3 steps on 20 M
-ratings, it took 0.4 to 0.7 times the time at ranks 8 and 16, 0.9 to 1.2 at 24 and 32, 1.2 to 1.3 at 40 and more, also
-for rows of more ratings than a second-level cache holds: `dots` asks for them early enough.
+At small ranks the second is cheaper for all but the shortest rows. On AMD's Zen 4, with 3 steps, that ended between
+ranks 24 and 32, also for rows of more ratings than a second-level cache holds: `dots` asks for them early enough.
 """
 
 from __future__ import annotations
