@@ -118,6 +118,20 @@ def test_twice_the_same_fit_gives_the_same_bits(sample):
     pd.testing.assert_series_equal(first, second, check_exact=True)
 
 
+@pytest.mark.parametrize("objective", ["explicit", "implicit"])
+def test_the_order_of_ratings_changes_no_bit(sample, scheduler, objective):
+    """Nor do their partitions; a third of the pairs is rated two or three times. On every scheduler."""
+    again = [sample.sample(frac=0.3, random_state=n).assign(rating=lambda f: f["rating"] / 3 + 0.1) for n in (1, 2)]
+    ratings = pd.concat([sample, *again])
+    with dask.config.set({"daskals.user-blocks": 3, "daskals.item-blocks": 2}):
+        first, *others = (
+            predictions(estimator(objective, "single"), given, all_pairs(sample))
+            for given in (ratings, shuffled(ratings, 1, seed=1), shuffled(ratings, 5, seed=2))
+        )
+    for other in others:
+        pd.testing.assert_series_equal(first, other, check_exact=True)
+
+
 def test_block_parameters_change_the_start_values_and_so_the_result(sample, plain):
     """numUserBlocks is part of the model, as in Spark; otherwise the tests above would compare nothing."""
     als = estimator("explicit", "double")

@@ -100,7 +100,7 @@ class InBlock(NamedTuple):
     start: int
     #: (rows + 1,): where each row's ratings begin
     indptr: Int64
-    #: (ratings,): positions of source rows, ascending within a row; a pair that was rated twice stands twice
+    #: (ratings,): positions of source rows, ascending within a row; a pair that was rated twice stands twice, by value
     sources: Int32
     #: (ratings,)
     ratings: Float32
