@@ -123,9 +123,10 @@ class Fragile:
 
 @contextmanager
 def fragile_cluster(folder, n_workers=2):
-    """A cluster, current. By default it would give up a worker that takes 15 s to come back, as on a busy machine."""
+    """A cluster, current. By default it would give up a worker that takes 15 s to come back, as on a busy machine; and
+    a worker would try for 30 s to reach another one that is dead."""
     with (
-        dask.config.set({"distributed.deploy.lost-worker-timeout": "1h"}),
+        dask.config.set({"distributed.deploy.lost-worker-timeout": "1h", "distributed.comm.timeouts.connect": "8s"}),
         LocalCluster(
             n_workers=n_workers,
             threads_per_worker=1,

@@ -151,8 +151,8 @@ def resident():
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="elsewhere freed memory need not be returned at once")
 def test_workers_return_to_their_memory_when_the_model_is_gone(client):
-    """To within a quarter of what the fit had taken; 4 M ratings are 31 MB on each side."""
-    given = make_ratings(40_000, 4_000, 4_000_000, npartitions=16)
+    """To within a quarter of what the fit had taken; 8 M ratings are 61 MB on each side."""
+    given = make_ratings(40_000, 4_000, 8_000_000, npartitions=16)
     ALS(rank=8, maxIter=1).fit(given)  # all imports are done, all pools are filled
     start, most, done = sum(client.run(resident).values()), [], Event()
 

@@ -276,7 +276,8 @@ def test_a_fit_goes_on_elsewhere_after_the_death_of_its_scheduler(tmp_path):
         others = [subprocess.Popen(worker, cwd=tmp_path) for _ in range(2)]
         address = json.loads(where.read_text())["address"]
         fit = [sys.executable, script, address, folder, repr(SHAPE), repr(FIT)]
-        driver = subprocess.Popen(fit, stdout=subprocess.PIPE, text=True)
+        soon = {**os.environ, "DASK_DISTRIBUTED__COMM__TIMEOUTS__CONNECT": "3s"}  # it tries to reach the dead one
+        driver = subprocess.Popen(fit, stdout=subprocess.PIPE, text=True, env=soon)
         others.append(driver)
         until(lambda: (folder / "iteration-000003").exists() or driver.poll() is not None, "no checkpoints")
         scheduler.kill()

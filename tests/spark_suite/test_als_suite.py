@@ -609,8 +609,8 @@ def test_no_unnecessary_shuffle(monkeypatch):
         with dask.config.set(scheduler="synchronous"):
             als.fit(dd.from_pandas(training, npartitions=3), {als.maxIter: iterations})
         counts.append(dict(calls))
-    # the ratings of users are cut from three partitions, those of items from the two blocks of users
-    shuffle = {"read_ratings": 3, "split": 3 + 2, "build": 2 + 2}
+    # the ratings of users are cut from three partitions in two groups, those of items from the two blocks of users
+    shuffle = {"read_ratings": 3, "split": 2 + 2, "build": 2 + 2}
     assert counts == [shuffle | {"solve_block": 4}, shuffle | {"solve_block": 6 * 4}]
 
 
