@@ -145,7 +145,7 @@ def test_a_fit_may_go_on_several_times(frame, folder):
 
 def test_a_fit_that_has_reached_its_end_makes_no_iteration(frame, folder, monkeypatch):
     done = als(folder, maxIter=2).fit(frame)
-    monkeypatch.setattr("daskals.training._solve", None)  # nothing can be solved from now on
+    monkeypatch.setattr("daskals.half_steps._solve", None)  # nothing can be solved from now on
     model = als(folder, maxIter=2).fit(frame, resume=True)
     assert_equal(model, done)
     assert_went_on(model, done)

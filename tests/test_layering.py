@@ -15,9 +15,9 @@ from pathlib import Path
 import pytest
 
 FLOORS = {
-    0: ["blocks", "indexing", "spark_random", "in_blocks", "least_squares", "streamed", "metrics", "kernels"],
+    0: ["blas", "blocks", "indexing", "spark_random", "in_blocks", "least_squares", "streamed", "metrics", "kernels"],
     1: ["execution"],
-    2: ["partitioning", "factors", "training", "scoring"],
+    2: ["partitioning", "factors", "half_steps", "training", "scoring"],
     3: ["frames", "persistence", "factor_files"],
     4: [
         *(

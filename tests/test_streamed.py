@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from daskals import ALS, kernels, training
+from daskals import ALS, half_steps, kernels
 from daskals.blocks import InBlock, Objective
 from daskals.factors import is_too_large_to_gather
 from daskals.least_squares import SingularRowError, gram_of, solve_block
@@ -128,7 +128,7 @@ def test_fits_agree(settings, monkeypatch):
         sizes.append(sum(map(len, sources)))
         return accumulate(block, start, sources, *more)
 
-    monkeypatch.setattr(training, "accumulate", watched)
+    monkeypatch.setattr(half_steps, "accumulate", watched)
     with dask.config.set({"daskals.factor-share": 0, "daskals.panels": 4}):
         found = als.fit(frame)
     assert len(sizes) == 4 * (3 * 4 + 5 * 3)  # iterations, blocks of items and panels of users, and the reverse

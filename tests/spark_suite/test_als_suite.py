@@ -22,8 +22,7 @@ import pyarrow.parquet as pq
 import pytest
 from java_random import JavaRandom, explicit_data, implicit_data
 
-from daskals import ALS, ALSModel, frames, in_blocks, partitioning
-from daskals import training as training_loop
+from daskals import ALS, ALSModel, frames, half_steps, in_blocks, partitioning
 from daskals.blocks import CodedChunk
 from daskals.in_blocks import build, decode, split
 from daskals.indexing import block_bounds, encode, positions
@@ -602,7 +601,7 @@ def test_no_unnecessary_shuffle(monkeypatch):
     calls = Calls()
     for module, name in ((frames, "read_ratings"), (in_blocks, "split"), (in_blocks, "build")):
         calls.watch(monkeypatch, module, name)
-    calls.watch(monkeypatch, training_loop, "solve_block")
+    calls.watch(monkeypatch, half_steps, "solve_block")
     counts = []
     for iterations in (1, 6):
         calls.clear()
