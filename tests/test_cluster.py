@@ -21,7 +21,7 @@ import pytest
 from dask.distributed import Client, SchedulerPlugin
 from pandas.testing import assert_frame_equal
 
-from daskals import ALS
+from daskals import ALS, execution
 from daskals.datasets import make_ratings
 
 pytestmark = pytest.mark.slow
@@ -244,6 +244,16 @@ def test_a_cluster_gives_the_numbers_of_threads(client, frame):
     with dask.config.set(scheduler="threads"):
         expected = ALS(rank=4, maxIter=3).fit(frame).transform(frame)
     np.testing.assert_allclose(found["prediction"], expected["prediction"], atol=1e-4)
+
+
+def test_where_blocks_are_changes_no_bit(client, monkeypatch):
+    """Blocks of users on the workers in the reverse of the usual order: items are built from them all the same."""
+    als = ALS(rank=6, maxIter=3, numUserBlocks=4, numItemBlocks=3)
+    expected = als.fit(lazy()).itemFactors.compute()
+    usual = execution.homes
+    monkeypatch.setattr(execution, "homes", lambda n: usual(n)[::-1])
+    assert execution.homes(4) != usual(4)
+    assert_frame_equal(als.fit(lazy()).itemFactors.compute(), expected, check_exact=True)
 
 
 def test_a_model_survives_a_rebalance(client, frame):

@@ -126,7 +126,7 @@ def homes(n: int) -> list[str | None]:
     threads = client.nthreads() if client is not None else {}
     if len(threads) < 2:
         return [None] * n
-    # (the order of addresses is that in which workers came; sorted, neighbouring fits have the same homes)
+    # sorted, since the order in which workers came is an accident
     places = [address for address in sorted(threads) for _ in range(threads[address])]
     return [places[number * len(places) // n] for number in range(n)]
 

@@ -81,7 +81,8 @@ def compute(
 ) -> list[tuple[Sequence[Delayed], Losses]]:
     """Compute the panels of sides, as one graph, and the losses in them; keep those from which more is made.
 
-    Users are what the next iteration starts from. Items are that only for conjugate gradients.
+    Returns for each side its panels, persisted, and the losses of its rows. Users are what the next iteration starts
+    from; items are that only for conjugate gradients. `SingularRowError`, with the side, where a row has no solution.
     """
     kept = [
         (side.name == "users" or objective.cg_steps > 0)

@@ -103,7 +103,7 @@ def shuffle(chunks: Sequence[Delayed], user_blocks: int | None, item_blocks: int
         execution.task(
             _split_chunks, *ids.values(), bounds[0], *group, name=f"als-split-users-{token}-{number}", home=home
         )
-        for number, (home, group) in enumerate(_grouped(chunks, n_ratings))
+        for number, (home, group) in enumerate(_grouped(*execution.by_worker(chunks), n_ratings))
     ]
     (pieces,) = execution.persist(splits)
     del chunks, splits
@@ -111,9 +111,11 @@ def shuffle(chunks: Sequence[Delayed], user_blocks: int | None, item_blocks: int
     users = _build_side("users", ids, bounds[0], pieces, token)
     del pieces
     execution.release_memory()
+    # in their order, wherever they are: items are built from users that ascend
+    groups = _grouped(users.in_blocks, execution.homes(users.n_blocks), n_ratings)
     splits = [
         execution.task(_split_blocks, bounds[1], *group, name=f"als-split-items-{token}-{number}", home=home)
-        for number, (home, group) in enumerate(_grouped(users.in_blocks, n_ratings))
+        for number, (home, group) in enumerate(groups)
     ]
     (pieces,) = execution.persist(splits)
     del splits
@@ -161,9 +163,10 @@ def _automatic_blocks(n_ratings: int) -> int:
     return int(min(execution.setting("max-blocks"), max(needed, for_threads)))
 
 
-def _grouped(parts: Sequence[Delayed], n_ratings: int) -> list[tuple[str | None, Sequence[Delayed]]]:
-    """Groups of parts that one worker holds, as far as possible, with the worker: what a task reads is there."""
-    parts, workers = execution.by_worker(parts)
+def _grouped(
+    parts: Sequence[Delayed], workers: Sequence[str | None], n_ratings: int
+) -> list[tuple[str | None, Sequence[Delayed]]]:
+    """Groups of neighbouring parts, each with the worker that holds its middle: what a task reads is mostly there."""
     wanted = min(MAX_GROUPS, GROUPS_PER_THREAD * execution.total_threads())
     n_groups = min(len(parts), max(wanted, -(-12 * n_ratings // MAX_GROUP_BYTES)))
     edges = np.linspace(0, len(parts), n_groups + 1).astype(int)
