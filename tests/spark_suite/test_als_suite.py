@@ -20,14 +20,21 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from java_random import JavaRandom, explicit_data, implicit_data
+from support.java_random import JavaRandom, explicit_data, implicit_data
 
-from daskals import ALS, ALSModel, frames, half_steps, in_blocks, partitioning
-from daskals.blocks import CodedChunk
-from daskals.in_blocks import build, decode, split
-from daskals.indexing import block_bounds, encode, positions
-from daskals.kernels import _numpy_equations
-from daskals.spark_random import block_start_values, side_seeds, start_values
+from daskals import ALS, ALSModel
+from daskals.blocks import in_blocks
+from daskals.blocks.ids import encode, positions
+from daskals.blocks.in_blocks import block_bounds, build, decode, split
+from daskals.blocks.ratings import CodedChunk
+from daskals.blocks.spark_random import block_start_values, side_seeds, start_values
+from daskals.engine import half_step
+from daskals.engine.shuffle import shuffle
+from daskals.execution.scheduler import current_scheduler
+from daskals.io import frames_in
+from daskals.io.frames_in import Columns, rating_chunks
+from daskals.io.ids import id_type
+from daskals.kernels.numpy import equations as numpy_equations
 from spark_suite.report import absolute, relative, spark_test
 
 INT_MAX, INT_MIN = 2**31 - 1, -(2**31)
@@ -72,7 +79,7 @@ def test_local_index_encoder(n_blocks):
 
 
 @spark_test("ALSSuite", 2, "normal equation construction", relative(1e-8))
-@pytest.mark.parametrize("assemble", [_numpy_equations.assemble_side_by_side, _numpy_equations.assemble_row_by_row])
+@pytest.mark.parametrize("assemble", [numpy_equations.assemble_side_by_side, numpy_equations.assemble_row_by_row])
 def test_normal_equation_construction(assemble, tolerance):
     """ALSSuite "normal equation construction": sums of weighted outer products, and sums of those."""
     factors = np.array([[1, 2], [4, 5], [7, 8]], np.float64)
@@ -100,17 +107,17 @@ def test_normal_equation_construction(assemble, tolerance):
 @pytest.mark.parametrize("ratings", [[0.0, -1.0, 3.0, -0.0]])
 def test_weights_are_never_negative(ratings):
     """ALSSuite "normal equation construction" refuses them; here a negative rating has a positive weight."""
-    weights, targets = _numpy_equations.weights_and_targets(np.array(ratings, np.float32), 2.0, np.float64)
+    weights, targets = numpy_equations.weights_and_targets(np.array(ratings, np.float32), 2.0, np.float64)
     assert weights.tolist() == [0, 2, 6, 0]
     assert targets.tolist() == [0, 0, 7, 0]
 
 
 @spark_test("ALSSuite", 3, "CholeskySolver", relative(1e-6))
-@pytest.mark.parametrize("kernels", ["_numpy", "_numba"])
+@pytest.mark.parametrize("kernels", ["numpy", "numba"])
 @pytest.mark.parametrize(("penalty", "expected"), [(0.0, [-8.333333, 6.0]), (1.5, [-0.1155556, 3.28])])
 def test_cholesky_solver(kernels, penalty, expected, tolerance):
     """ALSSuite "CholeskySolver": the line through (2, 4), (3, 9), (4, 16), twice with the same answer."""
-    if kernels == "_numba":
+    if kernels == "numba":
         pytest.importorskip("numba", reason="compiled kernels need numba")
     solve_rows = importlib.import_module(f"daskals.kernels.{kernels}").solve_rows
     factors = np.array([[1, 2], [1, 3], [1, 4]], np.float64)
@@ -129,7 +136,7 @@ def test_rating_block_builder():
     bounds = np.array([0, 9])
     (piece,) = split([decode(chunk_of([]), "users", ids, ids)], bounds)
     empty = build(0, 0, 9, [piece])
-    assert [len(each) for each in (empty.sources, empty.ratings)] == [0, 0]
+    assert [len(each) for each in (empty.source_positions, empty.ratings)] == [0, 0]
     assert empty.indptr.tolist() == [0]
 
     first, second = [(0, 1, 2.0), (3, 4, 5.0)], [(6, 7, 8.0)]
@@ -141,7 +148,7 @@ def test_rating_block_builder():
 
 def triples(block):
     rows = block.start + np.repeat(np.arange(len(block.indptr) - 1), np.diff(block.indptr))
-    return set(zip(rows.tolist(), block.sources.tolist(), block.ratings.tolist(), strict=True))
+    return set(zip(rows.tolist(), block.source_positions.tolist(), block.ratings.tolist(), strict=True))
 
 
 @spark_test("ALSSuite", 5, "UncompressedInBlock")
@@ -599,9 +606,9 @@ def test_no_unnecessary_shuffle(monkeypatch):
     training, _ = implicit_data(20, 40, rank=2, noise=0.01)
     als = ALS(rank=2, implicitPrefs=True, numUserBlocks=2, numItemBlocks=2, seed=0)
     calls = Calls()
-    for module, name in ((frames, "read_ratings"), (in_blocks, "split"), (in_blocks, "build")):
+    for module, name in ((frames_in, "read_ratings"), (in_blocks, "split"), (in_blocks, "build")):
         calls.watch(monkeypatch, module, name)
-    calls.watch(monkeypatch, half_steps, "solve_block")
+    calls.watch(monkeypatch, half_step, "solve_block")
     counts = []
     for iterations in (1, 6):
         calls.clear()
@@ -635,12 +642,13 @@ def comes_to_hold(client, before, n):
 def test_shuffle_cleanup_standalone(cluster):
     """ALSCleanerSuite "ALS shuffle cleanup standalone": of a shuffle only what it made stays, and can be used again."""
     training, _ = implicit_data(20, 5, rank=1, noise=0.2, seed=0)
-    columns = frames.Columns(*COLUMNS)
+    columns = Columns(*COLUMNS)
     with cluster.as_current():
         before = in_memory(cluster)
-        types = [frames.id_type(training, name) for name in COLUMNS[:2]]
-        chunks = frames.rating_chunks(dd.from_pandas(training, npartitions=3), columns, *types, "suite")
-        ratings = partitioning.shuffle(chunks, 2, 2, "suite")
+        types = [id_type(training, name) for name in COLUMNS[:2]]
+        scheduler = current_scheduler()
+        chunks = rating_chunks(scheduler, dd.from_pandas(training, npartitions=3), columns, *types, "suite")
+        ratings = shuffle(scheduler, chunks, (2, 2), "suite")
         del chunks
         # two blocks and the ids of each side
         assert comes_to_hold(cluster, before, 2 * (2 + 1)) is True

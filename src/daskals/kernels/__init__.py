@@ -1,15 +1,15 @@
 """The arithmetic, behind one set of names; arrays and numbers only, nothing of Dask.
 
-`daskals.kernels.name` tells which set is in use: "numba" where Numba is installed, "numpy" otherwise. The
-environment variable ``DASKALS_KERNELS`` chooses one by that name.
+There are two sets of kernels with the same functions in files of the same names: `daskals.kernels.numpy`, correct
+everywhere and the oracle in tests, and `daskals.kernels.numba`, compiled. `daskals.kernels.backend` tells which is in
+use: "numba" where Numba is installed, "numpy" otherwise. The environment variable ``DASKALS_KERNELS`` chooses one by
+that name.
 """
 
 import importlib
 import logging
 import os
 from importlib.util import find_spec
-
-from daskals.kernels._numpy_equations import are_too_few, conjugate_gradients, row_sums, solve_equations
 
 _logger = logging.getLogger("daskals")
 
@@ -21,29 +21,25 @@ if _chosen == "numpy" and not find_spec("numba"):
         "daskals runs on plain NumPy; with Numba (pip install 'daskals[fast]') fits take a fraction of the time"
     )
 
-_module = importlib.import_module(f"daskals.kernels._{_chosen}")
+_kernels = importlib.import_module(f"daskals.kernels.{_chosen}")
 
-name: str = _module.name
-solve_rows = _module.solve_rows
-no_equations = _module.no_equations
-add_equations = _module.add_equations
-whole_equations = _module.whole_equations
-gaussians = _module.gaussians
-regroup = _module.regroup
-predict_pairs = _module.predict_pairs
-top_k = _module.top_k
+backend: str = _chosen
+solve_rows = _kernels.solve_rows
+no_equations = _kernels.no_equations
+add_equations = _kernels.add_equations
+whole_equations = _kernels.whole_equations
+gaussians = _kernels.gaussians
+counting_sort = _kernels.counting_sort
+predict_pairs = _kernels.predict_pairs
+top_k = _kernels.top_k
 
 __all__ = [
     "add_equations",
-    "are_too_few",
-    "conjugate_gradients",
+    "backend",
+    "counting_sort",
     "gaussians",
-    "name",
     "no_equations",
     "predict_pairs",
-    "regroup",
-    "row_sums",
-    "solve_equations",
     "solve_rows",
     "top_k",
     "whole_equations",

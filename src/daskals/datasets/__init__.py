@@ -1,0 +1,26 @@
+"""Ratings to try things on: Spark's sample, the MovieLens data sets, and synthetic data of any size.
+
+`load_sample` needs no network, `load_movielens` fetches a published archive once, and `make_ratings` makes ratings
+from factors that `make_factors` tells, in pandas or, for more than fits into memory, as a lazy Dask frame.
+"""
+
+from daskals.datasets.movielens import (
+    MOVIELENS_NAMES,
+    MOVIELENS_SPLITS,
+    load_movielens,
+    load_movielens_titles,
+)
+from daskals.datasets.movielens_files import GROUPLENS_URL
+from daskals.datasets.sample import load_sample
+from daskals.datasets.synthetic import make_factors, make_ratings
+
+__all__ = [
+    "GROUPLENS_URL",
+    "MOVIELENS_NAMES",
+    "MOVIELENS_SPLITS",
+    "load_movielens",
+    "load_movielens_titles",
+    "load_sample",
+    "make_factors",
+    "make_ratings",
+]

@@ -1,0 +1,108 @@
+"""Half-steps: the rows of one side from those of the other, as tasks.
+
+A half-step has B tasks that solve a block each, and G <= 8 panels that carry the new rows on; an iteration, two
+half-steps, is one graph::
+
+    panels of the source   P_0 .. P_G-1        in-blocks of the destination   R_0 .. R_B-1
+              \\_________________ solve R_b with all P_g __________________/
+                                     |
+                             rows of block b  -->  panels of the destination, for the next half-step
+
+Where there are no more blocks than panels, each block is a panel, and no task is needed to make it one.
+
+Each solve is a least-squares problem for every row of its block (`daskals.blocks.least_squares`); rows do not depend
+on each other, so neither the number of blocks nor where they run can change a result, but for rounding.
+
+Where the source's rows are too many for one process, panels come one after the other (`daskals.engine.streaming`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from dask.delayed import Delayed
+
+from daskals.blocks.least_squares import SolvedBlock, solve_block, sum_losses
+from daskals.blocks.ratings import InBlock, SideName
+from daskals.engine.panels import Panel, gather, panel_of, panel_tasks, places_in_panels, total_gram
+from daskals.engine.plan import Plan
+from daskals.engine.sides import Side
+from daskals.engine.streaming import error_on_side, streamed_solves
+from daskals.execution.tasks import task
+from daskals.kernels.objective import Objective, Solver
+from daskals.kernels.types import Losses
+
+
+def half_step(
+    side: Side, source: Side, source_panels: Sequence[Delayed], previous: Sequence[Delayed], plan: Plan, token: str
+) -> Sequence[Delayed]:
+    """Tasks for the new panels of one side, from the panels of the other; ``previous`` are its panels as they are."""
+    edges, name = plan.of(side.name).panel_edges, f"{side.name}-{token}"
+    with_gram = plan.objective.implicit
+    # an exact solve does not depend on the rows before, and should not wait for them or keep them
+    before = [(previous[panel] if plan.solver.cg_steps else None, place) for panel, place in places_in_panels(edges)]
+    if plan.of(source.name).streamed:
+        solves: Sequence[Delayed] = streamed_solves(side, source, source_panels, before, plan, name)
+        return panel_tasks(solves, edges, with_gram=with_gram, name=f"als-panel-{name}")
+    alone = len(edges) - 1 == side.n_blocks
+    what = (plan.objective, plan.solver, side.name, name)
+    solves = [
+        task(_solve_panel if alone else _solve, what, block, *before[n], *source_panels, name=f"als-solve-{name}-{n}")
+        for n, block in enumerate(side.in_blocks)
+    ]
+    return solves if alone else panel_tasks(solves, edges, with_gram=with_gram, name=f"als-panel-{name}")
+
+
+def _solve(
+    what: tuple[Objective, Solver, SideName, str],
+    block: InBlock,
+    previous: Panel | None,
+    place: int,
+    *source_panels: Panel,
+) -> SolvedBlock:
+    objective, solver, side, name = what
+    factors = gather(name, [rows for each in source_panels for rows in each.blocks], solver.dtype)
+    gram = total_gram([each.gram for each in source_panels])
+    with error_on_side(side):
+        return solve_block(block, factors, gram, objective, solver, previous and previous.blocks[place])
+
+
+def _solve_panel(what: tuple[Objective, Solver, SideName, str], *args: Any) -> Panel:
+    """Solve a block that is a panel by itself."""
+    return panel_of(what[0].implicit, _solve(what, *args))
+
+
+def run_half_steps(
+    parts: Sequence[tuple[Side, Sequence[Delayed]]], plan: Plan, token: str
+) -> list[tuple[Sequence[Delayed], Losses]]:
+    """Compute the panels of sides, as one graph, and the losses in them; pin those that the plan wants pinned.
+
+    Returns for each side its panels, persisted, and the losses of its rows. `SingularRowError`, with the side, where a
+    row has no solution.
+    """
+    stay: list[Sequence[Delayed]] = []
+    come: list[Sequence[Delayed]] = []
+    for side, panels in parts:
+        pinned = plan.of(side.name).pinned
+        stay.append(() if pinned else panels)
+        come.append(panels if pinned else _losses_of(side, panels, plan, token))
+    stayed, came = plan.scheduler.persist_and_fetch(stay, come)
+    done: list[tuple[Sequence[Delayed], Losses]] = []
+    for (side, _), panels, values in zip(parts, stayed, came, strict=True):
+        if plan.of(side.name).pinned:
+            pinned_panels = plan.scheduler.pin(values, f"{side.name}-{token}")
+            done.append((pinned_panels, sum_losses([panel.losses for panel in values])))
+        else:
+            done.append((panels, sum_losses(values)))
+    return done
+
+
+def _losses_of(side: Side, panels: Sequence[Delayed], plan: Plan, token: str) -> Sequence[Delayed]:
+    """Tasks for the losses of panels: one, except where no worker may be given all panels."""
+    groups = [[panel] for panel in panels] if plan.of(side.name).streamed else [panels]
+    return [task(_losses, *group, name=f"als-losses-{side.name}-{token}-{n}") for n, group in enumerate(groups)]
+
+
+def _losses(*panels: Panel) -> Losses:
+    return sum_losses([panel.losses for panel in panels])

@@ -1,0 +1,166 @@
+"""The iterations of a fit: items from users, users from items, and again."""
+
+from __future__ import annotations
+
+import functools
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from dask.delayed import Delayed
+
+from daskals.blocks.least_squares import SingularRowError
+from daskals.engine.factors import FactorMatrix
+from daskals.engine.half_step import half_step, run_half_steps
+from daskals.engine.panels import Panel, panel_tasks, places_in_panels
+from daskals.engine.plan import Plan
+from daskals.engine.sides import Ratings, Side
+from daskals.engine.start_values import StartValues, start_rows
+from daskals.execution.tasks import new_token, task
+from daskals.kernels.types import Float32, Ids, Losses
+
+
+@dataclass(frozen=True)
+class Iteration:
+    """What is known of one iteration when it is done."""
+
+    #: from 1
+    number: int
+    #: value of the objective (`daskals.kernels.objective.Objective`)
+    objective: float
+    #: root of the mean weighted squared residual over the training ratings (explicit), over all pairs (implicit)
+    rmse: float
+    seconds: float
+
+
+@dataclass(frozen=True)
+class ResumePoint:
+    """Where a fit goes on: after which iteration, and tasks for the `SolvedBlock`s of both sides."""
+
+    number: int
+    users: Sequence[Delayed]
+    items: Sequence[Delayed]
+
+
+@dataclass(frozen=True)
+class _State:
+    """What an iteration starts from and ends with: panels of both sides, and the losses of their rows."""
+
+    users: Sequence[Delayed]
+    items: Sequence[Delayed]
+    user_losses: Losses
+    item_losses: Losses
+
+
+class Iterations:
+    """The iterations of one fit, one after another, endlessly: the caller decides when to stop, and what to do between.
+
+    ::
+
+        loop = Iterations(ratings, start, plan)
+        for iteration in itertools.islice(loop, 10):
+            print(iteration.number, iteration.objective)
+        users, items = loop.factors()
+
+    An iteration that fails because workers were lost is done again from the one before. That one is safe in the
+    scheduler where the plan pins it (`daskals.engine.plan`). Where factors are too large for that, all iterations run
+    again; `restart_from` shortens the way.
+    """
+
+    def __init__(self, ratings: Ratings, start: StartValues, plan: Plan, point: ResumePoint | None = None) -> None:
+        self._ratings, self._start, self._plan = ratings, start, plan
+        #: how many iterations the factors have behind them
+        self.number = point.number if point else 0
+        begin = functools.partial(self._begin, point)
+        self._state = plan.scheduler.retry(begin, "Making start values", ratings.tasks)
+
+    def __iter__(self) -> Iterations:
+        return self
+
+    def __next__(self) -> Iteration:
+        clock = time.perf_counter()
+        if not self._plan.solver.cg_steps:
+            # nothing is made from these any more: a cluster that loses them shall not make them again
+            self._state = replace(self._state, items=())
+        state = self._state
+        iterate = functools.partial(self._iterate, state)
+        inputs = [*self._ratings.tasks, *state.users, *state.items]
+        self._state = self._plan.scheduler.retry(iterate, f"Iteration {self.number + 1}", inputs)
+        self.number += 1
+        users, items = self._state.user_losses, self._state.item_losses
+        return Iteration(
+            self.number,
+            users.squared_error + users.penalty + items.penalty,
+            self._rmse(users),
+            time.perf_counter() - clock,
+        )
+
+    def restart_from(self, point: ResumePoint) -> None:
+        """Make the next iteration follow from these factors: those of this iteration as read back from files, say.
+
+        No loss of workers then brings back the iterations before.
+        """
+        begin = functools.partial(self._begin, point)
+        self._state, self.number = self._plan.scheduler.retry(begin, "Reading factors"), point.number
+
+    def factors(self) -> tuple[FactorMatrix, FactorMatrix]:
+        """The factors of users and of items as they are now."""
+        return (
+            self._matrix(self._ratings.users, self._state.users),
+            self._matrix(self._ratings.items, self._state.items),
+        )
+
+    def _matrix(self, side: Side, panels: Sequence[Delayed]) -> FactorMatrix:
+        token = f"{side.name}-{new_token()}"
+        rows = tuple(
+            task(_rows, panels[panel], place, name=f"als-factors-{token}-{n}")
+            for n, (panel, place) in enumerate(places_in_panels(self._plan.of(side.name).panel_edges))
+        )
+        return FactorMatrix(side.ids, side.bounds, rows, self._plan.rank, token)
+
+    def _begin(self, point: ResumePoint | None) -> _State:
+        token, plan, ratings = new_token(), self._plan, self._ratings
+        users = point.users if point else start_rows(ratings.users, plan.rank, self._start, token)
+        items = point.items if point else start_rows(ratings.items, plan.rank, self._start, token)
+        panels = panel_tasks(
+            users, plan.users.panel_edges, with_gram=plan.objective.implicit, name=f"als-panel-users-{token}-0"
+        )
+        ((user_panels, _),) = run_half_steps([(ratings.users, panels)], plan, f"{token}-0")
+        # the first half-step makes items from users; those made here are seen only where there is none, or by cg
+        item_panels = panel_tasks(items, plan.items.panel_edges, with_gram=False, name=f"als-panel-items-{token}-0")
+        nothing = Losses(np.nan, np.nan, np.nan)
+        return _State(user_panels, item_panels, nothing, nothing)
+
+    def _iterate(self, state: _State) -> _State:
+        """One iteration. The caller holds ``state``: a cluster must not forget the inputs of running tasks."""
+        plan, users, items = self._plan, self._ratings.users, self._ratings.items
+        token = f"{new_token()}-{self.number + 1}"
+        try:
+            new_items = half_step(items, users, state.users, state.items, plan, token)
+            if plan.items.streamed:
+                # taken panel by panel, in rounds: no round shall make them again
+                (new_items,) = plan.scheduler.persist(new_items)
+            new_users = half_step(users, items, new_items, state.users, plan, token)
+            done_users, done_items = run_half_steps([(users, new_users), (items, new_items)], plan, token)
+        except SingularRowError as error:
+            raise self._with_id(error) from error
+        return _State(done_users[0], done_items[0], user_losses=done_users[1], item_losses=done_items[1])
+
+    def _with_id(self, error: SingularRowError) -> ValueError:
+        side = self._ratings.users if error.side == "users" else self._ratings.items
+        (culprit,) = self._plan.scheduler.fetch(task(_id_at, side.ids, error.position, name=f"als-id-at-{new_token()}"))
+        return ValueError(f"The normal equations of the {error.side[:-1]} with id {culprit!r} {error.explanation()}")
+
+    def _rmse(self, losses: Losses) -> float:
+        ratings = self._ratings
+        pairs = ratings.users.n_rows * ratings.items.n_rows if self._plan.objective.implicit else 0
+        return float(np.sqrt(max(losses.squared_error, 0.0) / (losses.weight + pairs)))
+
+
+def _rows(panel: Panel, place: int) -> Float32:
+    return panel.blocks[place]
+
+
+def _id_at(ids: Ids, position: int) -> object:
+    return ids[position : position + 1].tolist()[0]

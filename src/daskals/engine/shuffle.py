@@ -1,0 +1,196 @@
+"""One shuffle: chunks of ratings become in-blocks of both sides, held by the scheduler.
+
+::
+
+    coded chunks  --index_of-->  ids of each side (a tree)  --block_bounds-->  bounds of blocks
+         |                            |                                             |
+       split, a group of chunks a task, one piece for each user block  -------------+
+         |
+       build, a task for each block  -->  in-blocks of users
+                                               |
+       split, a group of blocks a task, one piece for each item block
+         |
+       build, a task for each block  -->  in-blocks of items
+
+Each step is complete before the next begins, and what it came from is let go: memory holds the ratings twice, not
+three or four times.
+
+A side's sorted ids are one array. It is shorter than the side's factors at any rank above two, and a half-step brings
+those to every worker; so what bounds the size of a fit is never this array.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from dask.delayed import Delayed
+
+from daskals.blocks import in_blocks
+from daskals.blocks.ids import merge
+from daskals.blocks.ratings import CodedChunk, InBlock, Index, RatingBlock, SideName
+from daskals.engine.plan import ShufflePlan, plan_shuffle
+from daskals.engine.sides import Ratings, Side
+from daskals.execution.memory import release_memory
+from daskals.execution.placement import preferred_workers, sort_by_worker
+from daskals.execution.scheduler import Scheduler
+from daskals.execution.tasks import task, tree_reduce
+from daskals.kernels.types import Ids, Int64
+
+SIDES: tuple[SideName, SideName] = ("users", "items")
+
+
+def shuffle(
+    scheduler: Scheduler, chunks: Sequence[Delayed], wanted: tuple[int | None, int | None], token: str
+) -> Ratings:
+    """Ratings of all chunks (tasks that give a `CodedChunk`) in blocks of both sides.
+
+    ``wanted`` are the numbers of user and of item blocks, None for automatic ones. ``ValueError`` if there are no
+    ratings.
+    """
+    release_memory()
+    (chunks,) = scheduler.persist(chunks)
+    index = _index(scheduler, chunks, token)
+    users, items = index.sides
+    plan = plan_shuffle(scheduler, users.n_rows, items.n_rows, index.n_ratings, wanted)
+    bounds = task(_bounds, index.task, (plan.user_blocks, plan.item_blocks), name=f"als-bounds-{token}")
+    ((user_bounds, item_bounds),) = scheduler.fetch(bounds)
+    pieces = _split_by_user(scheduler, chunks, index, plan, user_bounds, token)
+    del chunks
+    release_memory()
+    user_side = _build_side(scheduler, "users", index, user_bounds, pieces, token)
+    del pieces
+    release_memory()
+    pieces = _split_by_item(scheduler, user_side, plan, item_bounds, token)
+    item_side = _build_side(scheduler, "items", index, item_bounds, pieces, token)
+    del pieces
+    release_memory()
+    return Ratings(user_side, item_side, index.n_ratings)
+
+
+# ---- the ids of both sides -------------------------------------------------------------------------------
+
+
+class _IdsOfSide(NamedTuple):
+    n_rows: int
+    #: the sorted ids, persisted
+    ids: Delayed
+
+
+class _Indexes(NamedTuple):
+    """The ids of both sides, in the order of `SIDES`."""
+
+    #: a pair of `Index`, persisted
+    task: Delayed
+    sides: tuple[_IdsOfSide, _IdsOfSide]
+    n_ratings: int
+
+
+def _index(scheduler: Scheduler, chunks: Sequence[Delayed], token: str) -> _Indexes:
+    parts = [task(_indexes, chunk, name=f"als-index-{token}-{number}") for number, chunk in enumerate(chunks)]
+    ((index,),) = scheduler.persist([tree_reduce(_merge, parts, f"als-index-tree-{token}")])
+    ((n_users, n_items, n_ratings),) = scheduler.fetch(task(_summary, index, name=f"als-summary-{token}"))
+    if n_ratings == 0:
+        raise ValueError("No ratings: the dataset has no rows. Check the path or the filter that it comes from.")
+    ((user_ids, item_ids),) = scheduler.persist(
+        [task(_ids, index, which, name=f"als-ids-{side}-{token}") for which, side in enumerate(SIDES)]
+    )
+    return _Indexes(index, (_IdsOfSide(n_users, user_ids), _IdsOfSide(n_items, item_ids)), n_ratings)
+
+
+def _indexes(chunk: CodedChunk) -> tuple[Index, ...]:
+    return tuple(in_blocks.index_of(chunk, side) for side in SIDES)
+
+
+def _merge(*parts: tuple[Index, ...]) -> tuple[Index, ...]:
+    # a chunk without rows may have ids of another type
+    return tuple(merge([index for index in side if len(index.ids)] or side[:1]) for side in zip(*parts, strict=True))
+
+
+def _summary(index: tuple[Index, Index]) -> tuple[int, int, int]:
+    users, items = index
+    return len(users.ids), len(items.ids), int(users.counts.sum())
+
+
+def _bounds(index: tuple[Index, Index], n_blocks: tuple[int, int]) -> tuple[Int64, ...]:
+    return tuple(in_blocks.block_bounds(side.counts, n) for side, n in zip(index, n_blocks, strict=True))
+
+
+def _ids(index: tuple[Index, Index], which: int) -> Ids:
+    return index[which].ids
+
+
+# ---- pieces, and the blocks that are built from them -----------------------------------------------------
+
+
+def _split_by_user(
+    scheduler: Scheduler, chunks: Sequence[Delayed], index: _Indexes, plan: ShufflePlan, bounds: Int64, token: str
+) -> Sequence[Delayed]:
+    """Tasks, persisted, that each give a group of chunks as one piece for each user block."""
+    users, items = index.sides
+    groups = _grouped(*sort_by_worker(scheduler.client, chunks), plan.groups)
+    splits = [
+        task(
+            _split_chunks, users.ids, items.ids, bounds, *group,
+            name=f"als-split-users-{token}-{number}", worker=worker,
+        )
+        for number, (worker, group) in enumerate(groups)
+    ]  # fmt: skip
+    return scheduler.persist(splits)[0]
+
+
+def _split_by_item(
+    scheduler: Scheduler, users: Side, plan: ShufflePlan, bounds: Int64, token: str
+) -> Sequence[Delayed]:
+    """Tasks, persisted, that each give a group of user blocks as one piece for each item block."""
+    # in their order, wherever they are: items are built from users that ascend
+    groups = _grouped(users.in_blocks, preferred_workers(scheduler.client, users.n_blocks), plan.groups)
+    splits = [
+        task(_split_blocks, bounds, *group, name=f"als-split-items-{token}-{number}", worker=worker)
+        for number, (worker, group) in enumerate(groups)
+    ]
+    return scheduler.persist(splits)[0]
+
+
+def _grouped(
+    parts: Sequence[Delayed], workers: Sequence[str | None], most: int
+) -> list[tuple[str | None, Sequence[Delayed]]]:
+    """Groups of neighbouring parts, each with the worker that holds its middle: what a task reads is mostly there."""
+    edges = np.linspace(0, len(parts), min(len(parts), most) + 1).astype(int)
+    return [(workers[(first + stop) // 2], parts[first:stop]) for first, stop in itertools.pairwise(edges)]
+
+
+def _split_chunks(ids: Ids, source_ids: Ids, bounds: Int64, *chunks: CodedChunk) -> tuple[RatingBlock, ...]:
+    return in_blocks.split([in_blocks.decode(chunk, "users", ids, source_ids) for chunk in chunks], bounds)
+
+
+def _split_blocks(bounds: Int64, *blocks: InBlock) -> tuple[RatingBlock, ...]:
+    return in_blocks.split([in_blocks.transpose(block) for block in blocks], bounds)
+
+
+def _build_side(
+    scheduler: Scheduler, side: SideName, index: _Indexes, bounds: Int64, groups: Sequence[Delayed], token: str
+) -> Side:
+    own, source = index.sides if side == "users" else reversed(index.sides)
+    workers = preferred_workers(scheduler.client, len(bounds) - 1)
+    blocks = []
+    for block, (start, stop) in enumerate(itertools.pairwise(bounds.tolist())):
+        pieces = [
+            task(_take, pieces, block, name=f"als-piece-{side}-{token}-{number}-{block}")
+            for number, pieces in enumerate(groups)
+        ]
+        name = f"als-ratings-{side}-{token}-{block}"
+        given = (start, stop - start, source.n_rows, side == "items")
+        blocks.append(task(_build, *given, *pieces, name=name, worker=workers[block]))
+    (persisted,) = scheduler.persist(blocks)
+    return Side(side, own.ids, bounds, persisted)
+
+
+def _take(pieces: tuple[RatingBlock, ...], block: int) -> RatingBlock:
+    return pieces[block]
+
+
+def _build(start: int, n_rows: int, n_sources: int, ordered: bool, *pieces: RatingBlock) -> InBlock:
+    return in_blocks.build(start, n_rows, n_sources, pieces, ordered)

@@ -1,0 +1,181 @@
+"""Metrics of ranked lists, as functions of arrays.
+
+All queries of a part are laid end to end (`Lists`) and scored together: one pass marks which predicted items are
+relevant, and every metric is a sum of the marks' values per query::
+
+    predicted   [7 2 9] [4 1]      lengths 3 2, values 7 2 9 4 1
+    relevant    [2 9 5] [8]        hits              0 1 1 0 0
+    position                                         0 1 2 0 1
+    hits so far                                      0 1 2 0 0
+
+Counterpart in Spark: ``mllib.evaluation.RankingMetrics``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+Float64 = npt.NDArray[np.float64]
+Int64 = npt.NDArray[np.int64]
+
+
+class Lists(NamedTuple):
+    """One list per query, laid end to end."""
+
+    lengths: Int64  #: shape (queries,)
+    values: npt.NDArray[Any]  #: shape (lengths.sum(),): numbers, or str objects
+
+    @property
+    def query(self) -> Int64:
+        """To which query each value belongs: shape of ``values``."""
+        return np.repeat(np.arange(len(self.lengths)), self.lengths)
+
+    @property
+    def starts(self) -> Int64:
+        """Where each query's list begins: shape (queries,)."""
+        return np.cumsum(self.lengths) - self.lengths
+
+    @property
+    def position(self) -> Int64:
+        """Where each value stands in its own list, from 0: shape of ``values``."""
+        return np.arange(len(self.values)) - np.repeat(self.starts, self.lengths)
+
+    def head(self, k: int) -> Lists:
+        """The first ``k`` values of each list."""
+        return Lists(np.minimum(self.lengths, k), self.values[self.position < k])
+
+    @classmethod
+    def from_arrow(cls, cells: Any, field: str | None = None) -> Lists:
+        """From an Arrow array of lists of items, or of structs of which ``field`` is the item.
+
+        A missing list is an empty one. Raises ``TypeError`` for what are no lists of numbers or of strings, and
+        ``ValueError`` for missing items and for structs without the field.
+        """
+        if pa.types.is_null(cells.type):
+            return cls(np.zeros(len(cells), np.int64), np.empty(0))
+        if not _is_any(cells.type, "list", "large_list", "fixed_size_list"):
+            raise TypeError(f"expected lists, got {cells.type}")
+        items = pc.list_flatten(cells)
+        if field is not None and pa.types.is_struct(items.type):
+            fields = [each.name for each in items.type]
+            if field not in fields:
+                raise ValueError(f"the structs have no field {field!r}; their fields are {', '.join(fields)}")
+            items = pc.struct_field(items, field)
+        lengths = pc.list_value_length(cells).fill_null(0)
+        return cls(np.asarray(lengths, dtype=np.int64), items_from_arrow(items))
+
+
+def items_from_arrow(items: Any) -> npt.NDArray[Any]:
+    """Items as numbers or as str objects; ``TypeError`` for others, ``ValueError`` for missing ones."""
+    if items.null_count:
+        raise ValueError(f"{items.null_count} items are missing")
+    if pa.types.is_null(items.type):
+        return np.empty(0)
+    if not _is_any(items.type, "integer", "floating", "string", "large_string"):
+        raise TypeError(f"items must be numbers or strings, got {items.type}")
+    return np.asarray(items.to_numpy(zero_copy_only=False))
+
+
+def _is_any(kind: Any, *names: str) -> bool:
+    return any(getattr(pa.types, f"is_{name}")(kind) for name in names)
+
+
+class _Marks(NamedTuple):
+    """What became of the first k predicted items, all queries end to end."""
+
+    query: Int64
+    position: Int64  #: in the query's list, from 0
+    hit: Int64  #: 1 where the item is relevant, else 0
+    hits_so_far: Int64  #: in the same query, this one included
+    relevant: Int64  #: shape (queries,): number of different relevant items
+    k: int
+
+    def per_query(self, values: npt.NDArray[Any]) -> Float64:
+        """Sums, shape (queries,)."""
+        return np.bincount(self.query, weights=values, minlength=len(self.relevant)).astype(np.float64)
+
+
+def ranking_scores(name: str, predicted: Lists, relevant: Lists, k: int) -> Float64:
+    """The metric of each query, shape (queries,); 0 where nothing is relevant.
+
+    With L the set of relevant items and hit_i whether the i-th prediction (from 1) is in L, for i up to k:
+
+    =======================  ==============================================================
+    meanAveragePrecisionAtK  sum hit_i (hits up to i) / i, divided by min(size of L, k)
+    meanAveragePrecision     the same for all i, divided by the size of L
+    precisionAtK             sum hit_i / k, also where there are fewer than k predictions
+    recallAtK                sum hit_i / (size of L)
+    ndcgAtK                  sum hit_i / log(1 + i), divided by what the best order would give
+    =======================  ==============================================================
+
+    Raises ``TypeError`` where one side holds strings and the other numbers.
+
+    >>> predicted = Lists(np.array([3, 2]), np.array([7, 2, 9, 4, 1]))
+    >>> relevant = Lists(np.array([3, 1]), np.array([2, 9, 5, 8]))
+    >>> ranking_scores("precisionAtK", predicted, relevant, k=2)
+    array([0.5, 0. ])
+    """
+    if name not in RANKING_METRICS:
+        raise ValueError(f"There is no metric {name!r}; the metrics are {', '.join(RANKING_METRICS)}")
+    if name == "meanAveragePrecision":
+        k = max(1, len(predicted.values) + len(relevant.values))  # longer than any list
+    marks = _mark(predicted, relevant, k)
+    total, best = RANKING_METRICS[name](marks)
+    scores = np.zeros(len(total))
+    np.divide(total, best, out=scores, where=marks.relevant > 0)
+    return scores
+
+
+def _mark(predicted: Lists, relevant: Lists, k: int) -> _Marks:
+    sides = {"predicted": predicted.values, "relevant": relevant.values}
+    kinds = {side: "strings" if v.dtype.kind == "O" else "numbers" for side, v in sides.items() if len(v)}
+    if len(set(kinds.values())) > 1:
+        raise TypeError(" and ".join(f"{side} items are {kind}" for side, kind in kinds.items()) + "; convert one")
+    # 1. items become codes, and (query, item) becomes one number, so that all sets are compared in one go
+    predicted = predicted.head(k)
+    items, codes = np.unique(np.concatenate([predicted.values, relevant.values]), return_inverse=True)
+    query, width = predicted.query, max(len(items), 1)
+    pairs = query * width + codes[: len(query)]
+    wanted = np.unique(relevant.query * width + codes[len(query) :])  # a list may name an item twice
+    # 2. hits, and their running number in the query
+    hit = np.isin(pairs, wanted).astype(np.int64)
+    running = np.concatenate([[0], np.cumsum(hit)])
+    hits_so_far = running[1:] - running[predicted.starts[query]]
+    sizes = np.bincount(wanted // width, minlength=len(relevant.lengths))
+    return _Marks(query, predicted.position, hit, hits_so_far, sizes, k)
+
+
+def _precision_sum(marks: _Marks) -> tuple[Float64, Any]:
+    precision = marks.hit * marks.hits_so_far / (marks.position + 1)
+    return marks.per_query(precision), np.minimum(marks.relevant, marks.k)
+
+
+def _hits_of_k(marks: _Marks) -> tuple[Float64, Any]:
+    return marks.per_query(marks.hit), marks.k
+
+
+def _hits_of_relevant(marks: _Marks) -> tuple[Float64, Any]:
+    return marks.per_query(marks.hit), marks.relevant
+
+
+def _gain(marks: _Marks) -> tuple[Float64, Any]:
+    reachable = np.minimum(marks.relevant, marks.k)
+    gains = 1 / np.log(np.arange(reachable.max(initial=0)) + 2)
+    best = np.concatenate([[0.0], np.cumsum(gains)])  # of 0, 1, 2, ... relevant items, all at the top
+    return marks.per_query(marks.hit / np.log(marks.position + 2)), best[reachable]
+
+
+#: Each gives a sum per query, and what it is divided by.
+RANKING_METRICS: dict[str, Callable[[_Marks], tuple[Float64, Any]]] = {
+    "meanAveragePrecision": _precision_sum,
+    "meanAveragePrecisionAtK": _precision_sum,
+    "precisionAtK": _hits_of_k,
+    "ndcgAtK": _gain,
+    "recallAtK": _hits_of_relevant,
+}

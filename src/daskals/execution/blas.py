@@ -1,0 +1,31 @@
+"""How many threads BLAS uses in this process."""
+
+from __future__ import annotations
+
+import functools
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
+from daskals.execution.shared_context import SharedContext
+
+try:
+    import threadpoolctl
+except ImportError:  # the extra "fast"
+    threadpoolctl = None
+
+
+@functools.cache
+def _controller() -> Any:
+    # finding the libraries takes as long as a small half-step; those that we call are loaded by now
+    return threadpoolctl.ThreadpoolController()
+
+
+def _limit() -> AbstractContextManager[Any]:
+    if threadpoolctl is None:
+        return nullcontext()
+    limit: AbstractContextManager[Any] = _controller().limit(limits=1, user_api="blas")
+    return limit
+
+
+#: BLAS has one thread in this process while anybody is inside. Does nothing without threadpoolctl.
+one_blas_thread = SharedContext(_limit)

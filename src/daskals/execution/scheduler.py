@@ -1,0 +1,158 @@
+"""The Dask scheduler in force, as a value that is passed down; running tasks on it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+import dask
+from dask import multiprocessing, threaded
+from dask.base import get_scheduler
+from dask.delayed import Delayed
+from dask.local import get_sync
+from dask.system import CPU_COUNT
+from distributed import Client, futures_of
+from distributed import Scheduler as DaskScheduler
+from distributed.system import MEMORY_LIMIT
+
+from daskals.execution import waiting
+from daskals.execution.blas import one_blas_thread
+from daskals.execution.settings import Settings, read_settings
+from daskals.execution.shared_context import SharedContext
+from daskals.execution.tasks import identity, task
+
+T = TypeVar("T")
+
+# "Sending large graph" is what pinning does, knowingly
+_large_graphs_are_meant = SharedContext(
+    lambda: dask.config.set({"distributed.admin.large-graph-warning-threshold": "1TB"})
+)
+
+
+@dataclass(frozen=True)
+class Scheduler:
+    """The Dask scheduler that was in force when a piece of work began, and the configuration of that moment.
+
+    Tasks run on it whatever is in force later, in this thread or another.
+    """
+
+    #: the client of a cluster; None for a local scheduler
+    client: Client | None
+    #: Dask's function that runs a graph here; not used where there is a client
+    get: Callable[..., Any]
+    #: keywords for ``get``
+    options: dict[str, Any] = field(hash=False)
+    #: how many tasks run at a time
+    threads: int
+    settings: Settings
+
+    @property
+    def can_lose_results(self) -> bool:
+        """Whether results can be lost: those of a cluster can, with the workers that hold them."""
+        return self.client is not None
+
+    def worker_memory(self) -> float:
+        """Bytes of memory of the smallest worker, or of this machine for a local scheduler. Asks the cluster."""
+        if self.client is None:
+            return float(MEMORY_LIMIT)
+        limits = self.client.run_on_scheduler(_memory_limits)
+        return float(min((limit for limit in limits if limit), default=MEMORY_LIMIT))
+
+    # -- running tasks
+
+    def persist(self, *groups: Sequence[Delayed]) -> list[tuple[Delayed, ...]]:
+        """Compute all tasks of all groups and leave the results where they are; return when all are done.
+
+        A task's exception is raised here. If this call ends by an exception of any kind, Ctrl-C included, a cluster
+        is told to stop the tasks.
+        """
+        return self.persist_and_fetch(groups, ())[0]
+
+    def fetch(self, *tasks: Delayed) -> tuple[Any, ...]:
+        """Compute tasks and bring their results here. For small results, and for what the user asked to see."""
+        return self.persist_and_fetch((), (tasks,))[1][0]
+
+    def persist_and_fetch(
+        self, stay: Sequence[Sequence[Delayed]], come: Sequence[Sequence[Delayed]]
+    ) -> tuple[list[tuple[Delayed, ...]], list[tuple[Any, ...]]]:
+        """Compute groups of tasks as one graph: `persist` those of ``stay`` and `fetch` those of ``come``."""
+        flat = [each for group in (*stay, *come) for each in group]
+        if self.client is None:
+            done, results = self._run_here(flat, n_stay=sum(map(len, stay)))
+        else:
+            done, results = self._run_on_cluster(self.client, flat, n_stay=sum(map(len, stay)))
+        stayed, came = iter(done), iter(results)
+        return (
+            [tuple(next(stayed) for _ in group) for group in stay],
+            [tuple(next(came) for _ in group) for group in come],
+        )
+
+    def _run_here(self, tasks: Sequence[Delayed], n_stay: int) -> tuple[Sequence[Delayed], Sequence[Any]]:
+        how = {"scheduler": self.get, **self.options}
+        with self._blas():
+            # where nothing shall stay, no results need be held
+            done = dask.persist(*tasks, **how) if n_stay else tasks
+            return done[:n_stay], dask.compute(*done[n_stay:], **how)
+
+    def _blas(self) -> AbstractContextManager[None]:
+        """Around the work of several threads of this process, which BLAS's own threads would fight for the cores.
+
+        (Workers that a nanny starts have one BLAS thread anyway.)
+        """
+        return one_blas_thread if self.threads > 1 else nullcontext()
+
+    def _run_on_cluster(
+        self, client: Client, tasks: Sequence[Delayed], n_stay: int
+    ) -> tuple[Sequence[Delayed], Sequence[Any]]:
+        done = client.persist(list(tasks))
+        futures = [futures_of(each)[0] for each in done]
+        if not futures:
+            return (), ()
+        watch = waiting.WorkerWatch(client, self.settings.no_worker_timeout)
+        waiting.wait_for(futures, watch)
+        coming = futures[n_stay:]
+        return done[:n_stay], waiting.gather(coming, watch) if coming else ()
+
+    def pin(self, values: Sequence[Any], token: str) -> tuple[Delayed, ...]:
+        """Tasks that hold these values themselves, done: a cluster that loses one need not compute anything again.
+
+        The values, which were fetched, go to the scheduler, which holds them from then on.
+        """
+        with _large_graphs_are_meant:
+            return self.persist(
+                [task(identity, value, name=f"als-pinned-{token}-{n}") for n, value in enumerate(values)]
+            )[0]
+
+    def retry(self, function: Callable[[], T], what: str, inputs: Sequence[Delayed] = ()) -> T:
+        """Call again what failed because workers were lost, as often as the configuration allows; `waiting.retry`."""
+        return waiting.retry(function, what, self.settings.retries, inputs)
+
+
+def current_scheduler() -> Scheduler:
+    """The scheduler in force and the configuration, as they are now."""
+    settings, get = read_settings(), get_scheduler() or threaded.get
+    client = getattr(get, "__self__", None)
+    if isinstance(client, Client):
+        return Scheduler(client, get, {}, max(1, sum(client.nthreads().values())), settings)
+    pool, workers = dask.config.get("pool", None), dask.config.get("num_workers", None)
+    chosen = {"pool": pool, "num_workers": workers} if get in (threaded.get, multiprocessing.get) else {}
+    threads = 1 if get is get_sync else getattr(pool, "_max_workers", None) or workers or CPU_COUNT
+    return Scheduler(
+        None, get, {name: value for name, value in chosen.items() if value is not None}, max(1, threads), settings
+    )
+
+
+def check_holders(tasks: Sequence[Delayed]) -> None:
+    """``RuntimeError`` that says what to do if tasks start from results on a cluster whose client was closed."""
+    for future in futures_of(list(tasks)):
+        if future.client is None or future.client.status in ("closed", "closing"):
+            raise RuntimeError(
+                "The factors of this model, or the frame, were on a cluster whose client has been closed, and are "
+                "gone with it. Keep the client open while the model is in use; or save the model before, and load it."
+            )
+
+
+def _memory_limits(dask_scheduler: DaskScheduler) -> list[int]:
+    return [worker.memory_limit for worker in dask_scheduler.workers.values()]

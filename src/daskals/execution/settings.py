@@ -1,0 +1,83 @@
+"""The keys of daskals in Dask's configuration; daskals.yaml lists them with their meaning."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from importlib.resources import files
+from typing import Any
+
+import dask
+import yaml
+from dask.utils import parse_bytes, parse_timedelta
+
+dask.config.update_defaults(yaml.safe_load(files("daskals").joinpath("daskals.yaml").read_text()))
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The values of all keys at one moment: the key ``daskals.block-bytes`` is the field ``block_bytes``."""
+
+    user_blocks: int | None
+    item_blocks: int | None
+    blocks_per_thread: int
+    block_bytes: int
+    max_blocks: int
+    panels: int
+    #: a share of a worker's memory, 0 to 1
+    factor_share: float
+    retries: int
+    durable_bytes: int
+    #: seconds; None: wait for ever
+    no_worker_timeout: float | None
+    checkpoint_dir: str | None
+
+
+def read_settings() -> Settings:
+    """The configuration as it is now; ``ValueError`` that names the key if a value is of no use."""
+    return Settings(**{field.name: _read(field.name) for field in fields(Settings)})
+
+
+def _read(field: str) -> Any:
+    key = f"daskals.{field.replace('_', '-')}"
+    value = dask.config.get(key)
+    convert, allowed = _CONVERSIONS[field]
+    try:
+        return convert(value)
+    except (TypeError, ValueError, KeyError):
+        raise ValueError(f"{key} is {value!r} in Dask's configuration, and must be {allowed}") from None
+
+
+def _number(least: int) -> Callable[[Any], int]:
+    def convert(value: Any) -> int:
+        if int(value) < least or int(value) != float(value):
+            raise ValueError(value)
+        return int(value)
+
+    return convert
+
+
+def _optional(convert: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    return lambda value: None if value is None else convert(value)
+
+
+def _share(value: Any) -> float:
+    if not float(value) >= 0:
+        raise ValueError(value)
+    return float(value)
+
+
+#: How the value of a field is read, and what is allowed in words.
+_CONVERSIONS: dict[str, tuple[Callable[[Any], Any], str]] = {
+    "user_blocks": (_optional(_number(1)), "null or a whole number >= 1"),
+    "item_blocks": (_optional(_number(1)), "null or a whole number >= 1"),
+    "blocks_per_thread": (_number(1), "a whole number >= 1"),
+    "block_bytes": (parse_bytes, 'a size, such as "128MiB"'),
+    "max_blocks": (_number(1), "a whole number >= 1"),
+    "panels": (_number(1), "a whole number >= 1"),
+    "factor_share": (_share, "a number >= 0"),
+    "retries": (_number(0), "a whole number >= 0"),
+    "durable_bytes": (parse_bytes, 'a size, such as "256MiB"'),
+    "no_worker_timeout": (_optional(parse_timedelta), 'null or a time, such as "10 minutes"'),
+    "checkpoint_dir": (_optional(str), "null, or a folder or URL"),
+}

@@ -1,0 +1,147 @@
+"""Waiting for the tasks of a cluster: errors, workers that are gone, work that is tried again."""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+import logging
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent import futures as threaded
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+from dask.delayed import Delayed
+from distributed import Client, Future, KilledWorker, futures_of, wait
+from distributed.comm import CommClosedError
+
+logger = logging.getLogger("daskals")
+T = TypeVar("T")
+
+#: Seconds between two looks at the workers while waiting for results.
+POLL_SECONDS = 5.0
+#: Seconds after which an error in one of several tasks is seen while the others still run.
+ERROR_SECONDS = 0.5
+#: The exceptions that a lost worker makes of a computation.
+LOSSES = (KilledWorker, threaded.CancelledError, CommClosedError)
+
+#: A cluster object of Dask drops workers that take longer than that to restart, and starts no others by itself.
+NO_WORKERS_HINT = (
+    "If none come: a Dask cluster object gives up workers that are not back within "
+    "distributed.deploy.lost-worker-timeout; its scale(n) starts new ones"
+)
+
+
+class WorkerWatch:
+    """Looks whether a cluster has workers, warns while it has none, and gives up after ``limit`` seconds without.
+
+    ``limit`` None: never give up.
+    """
+
+    def __init__(self, client: Client, limit: float | None) -> None:
+        self._client, self._limit = client, limit
+        self._next_look = time.monotonic() + POLL_SECONDS
+        self._gone_since: float | None = None
+
+    def look(self) -> None:
+        """To be called often: looks every `POLL_SECONDS`. ``TimeoutError`` that says what to do, at the limit."""
+        now = time.monotonic()
+        if now < self._next_look:
+            return
+        self._next_look = now + POLL_SECONDS
+        if self._client.nthreads():
+            self._gone_since = None
+            return
+        if self._gone_since is None:
+            self._gone_since = now
+            return
+        gone = now - self._gone_since
+        logger.warning("The cluster has had no workers for %.0f s; waiting for some to come. %s", gone, NO_WORKERS_HINT)
+        if self._limit is not None and gone >= self._limit:
+            raise TimeoutError(
+                f"The cluster has had no workers for {gone:.0f} s (daskals.no-worker-timeout is {self._limit:.0f} s). "
+                f"Start workers and call again. {NO_WORKERS_HINT}."
+            )
+
+
+def wait_for(futures: Sequence[Future], watch: WorkerWatch) -> None:
+    """Wait until all are done. The exception of one that failed is raised soon, whatever the others do."""
+    # (a wait costs the client's event loop some microseconds a future)
+    pause = max(ERROR_SECONDS, len(futures) / 1000)
+    with cancelled_on_error(futures):
+        while True:
+            try:
+                wait(futures, timeout=pause)
+                pending = False
+            except TimeoutError:
+                pending = True
+            for future in futures:
+                _raise_error_of(future)
+            if not pending and all(future.done() for future in futures):  # some may have been lost again
+                return
+            watch.look()
+
+
+def _raise_error_of(future: Future) -> None:
+    if future.status == "error":
+        raise without_our_frames(future.exception()).with_traceback(future.traceback()) from None
+    if future.status == "cancelled":
+        future.result()
+
+
+def gather(futures: Sequence[Future], watch: WorkerWatch) -> Sequence[Any]:
+    """The results of futures that were done. They can have been lost since, so this looks at the workers too."""
+    client = futures[0].client
+    with cancelled_on_error(futures):
+        gathering = asyncio.run_coroutine_threadsafe(
+            client.gather(futures, asynchronous=True), client.loop.asyncio_loop
+        )
+        while not threaded.wait([gathering], POLL_SECONDS).done:
+            watch.look()
+        if error := gathering.exception():
+            raise without_our_frames(error) from None
+        results: Sequence[Any] = gathering.result()
+        return results
+
+
+@contextmanager
+def cancelled_on_error(futures: Sequence[Future]) -> Iterator[None]:
+    """Tell the cluster to stop the tasks if this ends by an exception of any kind."""
+    try:
+        yield
+    except BaseException:
+        futures[0].client.cancel(futures)
+        raise
+
+
+def without_our_frames(error: BaseException) -> BaseException:
+    """Copy an exception, without its traceback.
+
+    The client keeps the original with its future. Raised from here, the original's traceback would hold our variables,
+    these the futures, and so the results on the workers, for as long as there is a client.
+    """
+    try:
+        return copy.copy(error)
+    except TypeError:  # an exception that cannot be made from its own arguments
+        return error
+
+
+def retry(function: Callable[[], T], what: str, most: int, inputs: Sequence[Delayed] = ()) -> T:
+    """Call again what failed because workers were lost, ``most`` times at the most.
+
+    ``function`` must make new tasks in each call: the scheduler blames tasks for the workers that died under them. It
+    may come to blame ``inputs`` too, persisted tasks that were lost and made again. Then nothing is tried again: it
+    would fail at once, or wait for ever, as tasks do whose results are lost after something before them failed.
+    """
+    for failures in range(1, most + 2):
+        try:
+            return function()
+        except LOSSES as error:
+            given_up = any(future.status == "error" for future in futures_of(list(inputs)))
+            if failures > most or given_up:
+                why = "the cluster has given up what it starts from" if given_up else f"daskals.retries is {most}"
+                error.add_note(f"{what} failed {failures} times, since workers were lost; {why}")
+                raise
+            logger.warning("%s failed, since workers were lost (%s); trying again, %d of %d",
+                           what, type(error).__name__, failures, most)  # fmt: skip
+    raise AssertionError("not reached")

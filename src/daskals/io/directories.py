@@ -1,0 +1,148 @@
+"""Spark's directories for models and estimators, read and written without Spark; for factors see `factor_files`.
+
+::
+
+    <path>/metadata/part-00000          one line of JSON: class, uid, parameters, rank
+    <path>/metadata/_SUCCESS
+    <path>/userFactors/part-00000.snappy.parquet ...     id, features (list of float); a file for each block
+    <path>/itemFactors/part-00000.snappy.parquet ...
+
+What Spark has no place for stands in the JSON under ``"daskals"``, a key that Spark ignores. The files hold data
+only: nothing that is read is ever executed.
+
+A directory is written beside its place under another name, and moved there when it is complete; what stood there
+before is kept until then. Where a file system cannot rename a directory at once (object stores), it is copied: the
+metadata are taken away first and put in place last, since a directory without them is no model, and what was to be
+copied stays until all is.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import fsspec
+from fsspec.implementations.local import LocalFileSystem
+
+from daskals.execution.tasks import new_token
+
+#: The format that we write is that of this version; later ones and Spark 4 read it.
+SPARK_VERSION = "3.5.0"
+
+
+@contextmanager
+def new_directory(path: str, *, overwrite: bool) -> Iterator[str]:
+    """Give a directory to fill, which becomes ``path`` when the block ends well and vanishes when it does not.
+
+    ``FileExistsError`` if there is something at ``path`` and ``overwrite`` is not set.
+    """
+    fs, place = fsspec.url_to_fs(path)
+    place = place.rstrip("/")
+    replaces = fs.exists(place)
+    if replaces and not overwrite:
+        raise FileExistsError(
+            f"{path} already exists. To replace it use write().overwrite().save(path); "
+            "the old one is kept until the new one is complete."
+        )
+    draft = f"{place}.draft-{new_token()}"
+    fs.makedirs(draft)
+    try:
+        yield fs.unstrip_protocol(draft)
+    except BaseException:
+        fs.rm(draft, recursive=True)
+        raise
+    try:
+        _replace(fs, draft, place)
+    except BaseException as error:
+        if (replaces or fs.exists(place)) and not fs.exists(f"{place}/metadata"):
+            error.add_note(f"{path} cannot be loaded now. What was to be there is complete in {draft}")
+        else:
+            fs.rm(draft, recursive=True)
+        raise
+
+
+def _replace(fs: Any, draft: str, place: str) -> None:
+    """Move the complete ``draft`` to ``place``."""
+    if isinstance(fs, LocalFileSystem):
+        _rename(fs, draft, place)
+        return
+    for part in ("metadata", ""):
+        if fs.exists(f"{place}/{part}"):
+            fs.rm(f"{place}/{part}", recursive=True)
+    # inner metadata after their data, and those of the whole directory last
+    files = sorted(fs.find(draft), key=lambda file: ("/metadata/" in file, file.startswith(f"{draft}/metadata/")))
+    for file in files:
+        target = place + file[len(draft) :]
+        fs.makedirs(target.rsplit("/", 1)[0], exist_ok=True)
+        fs.copy(file, target, on_error="raise")
+    fs.rm(draft, recursive=True)
+
+
+def _rename(fs: LocalFileSystem, draft: str, place: str) -> None:
+    old = f"{draft}-old"
+    replaces = fs.exists(place)
+    if replaces:
+        fs.mv(place, old, recursive=True)
+    try:
+        fs.mv(draft, place, recursive=True)
+    except BaseException:
+        if replaces:
+            fs.mv(old, place, recursive=True)
+        raise
+    if replaces:
+        fs.rm(old, recursive=True)
+
+
+def join(directory: str, *names: str) -> str:
+    """A path below a directory, which may be a URL."""
+    return "/".join([directory.rstrip("/"), *names])
+
+
+def write_metadata(directory: str, fields: dict[str, Any]) -> None:
+    """Write ``fields`` (with at least class, uid, paramMap, defaultParamMap) as Spark does."""
+    content = {"timestamp": int(time.time() * 1000), "sparkVersion": SPARK_VERSION, **fields}
+    fs, place = fsspec.url_to_fs(join(directory, "metadata"))
+    fs.makedirs(place, exist_ok=True)
+    with fs.open(f"{place}/part-00000", "w") as file:
+        file.write(json.dumps(content, separators=(",", ":")) + "\n")
+    fs.touch(f"{place}/_SUCCESS")
+
+
+def read_metadata(path: str, class_name: str) -> dict[str, Any]:
+    """Read the metadata of a directory that Spark or daskals wrote.
+
+    ``FileNotFoundError`` if there are none; ``ValueError`` that names the file and the fault if they are damaged
+    or those of another class.
+    """
+    fs, place = fsspec.url_to_fs(join(path, "metadata"))
+    parts = sorted(
+        file for file in (fs.ls(place, detail=False) if fs.exists(place) else []) if file_name(file).startswith("part-")
+    )
+    if not parts:
+        raise FileNotFoundError(
+            f"{path} holds no model: there is no file metadata/part-* in it. Check the path; a write that was cut "
+            "short leaves no metadata."
+        )
+    lines = [line for part in parts for line in fs.cat_file(part).splitlines() if line.strip()]
+    try:
+        fields = json.loads(lines[0]) if lines else None
+    except ValueError as error:
+        raise ValueError(f"{parts[0]} is not JSON: {error}") from None
+    if not isinstance(fields, dict) or "class" not in fields:
+        raise ValueError(f"{parts[0]} is not the metadata of a model: it has no class name")
+    faults = [name for name in ("paramMap", "defaultParamMap", "daskals") if not isinstance(fields.get(name, {}), dict)]
+    if faults or not isinstance(fields.get("uid"), str):
+        raise ValueError(f"{parts[0]} is damaged: {', '.join(faults) or 'uid'} is missing or of a wrong type")
+    if fields["class"] != class_name:
+        raise ValueError(
+            f"Error loading metadata: {parts[0]} describes a {fields['class']}, expected class name {class_name}"
+        )
+    return fields
+
+
+def file_name(file: str) -> str:
+    """The last part of a path."""
+    return file.rsplit("/", 1)[-1]

@@ -1,0 +1,94 @@
+"""What kind of frame there is, pandas or dask, and its partitions as tasks."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Sequence
+from typing import Any, Literal, TypeVar
+
+import dask
+import dask.dataframe as dd
+import numpy as np
+import pandas as pd
+from dask.delayed import Delayed
+
+from daskals.execution.scheduler import Scheduler
+from daskals.execution.tasks import identity, new_token, task
+
+FrameKind = Literal["pandas", "dask"]
+Frame = Any  #: pandas.DataFrame or dask.dataframe.DataFrame
+T = TypeVar("T")
+
+#: A pandas frame is cut into slices of at least this many rows,
+MIN_SLICE_ROWS = 250_000
+#: and of at most this many for each thread, so that no thread waits long for the last.
+SLICES_PER_THREAD = 4
+
+
+def kind_of(dataset: Frame, name: str = "The dataset") -> FrameKind:
+    """Pandas or dask; ``TypeError`` that says what to do for anything else, which it calls by ``name``."""
+    if isinstance(dataset, pd.DataFrame):
+        return "pandas"
+    if isinstance(dataset, dd.DataFrame):
+        return "dask"
+    raise TypeError(
+        f"{name} must be a pandas or a dask DataFrame, got {type(dataset).__module__}."
+        f"{type(dataset).__qualname__}. For an array use pandas.DataFrame(array, columns=[...])."
+    )
+
+
+def partitions(dataset: Frame, scheduler: Scheduler) -> list[Delayed]:
+    """A frame in parts, as tasks: slices of a pandas frame, the partitions of a dask frame."""
+    if kind_of(dataset) == "dask":
+        return list(dataset.to_delayed())
+    most = SLICES_PER_THREAD * scheduler.threads
+    n = max(1, min(most, len(dataset) // MIN_SLICE_ROWS))
+    edges = np.linspace(0, len(dataset), n + 1).astype(int)
+    token = new_token()
+    return [
+        task(identity, dataset.iloc[start:stop], name=f"als-slice-{token}-{start}")
+        for start, stop in itertools.pairwise(edges)
+    ]
+
+
+def of_each_partition(
+    scheduler: Scheduler, function: Callable[..., T], dataset: Frame, *args: Any, name: str
+) -> list[T]:
+    """``function(partition, *args)`` of every partition, in one computation.
+
+    For what is small. A pandas frame is one partition, and is not computed by tasks.
+    """
+    if kind_of(dataset) == "pandas":
+        return [function(dataset, *args)]
+    token = new_token()
+    tasks = [task(function, part, *args, name=f"{name}-{token}-{n}") for n, part in enumerate(dataset.to_delayed())]
+    return list(scheduler.fetch(*tasks))
+
+
+def of_each_pair_of_partitions(
+    scheduler: Scheduler, function: Callable[..., T], left: Frame, right: Frame, column: str, *args: Any, name: str
+) -> list[T]:
+    """``function(of_left, of_right, column, *args)`` of partitions that hold the same values of a column.
+
+    For what is small. If either is a dask frame, both are shuffled by the column, whose dtypes must agree.
+    """
+    if kind_of(left) == kind_of(right) == "pandas":
+        return [function(left, right, column, *args)]
+    # tasks: p2p, the default under a client, could not be computed by another scheduler afterwards;
+    # convert-string: a pandas column of lists would become one of strings
+    with dask.config.set({"dataframe.shuffle.method": "tasks", "dataframe.convert-string": False}):
+        frames = [dd.from_pandas(f, npartitions=1) if kind_of(f) == "pandas" else f for f in (left, right)]
+        blocks = max(frame.npartitions for frame in frames)
+        sides = [frame.shuffle(column, npartitions=blocks).to_delayed() for frame in frames]
+    token = new_token()
+    tasks = [
+        task(function, *pair, column, *args, name=f"{name}-{token}-{n}")
+        for n, pair in enumerate(zip(*sides, strict=True))
+    ]
+    return list(scheduler.fetch(*tasks))
+
+
+def concatenated(scheduler: Scheduler, parts: Sequence[Delayed], *, keep_index: bool = False) -> pd.DataFrame:
+    """The frames that tasks give, in one pandas frame here."""
+    frames: tuple[pd.DataFrame, ...] = scheduler.fetch(*parts)
+    return pd.concat(frames, ignore_index=not keep_index) if len(frames) > 1 else frames[0]

@@ -1,0 +1,80 @@
+"""The parameters of `ALS` and `ALSModel`, each declared once with its text, its type and its range."""
+
+from __future__ import annotations
+
+from daskals.params.converters import LONGS, Check, at_least, one_of, to_boolean, to_float, to_int, to_string
+from daskals.params.declared import Param, Params
+
+#: Spark's default seed in Scala: the hash code of "org.apache.spark.ml.recommendation.ALS". (PySpark's is the
+#: hash of a string, another one in every process.)
+DEFAULT_SEED = 1994790107
+STORAGE_LEVELS = (
+    *("NONE", "DISK_ONLY", "DISK_ONLY_2", "DISK_ONLY_3", "MEMORY_ONLY", "MEMORY_ONLY_2", "MEMORY_ONLY_SER"),
+    *("MEMORY_ONLY_SER_2", "MEMORY_AND_DISK", "MEMORY_AND_DISK_2", "MEMORY_AND_DISK_SER", "MEMORY_AND_DISK_SER_2"),
+    "OFF_HEAP",
+)
+STORAGE_DOC = "Spark's storage level; no effect on Dask, where the workers' memory limits decide"
+CHECKPOINTS = Check(lambda value: value == -1 or value >= 1, "-1 (never) or a number >= 1")
+
+
+class ModelParams(Params):
+    """The parameters that an estimator and its model have in common."""
+
+    userCol = Param("userCol", "name of the column of user ids", to_string, "user")
+    itemCol = Param("itemCol", "name of the column of item ids", to_string, "item")
+    predictionCol = Param("predictionCol", "name of the column of predictions to add", to_string, "prediction")
+    coldStartStrategy = Param(
+        "coldStartStrategy",
+        "what transform does with rows of a user or item that was not in the training data: 'nan' predicts NaN, "
+        "'drop' leaves the row out",
+        to_string,
+        "nan",
+        one_of("nan", "drop"),
+    )
+    blockSize = Param(
+        "blockSize",
+        "rows of factors that are scored against each other at a time when recommending, on plain NumPy; the compiled "
+        "kernels never hold a block of scores",
+        to_int,
+        4096,
+        at_least(1),
+    )
+
+
+class ALSParams(ModelParams):
+    """The parameters of the estimator."""
+
+    rank = Param("rank", "number of factors", to_int, 10, at_least(1))
+    maxIter = Param("maxIter", "number of iterations, each one items then users", to_int, 10, at_least(0))
+    regParam = Param(
+        "regParam", "regularisation; multiplied by the number of ratings of a row (ALS-WR)", to_float, 0.1, at_least(0)
+    )
+    numUserBlocks = Param("numUserBlocks", "number of user blocks; decides the start values", to_int, 10, at_least(1))
+    numItemBlocks = Param("numItemBlocks", "number of item blocks; decides the start values", to_int, 10, at_least(1))
+    implicitPrefs = Param("implicitPrefs", "whether ratings are counts of implicit feedback", to_boolean, False)
+    alpha = Param("alpha", "confidence 1 + alpha |rating| of implicit feedback", to_float, 1.0, at_least(0))
+    ratingCol = Param("ratingCol", "name of the column of ratings", to_string, "rating")
+    nonnegative = Param("nonnegative", "whether factors must not be negative", to_boolean, False)
+    checkpointInterval = Param("checkpointInterval", "iterations between checkpoints", to_int, 10, CHECKPOINTS)
+    seed = Param("seed", "seed of the start values", to_int, DEFAULT_SEED, LONGS)
+    intermediateStorageLevel = Param(
+        "intermediateStorageLevel", STORAGE_DOC, to_string, "MEMORY_AND_DISK", one_of(*STORAGE_LEVELS[1:])
+    )
+    finalStorageLevel = Param(
+        "finalStorageLevel", STORAGE_DOC, to_string, "MEMORY_AND_DISK", one_of(*STORAGE_LEVELS)
+    )  # fmt: skip
+    precision = Param(
+        "precision",
+        "'single' or 'double': type of the normal equations",
+        to_string,
+        "single",
+        one_of("single", "double"),
+    )
+    checkpointDir = Param(
+        "checkpointDir", "folder, or URL, that workers reach, for checkpoints; empty for none", to_string, ""
+    )
+    sparkRandom = Param("sparkRandom", "'3' or '2': whose start values", to_string, "3", one_of("3", "2"))
+    solver = Param(
+        "solver", "'cholesky' (exact) or 'cg' (conjugate gradients)", to_string, "cholesky", one_of("cholesky", "cg")
+    )
+    cgSteps = Param("cgSteps", "steps of solver='cg' for each row in each half-step", to_int, 3, at_least(1))

@@ -1,0 +1,95 @@
+"""Which rows models are fitted to, and which rows they are measured on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import dask.dataframe as dd
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from daskals.execution.scheduler import current_scheduler
+from daskals.execution.tasks import new_token, task
+from daskals.io.frames import Frame, kind_of, of_each_partition
+
+Mask = npt.NDArray[np.bool_]
+#: (rows of a partition, number of the partition) -> which of the rows are for validation
+Rule = Callable[[pd.DataFrame, int], Mask]
+
+
+def generator(seed: int, number: int) -> np.random.Generator:
+    """The generator of partition ``number``."""
+    return np.random.default_rng([seed % 2**64, number])
+
+
+def split(dataset: Frame, rule: Rule, where: str) -> tuple[Frame, Frame]:
+    """The training rows, lazily if the dataset is lazy, and the validation rows, held by the scheduler.
+
+    ``ValueError`` if there are no validation rows (or, of a pandas frame, no training rows).
+    """
+    train, validation = _rows(dataset, rule, validation=False), _rows(dataset, rule, validation=True)
+    if kind_of(dataset) == "dask":
+        validation = validation.persist()
+    for name, frame in (("validation", validation), ("training", train)):
+        if (frame is validation or kind_of(frame) == "pandas") and not len(frame):
+            raise ValueError(
+                f"There are no {name} rows in {where}: the dataset has too few rows. Use fewer folds, or another "
+                "trainRatio; or say in a column, foldCol, which row is in which fold."
+            )
+    return train, validation
+
+
+def _rows(dataset: Frame, rule: Rule, *, validation: bool) -> Frame:
+    if kind_of(dataset) == "pandas":
+        return _filtered(dataset, 0, rule, validation)
+    # Not by map_partitions: Dask numbers the partitions anew when it takes some of the result, by head() for example.
+    token = new_token()
+    parts = [
+        task(_filtered, part, number, rule, validation, name=f"als-fold-{token}-{number}")
+        for number, part in enumerate(dataset.to_delayed())
+    ]
+    return dd.from_delayed(parts, meta=dataset._meta, divisions=dataset.divisions, verify_meta=False)
+
+
+def _filtered(frame: pd.DataFrame, number: int, rule: Rule, validation: bool) -> pd.DataFrame:
+    rows: pd.DataFrame = frame[rule(frame, number) == validation]
+    return rows
+
+
+def check_folds(dataset: Frame, column: str, n_folds: int) -> None:
+    """The fold numbers of a column must be integers in range, and all of them there; one pass over the column."""
+    kind_of(dataset)
+    if (times := list(dataset.columns).count(column)) != 1:
+        raise ValueError(
+            f"There are {times or 'no'} columns {column!r} in the dataset, and foldCol needs one; its columns are "
+            f"{', '.join(map(repr, dataset.columns))}"
+        )
+    dtype = dataset.dtypes[column]
+    if not pd.api.types.is_integer_dtype(dtype):
+        raise TypeError(
+            f"foldCol {column!r} must be a column of integers, its dtype is {dtype}; convert it with astype"
+        )
+    counts = of_each_partition(
+        current_scheduler(), _count_folds, dataset[[column]], column, n_folds, name="als-count-folds"
+    )
+    total = np.sum(counts, axis=0)
+    if not total.all():
+        empty = ", ".join(map(str, np.flatnonzero(total == 0)))
+        raise ValueError(
+            f"foldCol {column!r} leaves fold {empty} without rows: each number from 0 to {n_folds - 1} must be there. "
+            f"Set numFolds to how many folds there are."
+        )
+
+
+def _count_folds(frame: pd.DataFrame, column: str, n_folds: int) -> npt.NDArray[np.int64]:
+    """How many rows of a partition are in each fold; ``ValueError`` naming the first that is in none."""
+    folds = frame[column]
+    wrong = (folds.isna() | (folds < 0) | (folds >= n_folds)).fillna(True).to_numpy(bool)
+    if wrong.any():
+        row = int(np.argmax(wrong))
+        raise ValueError(
+            f"foldCol {column!r} is {folds.iloc[row]} in row {folds.index[row]!r} ({np.count_nonzero(wrong)} such): "
+            f"fold numbers must be in the range 0 to {n_folds - 1}, since numFolds={n_folds}"
+        )
+    return np.bincount(folds.to_numpy(np.int64), minlength=n_folds)

@@ -1,0 +1,190 @@
+"""The models that validators find, and their directories.
+
+Validators and their models are saved in Spark's layout::
+
+    <path>/metadata/                   parameters; the grid, as lists of {parent, name, value, isJson}; the metrics
+    <path>/estimator/                  as ``ALS.save`` writes it
+    <path>/evaluator/                  as ``RegressionEvaluator.save`` writes it
+    <path>/bestModel/                  as ``ALSModel.save`` writes it, in a model only, like
+    <path>/subModels/fold0/0/ ...      a model for each fold and map; without the fold in TrainValidationSplitModel
+
+Spark loads such a directory, and daskals loads what Spark writes, where Spark has the parts: `ALS`, the evaluators,
+and models whose ids are integers of 32 bits. Parameters that Spark lacks (``solver``, say) stand where Spark
+ignores them: it loads a grid without them.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from daskals.io.directories import join, read_metadata, write_metadata
+from daskals.io.frames import Frame, FrameKind
+from daskals.io.readwrite import MLWriter
+from daskals.params.declared import ParamMap
+from daskals.recommendation.model import ALSModel
+from daskals.tuning.files import Metrics, by_folder, decode_metrics, encode_metrics, load_models
+from daskals.tuning.parameters import CrossValidatorParams, TrainValidationSplitParams, ValidatorParams
+
+if TYPE_CHECKING:
+    from typing import Self
+
+
+class TuningModelWriter(MLWriter):
+    """What ``model.write()`` gives: an `MLWriter` with the option "persistSubModels"."""
+
+    _options = ("persistSubModels",)
+
+    def __init__(self, instance: TuningModel) -> None:
+        super().__init__(instance)
+        self._model = instance
+        self._sub_models = instance.subModels is not None
+
+    def option(self, key: str, value: Any) -> Self:
+        """Set "persistSubModels": "true" or "false"; by default sub-models are saved where there are any.
+
+        ``ValueError`` for another option or value, and for "true" where no sub-models were collected.
+        """
+        super().option(key, value)
+        if str(value).lower() not in ("true", "false"):
+            raise ValueError(f"persistSubModels={value!r} is not allowed: it must be 'true' or 'false'")
+        self._sub_models = str(value).lower() == "true"
+        if self._sub_models and self._model.subModels is None:
+            raise ValueError(f"{self._model.uid} has no sub-models to save: fit again with collectSubModels=True")
+        return self
+
+    def _write(self, directory: str) -> None:
+        self._model._save_all(directory, self._sub_models)
+
+
+class TuningModel(ValidatorParams):
+    """What both models have in common: the best model, which ``transform`` uses."""
+
+    def __init__(self, bestModel: Any, subModels: Any) -> None:
+        super().__init__()
+        #: the model of the best parameters, fitted to all rows
+        self.bestModel = bestModel
+        #: the models of all maps, if collectSubModels was set; else None
+        self.subModels = subModels
+
+    def transform(self, dataset: Frame, params: ParamMap | None = None) -> Frame:
+        """``bestModel.transform``; see `daskals.recommendation.ALSModel.transform`."""
+        return self.copy(params).bestModel.transform(dataset)
+
+    def copy(self, extra: ParamMap | None = None) -> Self:
+        """A copy with the same uid; ``extra`` is set in it, or in its copy of ``bestModel``, not in sub-models."""
+        theirs = {param: value for param, value in (extra or {}).items() if param.parent == self.bestModel.uid}
+        other = super().copy({param: value for param, value in (extra or {}).items() if param not in theirs})
+        other.bestModel = self.bestModel.copy(
+            {param: value for param, value in theirs.items() if self.bestModel.hasParam(param.name)}
+        )
+        other.subModels = _copies(self.subModels)
+        return other
+
+    def write(self) -> TuningModelWriter:
+        """A writer for this model; see `TuningModelWriter.option`."""
+        return TuningModelWriter(self)
+
+    @classmethod
+    def load(cls, path: str, *, frames: FrameKind = "dask") -> Self:
+        """Read what ``save``, or Spark, wrote; ``frames`` and the errors are those of ``ALSModel.load``.
+
+        The estimator must be an `ALS`, and the evaluator one of `daskals.evaluation`.
+        """
+        return cls._load(str(path), frames)
+
+    def _save(self, directory: str) -> None:
+        self._save_all(directory, self.subModels is not None)
+
+    def _save_all(self, directory: str, sub_models: bool) -> None:
+        models = {"bestModel": self.bestModel, **(by_folder("subModels", self.subModels) if sub_models else {})}
+        for folder, model in models.items():
+            model._save(join(directory, folder))
+        self._save_parts(directory)
+        write_metadata(directory, {**self._metadata(), "persistSubModels": sub_models})
+
+    @classmethod
+    def _load(cls, path: str, kind: FrameKind = "dask") -> Self:
+        raise NotImplementedError
+
+
+class CrossValidatorModel(TuningModel, CrossValidatorParams):
+    """What `CrossValidator.fit` returns; ``pyspark.ml.tuning.CrossValidatorModel``.
+
+    ``subModels[fold][place of the map]``; ``avgMetrics`` and ``stdMetrics`` have the mean and the standard deviation
+    (of the population, as NumPy's) over the folds of each map's metric, NaN where that of a fold is NaN.
+    """
+
+    _java_class = "org.apache.spark.ml.tuning.CrossValidatorModel"
+
+    def __init__(
+        self,
+        bestModel: Any,
+        avgMetrics: Metrics | None = None,
+        subModels: list[list[Any]] | None = None,
+        stdMetrics: Metrics | None = None,
+    ) -> None:
+        super().__init__(bestModel, subModels)
+        self.avgMetrics = list(avgMetrics or [])
+        self.stdMetrics = list(stdMetrics or [])
+
+    def __repr__(self) -> str:
+        return f"CrossValidatorModel: uid={self.uid}, bestModel={self.bestModel}, numFolds={self.getNumFolds()}"
+
+    def _metadata(self) -> dict[str, Any]:
+        metrics = {"avgMetrics": encode_metrics(self.avgMetrics), "stdMetrics": encode_metrics(self.stdMetrics)}
+        return {**super()._metadata(), **metrics}
+
+    @classmethod
+    def _load(cls, path: str, kind: FrameKind = "dask") -> Self:
+        fields = read_metadata(path, cls._java_class)
+        best = ALSModel._load(join(path, "bestModel"), kind)
+        model = cls(best, decode_metrics(path, fields, "avgMetrics"), None, decode_metrics(path, fields, "stdMetrics"))
+        model._take(path, fields)
+        if fields.get("persistSubModels"):
+            model.subModels = [
+                load_models(path, f"subModels/fold{fold}", len(model.getEstimatorParamMaps()), kind)
+                for fold in range(model.getNumFolds())
+            ]
+        return model
+
+
+class TrainValidationSplitModel(TuningModel, TrainValidationSplitParams):
+    """What `TrainValidationSplit.fit` returns; ``pyspark.ml.tuning.TrainValidationSplitModel``.
+
+    ``validationMetrics`` has the metric of each map, ``subModels`` the model of each.
+    """
+
+    _java_class = "org.apache.spark.ml.tuning.TrainValidationSplitModel"
+
+    def __init__(
+        self, bestModel: Any, validationMetrics: Metrics | None = None, subModels: list[Any] | None = None
+    ) -> None:
+        super().__init__(bestModel, subModels)
+        self.validationMetrics = list(validationMetrics or [])
+
+    def __repr__(self) -> str:
+        return (
+            f"TrainValidationSplitModel: uid={self.uid}, bestModel={self.bestModel}, trainRatio={self.getTrainRatio()}"
+        )
+
+    def _metadata(self) -> dict[str, Any]:
+        return {**super()._metadata(), "validationMetrics": encode_metrics(self.validationMetrics)}
+
+    @classmethod
+    def _load(cls, path: str, kind: FrameKind = "dask") -> Self:
+        fields = read_metadata(path, cls._java_class)
+        model = cls(
+            ALSModel._load(join(path, "bestModel"), kind),
+            decode_metrics(path, fields, "validationMetrics"),
+        )
+        model._take(path, fields)
+        if fields.get("persistSubModels"):
+            model.subModels = load_models(path, "subModels", len(model.getEstimatorParamMaps()), kind)
+        return model
+
+
+def _copies(models: Any) -> Any:
+    """Copies of models in lists, however deep."""
+    if isinstance(models, list):
+        return [_copies(each) for each in models]
+    return models if models is None else models.copy()

@@ -1,0 +1,565 @@
+"""Checkpoints: written when they are due, whole or absent, and a fit that goes on from one ends where it would have."""
+
+import errno
+import logging
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import uuid
+
+import dask
+import dask.dataframe as dd
+import fsspec
+import numpy as np
+import pytest
+
+from daskals import ALS, ALSModel
+from daskals.datasets import make_ratings
+from daskals.io import checkpoints, directories, factor_files
+
+SHAPE = {"n_users": 60, "n_items": 40, "n_ratings": 900}
+KINDS = {
+    "explicit": {},
+    "implicit": {"implicitPrefs": True, "alpha": 2.0},
+    "cg": {"solver": "cg", "cgSteps": 2},
+    "implicit cg": {"implicitPrefs": True, "solver": "cg", "cgSteps": 2},
+    "nonnegative": {"nonnegative": True},
+    "double": {"precision": "double"},
+}
+LAST = 4
+
+
+@pytest.fixture(scope="module")
+def frame():
+    return make_ratings(**SHAPE)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return tmp_path / "checkpoints"
+
+
+def als(folder=None, **more):
+    where = {} if folder is None else {"checkpointDir": str(folder), "checkpointInterval": 1}
+    return ALS(**{"rank": 4, "seed": 5, "numUserBlocks": 3, "numItemBlocks": 2, **where, **more})
+
+
+def factors(model):
+    """Ids and factors of both sides."""
+    found = []
+    for side in (model.userFactors, model.itemFactors):
+        (side,) = dask.compute(side)
+        found += [side["id"].to_numpy(), np.stack(side["features"].to_numpy())]
+    return found
+
+
+def assert_equal(model, expected, atol=1e-6):
+    for mine, its in zip(factors(model), factors(expected), strict=True):
+        if mine.dtype.kind == "f":
+            np.testing.assert_allclose(mine, its, rtol=0, atol=atol)
+        else:
+            np.testing.assert_array_equal(mine, its)
+    done, planned = model.history, expected.history
+    assert done["iteration"].tolist() == planned["iteration"].tolist()
+    np.testing.assert_allclose(done[["objective", "rmse"]], planned[["objective", "rmse"]], rtol=1e-4)
+
+
+def assert_went_on(model, checkpoint):
+    """The seconds of the first iterations are those that the fit before took: they were not done again."""
+    before = checkpoint.history
+    assert len(before)
+    assert model.history["seconds"].tolist()[: len(before)] == before["seconds"].tolist()
+
+
+def names(folder):
+    return sorted(os.listdir(folder)) if folder.exists() else []
+
+
+def named(*numbers):
+    return [f"iteration-{number:06d}" for number in numbers]
+
+
+# ---- going on --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_fit_that_goes_on_ends_where_an_undisturbed_one_does(frame, folder, kind):
+    more = KINDS[kind]
+    expected = als(maxIter=LAST, **more).fit(frame)
+    for reached in range(1, LAST + 1):
+        place = folder / str(reached)
+        als(place, maxIter=reached, **more).fit(frame)
+        checkpoint = ALSModel.load(str(place / named(reached)[0]))
+        model = als(place, maxIter=LAST, **more).fit(frame, resume=True)
+        assert_equal(model, expected)
+        assert_went_on(model, checkpoint)
+
+
+def test_iterations_differ_so_that_equality_says_something(frame):
+    """What the tests here compare is not the same anyway: neither after another iteration nor from other rows."""
+    expected = als(maxIter=LAST).fit(frame)
+    for other in (als(maxIter=LAST - 1), als(maxIter=LAST, seed=6)):
+        assert np.abs(factors(other.fit(frame))[1] - factors(expected)[1]).max() > 1e-2
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["explicit", "implicit cg"])
+def test_a_fit_goes_on_under_another_scheduler(frame, folder, cluster, kind):
+    more = KINDS[kind]
+    expected = als(maxIter=LAST, **more).fit(frame)
+    for first in (False, True):
+        place = folder / str(first)
+        with cluster.as_current() if first else dask.config.set(scheduler="threads"):
+            als(place, maxIter=2, **more).fit(frame)
+        checkpoint = ALSModel.load(str(place / named(2)[0]))
+        with dask.config.set(scheduler="threads") if first else cluster.as_current():
+            model = als(place, maxIter=LAST, **more).fit(frame, resume=True)
+            assert_equal(model, expected, atol=1e-4)
+            assert_went_on(model, checkpoint)
+
+
+@pytest.mark.parametrize("kind", ["explicit", "cg"])
+@pytest.mark.parametrize("blocks", [(1, 1), (2, 5), (60, 40)])
+def test_a_fit_goes_on_with_other_blocks_and_rows_in_another_order(frame, folder, kind, blocks):
+    more = KINDS[kind]
+    expected = als(maxIter=LAST, **more).fit(frame)
+    als(folder, maxIter=2, **more).fit(frame)
+    checkpoint = ALSModel.load(str(folder / named(2)[0]))
+    shuffled = dd.from_pandas(frame.sample(frac=1.0, random_state=1).reset_index(drop=True), npartitions=7)
+    with dask.config.set({"daskals.user-blocks": blocks[0], "daskals.item-blocks": blocks[1], "daskals.panels": 2}):
+        model = als(folder, maxIter=LAST, **more).fit(shuffled, resume=True)
+    assert len(model._factors.users.blocks) == blocks[0]
+    assert_equal(model, expected, atol=1e-4)
+    assert_went_on(model, checkpoint)
+
+
+def test_a_fit_may_go_on_several_times(frame, folder):
+    for last in range(1, LAST + 1):
+        model = als(folder, maxIter=last).fit(frame, resume=True)
+    assert_equal(model, als(maxIter=LAST).fit(frame))
+    assert names(folder) == named(LAST - 1, LAST)
+
+
+def test_a_fit_that_has_reached_its_end_makes_no_iteration(frame, folder, monkeypatch):
+    done = als(folder, maxIter=2).fit(frame)
+    monkeypatch.setattr("daskals.engine.half_step._solve", None)  # nothing can be solved from now on
+    model = als(folder, maxIter=2).fit(frame, resume=True)
+    assert_equal(model, done)
+    assert_went_on(model, done)
+    with pytest.raises(TypeError):
+        als(folder, maxIter=3).fit(frame, resume=True)
+
+
+def test_no_checkpoint_yet_is_a_fit_from_the_beginning(frame, folder, caplog):
+    expected = als(maxIter=2).fit(frame)
+    (folder / "an empty one").mkdir(parents=True)
+    for place in (folder / "not there", folder / "an empty one"):
+        caplog.clear()
+        with caplog.at_level(logging.INFO, "daskals"):
+            assert_equal(als(place, maxIter=2).fit(frame, resume=True), expected)
+        assert f"no checkpoint in {place}" in caplog.text
+        assert names(place) == named(1, 2)
+
+
+def test_a_fit_that_is_not_told_to_go_on_begins_again(frame, folder):
+    als(folder, maxIter=2).fit(frame)
+    old = ALSModel.load(str(folder / named(2)[0]))
+    model = als(folder, maxIter=2).fit(frame)
+    assert_equal(model, old)
+    assert model.history["seconds"].tolist() != old.history["seconds"].tolist()
+    assert ALSModel.load(str(folder / named(2)[0])).history["seconds"].tolist() == model.history["seconds"].tolist()
+
+
+def test_string_ids_go_on(frame, folder):
+    texts = frame.assign(user="u" + frame["user"].astype(str), item="i" + frame["item"].astype(str))
+    als(folder, maxIter=2).fit(texts)  # without a warning: checkpoints are for daskals
+    checkpoint = ALSModel.load(str(folder / named(2)[0]))
+    model = als(folder, maxIter=LAST).fit(texts, resume=True)
+    assert_equal(model, als(maxIter=LAST).fit(texts))
+    assert_went_on(model, checkpoint)
+    assert factors(model)[0][0] == "u0"
+
+
+def test_a_folder_in_memory(frame):
+    url = f"memory://checkpoints-{uuid.uuid4().hex}"
+    fs, place = fsspec.url_to_fs(url)
+    try:
+        als(url, maxIter=3).fit(frame)
+        checkpoint = ALSModel.load(f"{url}/{named(3)[0]}")
+        model = als(url, maxIter=LAST).fit(frame, resume=True)
+        assert_equal(model, als(maxIter=LAST).fit(frame))
+        assert_went_on(model, checkpoint)
+        assert sorted(path.rsplit("/", 1)[-1] for path in fs.ls(place, detail=False)) == named(LAST - 1, LAST)
+    finally:
+        fs.rm(place, recursive=True)
+
+
+# ---- the driver dies -------------------------------------------------------------------------------------
+
+DRIVER = """
+import sys
+
+import dask
+
+from daskals import ALS
+from daskals.datasets import make_ratings
+
+n_users, n_items, n_ratings, folder = sys.argv[1:]
+dask.config.set(scheduler="threads")
+als = ALS(rank=4, seed=5, numUserBlocks=3, numItemBlocks=2, maxIter=100_000, checkpointDir=folder, checkpointInterval=1)
+als.fit(make_ratings(int(n_users), int(n_items), int(n_ratings)))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(3))
+def test_a_fit_goes_on_after_the_death_of_its_driver(frame, folder, tmp_path, seed):
+    """It is killed at any moment: in a half-step, while a checkpoint is written, or an old one removed."""
+    script = tmp_path / "driver.py"
+    script.write_text(DRIVER)
+    arguments = [sys.executable, str(script), *map(str, SHAPE.values()), str(folder)]
+    driver = subprocess.Popen(arguments, stderr=subprocess.PIPE)
+    try:
+        deadline = time.monotonic() + 60
+        while not (folder / named(3)[0]).exists():
+            assert driver.poll() is None, driver.stderr.read().decode()
+            assert time.monotonic() < deadline
+            time.sleep(0.001)
+        time.sleep(np.random.default_rng(seed).uniform(0, 0.3))
+        assert driver.poll() is None, "it was still fitting"
+    finally:
+        driver.send_signal(signal.SIGKILL)
+        driver.wait()
+        driver.stderr.close()
+    whole = [name for name in names(folder) if re.fullmatch(r"iteration-\d{6}", name)]
+    reached = int(whole[-1][-6:])
+    assert reached >= 3
+    checkpoint = ALSModel.load(str(folder / whole[-1]))
+    model = als(folder, maxIter=reached + 2).fit(frame, resume=True)
+    assert_equal(model, als(maxIter=reached + 2).fit(frame))
+    assert_went_on(model, checkpoint)
+    assert [name for name in names(folder) if "draft" not in name] == named(reached + 1, reached + 2)
+
+
+# ---- which are written and kept --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("interval", "last", "kept"),
+    [(1, 1, [1]), (1, 5, [4, 5]), (2, 7, [4, 6]), (3, 9, [6, 9]), (4, 7, [4]), (8, 7, []), (-1, 4, []), (1, 0, [])],
+)
+def test_the_newest_two_are_kept(frame, folder, interval, last, kept):
+    als(folder, checkpointInterval=interval, maxIter=last, rank=2).fit(frame)
+    assert names(folder) == named(*kept)
+
+
+def test_at_no_time_is_there_none(frame, folder, monkeypatch):
+    """Older ones go only when the next is complete."""
+    seen = []
+    inner = factor_files._write_block
+
+    def noting(where, number, *rows):
+        if number == 0:
+            seen.append([name for name in names(folder) if "draft" not in name])
+        inner(where, number, *rows)
+
+    monkeypatch.setattr(factor_files, "_write_block", noting)
+    als(folder, maxIter=4).fit(frame)
+    assert seen[::2] == [[], named(1), named(1, 2), named(2, 3)]
+    assert seen[1::2] == seen[::2]
+
+
+def test_other_files_in_the_folder_stay(frame, folder):
+    folder.mkdir()
+    for name in ("notes.txt", "iteration-12.txt", "iteration-"):
+        (folder / name).touch()
+    als(folder, maxIter=4).fit(frame)
+    als(folder, maxIter=5).fit(frame, resume=True)
+    assert names(folder) == sorted([*named(4, 5), "notes.txt", "iteration-12.txt", "iteration-"])
+
+
+def test_checkpoints_in_an_old_folder_are_kept_as_well(frame, folder):
+    """A fit of fewer iterations than were made there once still keeps its own newest two."""
+    als(folder, maxIter=6).fit(frame)
+    model = als(folder, maxIter=3).fit(frame, resume=True)
+    assert_equal(model, als(maxIter=3).fit(frame))
+    assert set(named(2, 3)) <= set(names(folder))
+
+
+def test_a_fit_in_the_folder_of_another_one_can_go_on(frame, folder):
+    """The other one's later checkpoints are neither kept in place of its own nor taken for them."""
+    als(folder, maxIter=6, rank=2).fit(frame)
+    als(folder, maxIter=3).fit(frame)
+    checkpoint = ALSModel.load(str(folder / named(3)[0]))
+    model = als(folder, maxIter=7).fit(frame, resume=True)
+    assert_equal(model, als(maxIter=7).fit(frame))
+    assert_went_on(model, checkpoint)
+
+
+def test_a_checkpoint_is_a_model(frame, folder):
+    als(folder, maxIter=3).setPredictionCol("score").fit(frame)
+    loaded = ALSModel.load(str(folder / named(2)[0]), frames="pandas")
+    expected = als(maxIter=2).setPredictionCol("score").fit(frame)
+    assert_equal(loaded, expected)
+    assert loaded.rank == 4
+    np.testing.assert_allclose(loaded.transform(frame)["score"], expected.transform(frame)["score"], atol=1e-5)
+    assert loaded.recommendForAllUsers(2)["user"].tolist() == expected.recommendForAllUsers(2)["user"].tolist()
+
+
+# ---- where -----------------------------------------------------------------------------------------------
+
+
+def test_the_folder_of_the_configuration(frame, folder):
+    plain = als(maxIter=2, checkpointInterval=1)
+    with dask.config.set({"daskals.checkpoint-dir": str(folder)}):
+        plain.fit(frame)
+        assert names(folder) == named(1, 2)
+        checkpoint = ALSModel.load(str(folder / named(2)[0]))
+        assert_went_on(plain.setMaxIter(3).fit(frame, resume=True), checkpoint)
+
+
+def test_the_parameter_goes_before_the_configuration(frame, folder, tmp_path):
+    with dask.config.set({"daskals.checkpoint-dir": str(tmp_path / "other")}):
+        als(folder, maxIter=1).fit(frame)
+    assert names(folder) == named(1)
+    assert not (tmp_path / "other").exists()
+
+
+def test_without_a_folder_there_is_nothing_to_go_on_from(frame):
+    with pytest.raises(ValueError, match=r"resume=True\) needs checkpointDir"):
+        als(maxIter=1).fit(frame, resume=True)
+
+
+def test_several_fits_do_not_share_a_folder(frame, folder):
+    several = als(folder, maxIter=1)
+    with pytest.raises(ValueError, match="share one checkpointDir"):
+        several.fit(frame, [{several.rank: 2}, {several.rank: 3}])
+    assert names(folder) == []
+
+
+# ---- whose -----------------------------------------------------------------------------------------------
+
+OTHER_PARAMETERS = {
+    "rank": 5,
+    "regParam": 0.2,
+    "implicitPrefs": True,
+    "alpha": 3.0,
+    "nonnegative": True,
+    "seed": 6,
+    "numUserBlocks": 4,
+    "numItemBlocks": 4,
+    "precision": "double",
+    "sparkRandom": "2",
+    "solver": "cg",
+    "cgSteps": 4,
+}
+
+
+@pytest.mark.parametrize("name", OTHER_PARAMETERS)
+def test_a_checkpoint_of_other_parameters_is_refused(frame, folder, name):
+    als(folder, maxIter=1).fit(frame)
+    value = OTHER_PARAMETERS[name]
+    with pytest.raises(ValueError, match="another fit") as error:
+        als(folder, maxIter=2, **{name: value}).fit(frame, resume=True)
+    text = str(error.value)
+    assert str(folder / named(1)[0]) in text
+    before = als().getOrDefault(name)
+    assert f"{name}: {before!r} in the checkpoint, {value!r} now" in text
+    assert len(text.splitlines()) == 3, "and nothing else differs"
+    assert names(folder) == named(1)
+
+
+def one_rating_changed(frame):
+    return frame.assign(rating=frame["rating"].where(frame.index != 7, frame["rating"] + np.float32(1e-5)))
+
+
+def two_ratings_exchanged(frame):
+    ratings = frame["rating"].to_numpy().copy()
+    ratings[[3, 400]] = ratings[[400, 3]]
+    return frame.assign(rating=ratings)
+
+
+OTHER_DATA = {
+    "one rating changed": (one_rating_changed, ["fingerprint"]),
+    "two ratings exchanged": (two_ratings_exchanged, ["fingerprint"]),
+    "one row less": (lambda frame: frame.iloc[1:], ["ratings", "fingerprint"]),
+    "one row twice": (lambda frame: frame.iloc[[0, *range(len(frame))]], ["ratings", "fingerprint"]),
+    "other users": (lambda frame: frame.assign(user=frame["user"] + 1), ["fingerprint"]),
+    "other items": (lambda frame: frame.assign(item=frame["item"] * 2), ["fingerprint"]),
+    "one user less": (lambda frame: frame[frame["user"] != 3], ["ratings", "users", "fingerprint"]),
+    "sides exchanged": (lambda frame: frame.rename(columns={"user": "item", "item": "user"}), ["users", "items"]),
+}
+
+
+@pytest.mark.parametrize("change", OTHER_DATA)
+def test_a_checkpoint_of_other_data_is_refused(frame, folder, change):
+    changed, differing = OTHER_DATA[change]
+    als(folder, maxIter=1).fit(frame)
+    with pytest.raises(ValueError, match="another fit") as error:
+        als(folder, maxIter=2).fit(changed(frame), resume=True)
+    found = re.findall(r"^  (\w+).* in the checkpoint, .* now$", str(error.value), re.MULTILINE)
+    assert set(differing) <= set(found)
+    assert set(found) <= {"ratings", "users", "items", "fingerprint"}
+
+
+def test_what_decides_nothing_may_change(frame, folder):
+    als(folder, maxIter=2).fit(frame)
+    checkpoint = ALSModel.load(str(folder / named(2)[0]))
+    other = frame.rename(columns={"user": "u", "item": "i", "rating": "r"})[["r", "i", "u"]].astype({"u": "int64"})
+    model = (
+        als(
+            *(folder,),
+            **{"userCol": "u", "itemCol": "i", "ratingCol": "r", "coldStartStrategy": "drop"},
+            **{"maxIter": LAST, "checkpointInterval": 2, "blockSize": 16},
+        )
+        .setPredictionCol("p")
+        .fit(other, resume=True)
+    )
+    assert_went_on(model, checkpoint)
+    assert_equal(model, als(maxIter=LAST).fit(frame))
+    assert (model.getUserCol(), model.getPredictionCol()) == ("u", "p")
+
+
+def test_a_model_that_is_no_checkpoint_is_refused(frame, folder):
+    als(maxIter=1).fit(frame).save(str(folder / named(1)[0]))
+    with pytest.raises(ValueError, match="another fit"):
+        als(folder, maxIter=2).fit(frame, resume=True)
+
+
+# ---- what is half there ----------------------------------------------------------------------------------
+
+
+def cut_short(folder, number, keep):
+    """What is left of a checkpoint, of which only the files that ``keep`` accepts were written or not yet removed."""
+    (whole,) = named(number)
+    for path in (folder / whole).rglob("*"):
+        if path.is_file() and not keep(path.relative_to(folder / whole).as_posix()):
+            path.unlink()
+    for path in sorted((folder / whole).rglob("*"), reverse=True):
+        if path.is_dir() and not any(path.iterdir()):
+            path.rmdir()
+
+
+def test_drafts_are_ignored(frame, folder):
+    als(folder, maxIter=2).fit(frame)
+    checkpoint = ALSModel.load(str(folder / named(2)[0]))
+    for name in ("iteration-000003.draft-0123456789ab", "iteration-000002.draft-0123456789ab-old"):
+        shutil.copytree(folder / named(1)[0], folder / name)
+    model = als(folder, maxIter=LAST).fit(frame, resume=True)
+    assert_equal(model, als(maxIter=LAST).fit(frame))
+    assert_went_on(model, checkpoint)
+
+
+def test_a_checkpoint_without_metadata_is_none(frame, folder):
+    """What a move that was cut short leaves in an object store: the one before is used."""
+    als(folder, maxIter=3).fit(frame)
+    checkpoint = ALSModel.load(str(folder / named(2)[0]))
+    cut_short(folder, 3, lambda file: file.startswith("userFactors"))
+    model = als(folder, maxIter=LAST).fit(frame, resume=True)
+    assert_equal(model, als(maxIter=LAST).fit(frame))
+    assert_went_on(model, checkpoint)
+
+
+def test_a_removal_that_was_cut_short_is_finished(frame, folder):
+    """Its metadata go first; what is left of it is in nobody's way."""
+    als(folder, maxIter=2).fit(frame)
+    cut_short(folder, 1, lambda file: not file.startswith("metadata"))
+    model = als(folder, maxIter=LAST).fit(frame, resume=True)
+    assert_equal(model, als(maxIter=LAST).fit(frame))
+    assert names(folder) == named(LAST - 1, LAST)
+
+
+# ---- what cannot be written ------------------------------------------------------------------------------
+
+
+def full_disk(*_):
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+@pytest.fixture(params=["first block", "last block", "metadata", "move"])
+def disk_that_fills(request, monkeypatch, folder):
+    """A function: from then on, when the third checkpoint is written, the disk is full at one place or another."""
+    inner = {
+        name: getattr(module, name) for module, name in ((checkpoints, "write_metadata"), (directories, "_replace"))
+    }
+    write_block = factor_files._write_block
+
+    def third(path):
+        return named(3)[0] in str(path)
+
+    def block(where, number, *rows):
+        is_last = "itemFactors" in where and number == 1
+        if third(where) and (is_last or (request.param == "first block" and number == 0)):
+            full_disk()
+        write_block(where, number, *rows)
+
+    def metadata(where, fields):
+        if third(where):
+            full_disk()
+        inner["write_metadata"](where, fields)
+
+    def move(fs, draft, place):
+        if third(place):
+            full_disk()
+        inner["_replace"](fs, draft, place)
+
+    def fill():
+        if "block" in request.param:
+            monkeypatch.setattr(factor_files, "_write_block", block)
+        elif request.param == "metadata":
+            monkeypatch.setattr(checkpoints, "write_metadata", metadata)
+        else:
+            monkeypatch.setattr(directories, "_replace", move)
+
+    return fill
+
+
+def test_a_full_disk_is_an_error_that_leaves_the_checkpoints_before(frame, folder, disk_that_fills, monkeypatch):
+    disk_that_fills()
+    with pytest.raises(OSError, match="No space left") as error:
+        als(folder, maxIter=LAST).fit(frame)
+    assert str(folder / named(3)[0]) in str(error.value)
+    assert "resume=True" in str(error.value)
+    assert names(folder) == named(1, 2), "no draft"
+    checkpoint = ALSModel.load(str(folder / named(2)[0]))
+    assert_equal(checkpoint, als(maxIter=2).fit(frame))
+    monkeypatch.undo()  # somebody makes room
+    model = als(folder, maxIter=LAST).fit(frame, resume=True)
+    assert_equal(model, als(maxIter=LAST).fit(frame))
+    assert_went_on(model, checkpoint)
+
+
+def test_a_full_disk_leaves_the_checkpoint_that_was_to_be_replaced(frame, folder, disk_that_fills):
+    """The same iterations again, from the beginning: the third is there already."""
+    als(folder, maxIter=3).fit(frame)
+    old = ALSModel.load(str(folder / named(3)[0]))
+    disk_that_fills()
+    with pytest.raises(OSError, match="No space left"):
+        als(folder, maxIter=LAST).fit(frame)
+    assert_equal(ALSModel.load(str(folder / named(3)[0])), old)
+    assert not [name for name in names(folder) if "draft" in name]
+
+
+def test_a_folder_that_cannot_be_is_an_error(frame, tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(OSError, match="could not be written") as error:
+        als(tmp_path / "file" / "checkpoints", maxIter=2).fit(frame)
+    assert "iteration-000001" in str(error.value)
+    assert names(tmp_path) == ["file"]
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="the superuser may write anywhere")
+def test_a_folder_without_permission_is_an_error(frame, folder):
+    als(folder, maxIter=2).fit(frame)
+    folder.chmod(0o500)
+    try:
+        with pytest.raises(OSError, match="could not be written"):
+            als(folder, maxIter=3).fit(frame, resume=True)
+    finally:
+        folder.chmod(0o700)
+    assert names(folder) == named(1, 2)
+    assert ALSModel.load(str(folder / named(2)[0])).rank == 4

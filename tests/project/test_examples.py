@@ -1,0 +1,221 @@
+"""The examples and the deployment script, run as a user runs them: each in a process of its own."""
+
+from __future__ import annotations
+
+import os
+import re
+import runpy
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from daskals.datasets import load_sample
+
+ROOT = Path(__file__).parents[2]
+SCRIPTS = ("examples/movielens.py", "examples/own_ratings.py", "deploy/local.py")
+
+
+def run(*command: str | Path, status: int = 0) -> str:
+    """Run Python with ``command`` from the root of the project; what it wrote to stdout, or stderr if it failed."""
+    environment = {name: value for name, value in os.environ.items() if name != "DASK_SCHEDULER_ADDRESS"}
+    done = subprocess.run(
+        [sys.executable, *map(str, command)],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == status, done.stdout + done.stderr
+    assert "Traceback" not in done.stderr, done.stderr
+    assert "Warning:" not in done.stderr, done.stderr
+    return done.stderr if status else done.stdout
+
+
+@pytest.fixture(scope="module")
+def story_on_sample() -> str:
+    return run("examples/movielens.py")
+
+
+@pytest.fixture
+def named_ratings(tmp_path: Path) -> Path:
+    """The sample as a CSV file with string ids under other column names."""
+    sample = load_sample()
+    frame = pd.DataFrame(
+        {
+            "customer": sample["user"].map("c{:02d}".format),
+            "product": sample["item"].map("p-{}".format),
+            "stars": sample["rating"].astype(int),
+        }
+    )
+    frame.to_csv(tmp_path / "ratings.csv", index=False)
+    return tmp_path / "ratings.csv"
+
+
+def assert_alike(one: str, other: str) -> None:
+    """The same text but for times and places, and the same numbers as far as the order of sums allows."""
+    number = re.compile(r"-?\d+\.\d+|nan")
+    one, other = (re.sub(r"^Dask: .*|\d+(\.\d)? s\b", "", text, flags=re.MULTILINE) for text in (one, other))
+    assert number.sub("#", one).split() == number.sub("#", other).split()
+    for mine, its in zip(number.findall(one), number.findall(other), strict=True):
+        last_digit = 10.0 ** -len(mine.partition(".")[2])
+        assert float(mine) == pytest.approx(float(its), abs=max(1e-4, 1.01 * last_digit), nan_ok=True)
+
+
+OWN_COLUMNS = ("--user", "customer", "--item", "product", "--rating", "stars")
+
+
+# ---- movielens.py ----------------------------------------------------------------------------------------
+
+
+def test_movielens_tells_the_story_on_the_sample(story_on_sample):
+    assert "sample" in story_on_sample.splitlines()[0]
+    assert re.findall(r"^(\d+)\. ", story_on_sample, re.MULTILINE) == [str(number) for number in range(1, 14)]
+    errors = re.findall(r"^   RMSE(?:, maxIter 20)?(?:, rank 100)?\s+(\S+)$", story_on_sample, re.MULTILINE)
+    assert errors[0] == "nan"
+    assert errors[1] == errors[2]  # dropping by hand and by the model is the same
+    assert all(0.8 < float(error) < 1.1 for error in errors[1:])
+    assert "notebook " not in story_on_sample  # its figures are of other data
+    assert re.search(r"User 0 liked    item \d+.*\n      and may like  item \d+ \(\d\.\d\)", story_on_sample)
+    assert re.search(r"RMSE of this model on the test set: 0\.\d{4}\n", story_on_sample)
+
+
+@pytest.mark.slow
+def test_movielens_on_a_cluster_says_the_same(story_on_sample):
+    on_cluster = run("examples/movielens.py", "--cluster")
+    assert "Dask: a cluster of 2 worker processes" in on_cluster
+    assert_alike(on_cluster, story_on_sample)
+
+
+@pytest.mark.slow
+def test_movielens_figures_are_the_notebooks():
+    folder = Path(os.environ.get("DASKALS_DATA", ""), "ml-100k")
+    if not os.environ.get("DASKALS_DATA") or not folder.is_dir():
+        pytest.skip("set DASKALS_DATA to a folder that holds ml-100k, which may not be distributed with daskals")
+    output = run("examples/movielens.py", "--data", folder.resolve())
+
+    def figures(name: str) -> list[tuple[float, float]]:
+        found = re.findall(rf"^   {name}\s+(\S+)\s+notebook (\S+)\s+difference", output, re.MULTILINE)
+        return [(float(ours), float(notebook)) for ours, notebook in found]
+
+    predictions = figures(r"user \d+, item 148")
+    assert [notebook for _, notebook in predictions[:3]] == [3.03812408447, 3.03179121017, 3.50226473808]
+    assert all(ours == pytest.approx(notebook, abs=1e-6) for ours, notebook in predictions)
+
+    errors = figures(r"RMSE(?:, maxIter 20)?(?:, rank 100)?")
+    expected = ["nan", "0.9590533628", "0.9590533628", "0.9558872243", "0.9475039685"]
+    assert [f"{notebook:.10f}" for _, notebook in errors] == expected
+    assert all(ours == pytest.approx(notebook, abs=1e-7, nan_ok=True) for ours, notebook in errors)
+
+    exact = figures(
+        r"(?:rating \d|partitions|model\.rank|predictions that are NaN|training ratings.*|\.\.\. of user.*)"
+    )
+    assert len(exact) == 11
+    assert all(ours == notebook for ours, notebook in exact)
+
+    factors = re.findall(r"notebook: largest difference (\S+)", output)
+    assert len(factors) == 5
+    assert all(float(difference) < 1e-6 for difference in factors)
+    recommended = re.findall(r"notebook: ids and order alike, largest difference (\S+)", output)
+    assert len(recommended) == 4
+    assert all(float(difference) < 1e-5 for difference in recommended)
+    assert "1,680 items have factors" in output
+    assert "943 users have factors" in output
+    assert "Toy Story (1995)" in output
+
+
+def test_movielens_says_what_is_wrong_with_a_folder(tmp_path):
+    message = run("examples/movielens.py", "--data", tmp_path, status=1)
+    assert str(tmp_path) in message
+    assert "ml-100k" in message
+
+
+# ---- own_ratings.py --------------------------------------------------------------------------------------
+
+
+def test_own_ratings_on_the_sample(tmp_path):
+    output = run("examples/own_ratings.py", "--out", tmp_path / "recommended.parquet")
+    assert re.search(r"^RMSE of 1\d\d held-out ratings: 0\.\d{4}$", output, re.MULTILINE)
+    table = pd.read_parquet(tmp_path / "recommended.parquet")
+    assert list(table.columns) == ["user", "rank", "item", "score"]
+    assert (table.groupby("user")["rank"].agg(list).map(list) == pd.Series([list(range(1, 11))] * 30)).all()
+    rated = set(load_sample()[["user", "item"]].itertuples(index=False, name=None))
+    assert not rated & set(table[["user", "item"]].itertuples(index=False, name=None))
+    assert (table.groupby("user")["score"].diff().dropna() <= 0).all()
+
+
+def test_own_ratings_with_string_ids(named_ratings, tmp_path):
+    out = tmp_path / "out.csv"
+    output = run("examples/own_ratings.py", named_ratings, *OWN_COLUMNS, "--top", "3", "--out", out)
+    assert re.search(r"RMSE of 1\d\d held-out ratings: 0\.9\d{3}", output)
+    table = pd.read_csv(out)
+    assert list(table.columns) == ["customer", "rank", "product", "score"]
+    assert len(table) == 30 * 3
+    rated = pd.read_csv(named_ratings)
+    assert table.merge(rated, on=["customer", "product"]).empty
+
+
+def test_own_ratings_holds_out_the_same_pairs_wherever_they_stand(monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")  # the script would set it, for all tests to come
+    held_out = runpy.run_path(str(ROOT / "examples/own_ratings.py"))["held_out"]
+    sample = load_sample()
+    mask = held_out(sample, ["user", "item"])
+    assert 0.08 < mask.mean() < 0.12
+    some = sample.sample(frac=0.3, random_state=0)
+    assert held_out(some, ["user", "item"]).equals(mask[some.index])
+
+
+def test_own_ratings_implicit(named_ratings):
+    output = run("examples/own_ratings.py", named_ratings, *OWN_COLUMNS[:4], "--implicit")
+    recall, precision, ndcg = (
+        float(re.search(rf"{name}\s+(0\.\d+)", output)[1]) for name in ("recallAtK", "precisionAtK", "ndcgAtK")
+    )
+    assert 0.1 < recall < 0.5
+    assert 0 < precision < 0.5
+    assert 0 < ndcg < 0.5
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ("user,item,stars\n1,2,3\n", "no column 'rating'; the columns are 'user', 'item', 'stars'"),
+        ("user,item,rating\n1,2,3\n2,2,\n", "'rating' is null"),
+        ("user,item,rating\n", "no rows"),
+    ],
+)
+def test_own_ratings_says_what_is_wrong(tmp_path, rows, message):
+    (tmp_path / "bad.csv").write_text(rows)
+    assert message in run("examples/own_ratings.py", tmp_path / "bad.csv", status=1)
+
+
+# ---- deploy/local.py -------------------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+def test_local_runs_a_script_on_its_cluster(tmp_path):
+    script = tmp_path / "fit.py"
+    script.write_text(
+        "import sys\n"
+        "from distributed import Client\n"
+        "from daskals import ALS\n"
+        "from daskals.datasets import load_sample\n"
+        "client = Client()\n"
+        "model = ALS(maxIter=2).fit(load_sample())\n"
+        "print(f'{sys.argv[1]} rank {model.rank} at {client.scheduler.address} of {len(client.nthreads())}')\n"
+    )
+    output = run("deploy/local.py", "--workers", "2", "--threads", "1", "--", script, "--its-option")
+    address = re.search(r"^Scheduler: (tcp://\S+), worker processes: 2, threads: 2$", output, re.MULTILINE)[1]
+    assert output.endswith(f"\n--its-option rank 10 at {address} of 2\n")
+
+
+def test_local_passes_the_exit_status_on():
+    run("deploy/local.py", "--workers", "1", "--", "-c", "raise SystemExit(3)", status=3)
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_help(script):
+    assert run(script, "--help").startswith("usage: ")

@@ -1,0 +1,68 @@
+"""What the package offers is what it says it offers."""
+
+import importlib
+import pkgutil
+import tomllib
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+import daskals
+
+OPTIONAL = {"numba", "pyspark", "tqdm", "bokeh", "dask_jobqueue", "threadpoolctl"}
+
+
+def all_modules():
+    """Names of all modules of the package."""
+    return [each.name for each in pkgutil.walk_packages(daskals.__path__, "daskals.")]
+
+
+def load(name):
+    """A module, or a skip if it stands on an extra that is not installed."""
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name in OPTIONAL:
+            pytest.skip(f"{name} needs {error.name}")
+        raise
+
+
+def test_the_package_exports_what_it_lists():
+    """__all__ has every public name that is no module, and no other."""
+    public = {name for name in dir(daskals) if not name.startswith("_")}
+    assert public == set(daskals.__all__) == {"ALS", "ALSModel"}
+    assert sorted(daskals.__all__) == daskals.__all__
+
+
+@pytest.mark.parametrize("name", all_modules())
+def test_every_module_has_what_it_lists(name):
+    """Whatever stands in a module's __all__ can be imported from it, once."""
+    module = load(name)
+    listed = getattr(module, "__all__", [])
+    assert len(set(listed)) == len(listed)
+    assert not [each for each in listed if not hasattr(module, each)]
+
+
+@pytest.mark.parametrize("name", all_modules())
+def test_every_module_says_what_it_is_for(name):
+    """A docstring at its head."""
+    assert (load(name).__doc__ or "").strip()
+
+
+def test_star_import_gives_the_list():
+    """from daskals import *."""
+    found = {}
+    exec("from daskals import *", found)
+    assert set(found) - {"__builtins__"} == set(daskals.__all__)
+
+
+def test_the_version_is_that_of_the_project():
+    """pyproject.toml and the package say the same."""
+    project = Path(__file__).parents[2] / "pyproject.toml"
+    assert daskals.__version__ == tomllib.loads(project.read_text(encoding="utf-8"))["project"]["version"]
+
+
+def test_the_package_is_typed():
+    """py.typed lies beside the modules, for type checkers."""
+    assert (Path(find_spec("daskals").origin).parent / "py.typed").is_file()

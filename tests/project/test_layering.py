@@ -1,0 +1,144 @@
+"""The house: a package imports only from packages below it."""
+
+import ast
+import re
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+#: From the roof down. Packages on one line do not know each other.
+FLOORS = [
+    ["tuning"],
+    ["recommendation", "evaluation", "datasets"],
+    ["io"],
+    ["engine"],
+    ["execution", "blocks"],
+    ["kernels", "params"],
+]
+FLOOR_OF = {package: number for number, floor in enumerate(reversed(FLOORS)) for package in floor}
+LONGEST_FILE, LONGEST_PARAMETERS = 300, 8
+
+ROOT = Path(find_spec("daskals").origin).parent
+TREES = {path.relative_to(ROOT): ast.parse(path.read_text(encoding="utf-8")) for path in sorted(ROOT.rglob("*.py"))}
+INSIDE = {path: tree for path, tree in TREES.items() if len(path.parts) > 1}
+each_file = pytest.mark.parametrize("path", INSIDE, ids=str)
+
+
+def package(path):
+    """The package that a file is in."""
+    return path.parts[0]
+
+
+def imported(tree):
+    """Absolute dotted names of all that a module imports, wherever in it; "from a import b" gives "a.b"."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert not node.level, "imports are absolute, so that the rule can be read off a line"
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def own_packages(tree):
+    """The packages of daskals that a module imports from."""
+    return {name.split(".")[1] for name in imported(tree) if name.startswith("daskals.")}
+
+
+def libraries(tree):
+    """The other top-level names that a module imports."""
+    return {name.partition(".")[0] for name in imported(tree)} - {"daskals"}
+
+
+def definitions(tree):
+    """Names of functions, of classes' methods and of their arguments."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            yield node.name
+            arguments = node.args
+            yield from (each.arg for each in (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs))
+
+
+def words(tree):
+    """All identifiers and strings of a module, docstrings included."""
+    for node in ast.walk(tree):
+        for field in ("id", "attr", "arg", "name", "value"):
+            if isinstance(getattr(node, field, None), str):
+                yield getattr(node, field)
+
+
+def test_the_house_was_found():
+    """Otherwise all below would hold of nothing."""
+    assert {package(path) for path in INSIDE} == set(FLOOR_OF)
+    assert own_packages(TREES[Path("recommendation/estimator.py")]) >= {"engine", "io", "params"}
+    assert "dask" in libraries(TREES[Path("engine/loop.py")])
+    assert [path for path in TREES if len(path.parts) == 1] == [Path("__init__.py")]
+
+
+@each_file
+def test_a_package_imports_only_from_packages_below_it(path):
+    """The whole rule."""
+    mine = package(path)
+    above = [each for each in own_packages(TREES[path]) if each != mine and FLOOR_OF[each] >= FLOOR_OF[mine]]
+    assert not above, f"{mine} imports from {above}"
+
+
+@each_file
+def test_a_room_can_be_overseen(path):
+    """At most 300 lines, and outside of compiled code at most 8 parameters."""
+    assert len((ROOT / path).read_text(encoding="utf-8").splitlines()) <= LONGEST_FILE
+    if path.parts[:2] == ("kernels", "numba"):
+        return
+    for node in ast.walk(TREES[path]):
+        if isinstance(node, ast.FunctionDef):
+            given = [*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs]
+            # Spark's constructors have a keyword for each parameter, and public functions of data sets theirs
+            public = package(path) in ("recommendation", "evaluation", "tuning", "datasets")
+            if not (public and (node.name == "__init__" or not node.name.startswith("_"))):
+                assert len([each for each in given if each.arg not in ("self", "cls")]) <= LONGEST_PARAMETERS, node.name
+
+
+@each_file
+def test_arrays_know_nothing_of_dask(path):
+    """Below the engine there are arrays and numbers only; the kernels do not even know pandas."""
+    if package(path) in ("blocks", "kernels"):
+        assert not libraries(TREES[path]) & {"dask", "distributed"}
+    if package(path) == "kernels":
+        assert "pandas" not in libraries(TREES[path])
+
+
+@each_file
+def test_the_engine_knows_no_columns_and_no_settings(path):
+    """No userCol, itemCol, ... in code or in text, no frames, and nothing that reads Dask's configuration."""
+    if package(path) in ("engine", "blocks", "kernels"):
+        assert not [word for word in words(TREES[path]) if re.search(r"[a-z]Col\b", word)]
+        assert not [each for each in imported(TREES[path]) if each.startswith("dask.dataframe")]
+        assert not {"current_scheduler", "read_settings"} & {each.rsplit(".")[-1] for each in imported(TREES[path])}
+        assert "dask.config" not in ast.unparse(TREES[path])
+
+
+@each_file
+def test_pandas_or_dask_is_asked_in_io(path):
+    """And nowhere else: only there, and where data are made, is there a word of dask.dataframe."""
+    if package(path) not in ("io", "datasets"):
+        assert not [each for each in imported(TREES[path]) if each.startswith("dask.dataframe")]
+
+
+@each_file
+def test_camel_case_lives_under_the_roof(path):
+    """Names of Spark's kind are not defined below the surface."""
+    if package(path) in ("io", "engine", "execution", "blocks", "kernels") and path != Path("io/readwrite.py"):
+        assert not [each for each in definitions(TREES[path]) if re.search(r"[a-z][A-Z]", each)]
+
+
+@each_file
+def test_compiled_code_is_optional(path):
+    """Numba is imported by the compiled kernels alone."""
+    if path.parts[:2] != ("kernels", "numba"):
+        assert not libraries(TREES[path]) & {"numba", "llvmlite"}
+
+
+def test_twins_have_one_name():
+    """Each kernel of plain NumPy has a compiled one in a file of the same name."""
+    names = {kind: {path.name for path in INSIDE if path.parts[:2] == ("kernels", kind)} for kind in ("numpy", "numba")}
+    assert names["numpy"] <= names["numba"]
