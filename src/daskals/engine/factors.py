@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import itertools
+import sys
 from dataclasses import dataclass, replace
 
 import numpy as np
 from dask.delayed import Delayed
-from dask.sizeof import sizeof
 
 from daskals.blocks.least_squares import SolvedBlock
 from daskals.engine.panels import cut
@@ -38,7 +38,7 @@ class FactorMatrix:
     def persist(self, scheduler: Scheduler) -> FactorMatrix:
         """The same, computed, as rows alone; pinned where workers can be lost and it is not too large for that."""
         if scheduler.can_lose_results:
-            (id_bytes,) = scheduler.fetch(task(sizeof, self.ids, name=f"als-id-bytes-{self.token}"))
+            (id_bytes,) = scheduler.fetch(task(_id_bytes, self.ids, name=f"als-id-bytes-{self.token}"))
             if is_small_enough_to_pin(scheduler, self.n_rows, self.rank, id_bytes):
                 ids, *blocks = scheduler.pin(scheduler.fetch(self.ids, *self.blocks), self.token)
                 return replace(self, ids=ids, blocks=tuple(blocks))
@@ -50,6 +50,11 @@ class FactorMatrix:
             task(_blocks, *some, name=f"als-rows-of-panel-{self.token}-{n}-{number}")
             for number, some in enumerate(cut(self.blocks, cut_into_panels(len(self.blocks), n)))
         ]
+
+
+def _id_bytes(ids: Ids) -> int:
+    """What sorted ids take in memory, strings included (which Dask's ``sizeof`` does not count)."""
+    return ids.nbytes + (sum(map(sys.getsizeof, ids)) if ids.dtype.kind == "O" else 0)
 
 
 def _blocks(*blocks: Float32) -> tuple[Float32, ...]:

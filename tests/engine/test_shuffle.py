@@ -1,0 +1,91 @@
+"""What the tasks of a fit receive: no more than they need."""
+
+import dask
+import numpy as np
+import pandas as pd
+import pytest
+from dask.callbacks import Callback
+
+from daskals import ALS
+from daskals.datasets import make_ratings
+from daskals.engine.plan import is_small_enough_to_pin
+from daskals.execution.scheduler import current_scheduler
+
+
+class Inputs(Callback):
+    """Notes for each task that ran which tasks it took results of."""
+
+    def __init__(self):
+        self.of = {}
+
+    def _start_state(self, dsk, state):
+        for key, inputs in state["dependencies"].items():
+            self.of[str(key)] = {str(each) for each in inputs}
+
+
+def keys_into(found, kind):
+    """The tasks whose results tasks of a kind took."""
+    taken = [inputs for key, inputs in found.of.items() if key.startswith(kind)]
+    assert taken, f"no task is called {kind}..."
+    return set().union(*taken)
+
+
+@pytest.fixture
+def ratings():
+    return make_ratings(60, 40, 900)
+
+
+def test_blocks_are_built_without_the_ids_of_the_other_side(ratings):
+    """Only their number is needed, and all ids may be as much as the ratings of a block."""
+    with dask.config.set(scheduler="synchronous"), Inputs() as found:
+        ALS(rank=2, maxIter=1).fit(ratings)
+    assert not [key for key in keys_into(found, "als-ratings-") if key.startswith("als-ids-")]
+
+
+def test_recommending_takes_the_ids_of_a_block_and_not_those_of_all_queries(ratings):
+    """Of the candidates all ids are needed: any of them may be recommended."""
+    with dask.config.set(scheduler="synchronous"):
+        model = ALS(rank=2, maxIter=1, numUserBlocks=3).fit(ratings)
+        with Inputs() as found:
+            model.recommendForAllUsers(2)
+    all_users = str(model._factors.users.ids.key)
+    assert all_users not in keys_into(found, "als-recommend-")
+    assert str(model._factors.items.ids.key) in keys_into(found, "als-recommend-")
+
+
+def test_the_size_that_is_pinned_counts_the_ids():
+    """A million ids of 60 characters are more than their rows of rank 2."""
+    with dask.config.set({"daskals.durable-bytes": "10MB"}):
+        scheduler = current_scheduler()
+        assert is_small_enough_to_pin(scheduler, 1_000_000, 2)
+        assert not is_small_enough_to_pin(scheduler, 1_000_000, 2, id_bytes=60_000_000)
+
+
+def test_a_model_with_long_ids_is_not_pinned(ratings, cluster):
+    """On a cluster, where rows alone would be small enough."""
+    texts = ratings.assign(user=ratings["user"].map(lambda n: f"{n:0500d}"))
+    with cluster.as_current(), dask.config.set({"daskals.durable-bytes": "20kB"}):
+        model = ALS(rank=2, maxIter=1).fit(texts)
+        assert not any(block.key.startswith("als-pinned-") for block in model._factors.users.blocks)
+        assert all(block.key.startswith("als-pinned-") for block in model._factors.items.blocks)
+
+
+def test_the_name_of_one_id_is_fetched_and_not_all():
+    """The user whose equations are singular is named by a task that picks the id."""
+    rng = np.random.default_rng(0)
+    rows = [(user, item, rng.uniform(1, 5)) for user in range(6) for item in range(5)]
+    frame = pd.DataFrame([*rows, (777, 1, 2.0)], columns=["user", "item", "rating"])
+    fetched = []
+
+    class Results(Callback):
+        def _posttask(self, key, result, dsk, state, worker_id):
+            if str(key).startswith("als-id-at-"):
+                fetched.append(result)
+
+    with (
+        dask.config.set(scheduler="synchronous"),
+        Results(),
+        pytest.raises(ValueError, match="user with id 777"),
+    ):
+        ALS(rank=3, maxIter=1, regParam=0.0).fit(frame)
+    assert fetched == [777]
