@@ -96,7 +96,7 @@ def rebased(matrix: FactorMatrix, bounds: Int64) -> tuple[Delayed, ...]:
 
 
 def _covering(bounds: Int64, start: int, stop: int) -> tuple[int, int, int]:
-    """Blocks b0 to b1 - 1 hold the rows ``start`` to ``stop`` - 1; returns b0, b1 and the position of their first row."""
+    """Find blocks b0 to b1 - 1, which hold the rows start to stop - 1; returns b0, b1, and where b0 begins."""
     b0 = int(np.searchsorted(bounds, start, "right")) - 1
     b1 = int(np.searchsorted(bounds, stop, "left"))
     return b0, b1, int(bounds[b0])
