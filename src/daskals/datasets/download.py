@@ -75,7 +75,7 @@ def _network(url: str, name: str) -> Iterator[None]:
 
 
 def _published_md5(url: str, name: str) -> str | None:
-    """The sum in ``NAME.zip.md5``, either ``MD5 (NAME.zip) = hex`` or ``hex  NAME.zip``; None if there is no such file."""
+    """The sum in ``NAME.zip.md5``, either ``MD5 (NAME.zip) = hex`` or ``hex  NAME.zip``; None without such a file."""
     with _network(url, name):
         try:
             with urllib.request.urlopen(f"{url}.md5", timeout=_TIMEOUT) as response:
