@@ -4,8 +4,8 @@
     python examples/movielens.py --data ml-100k    # on MovieLens 100K, each figure beside the notebook's
     python examples/movielens.py --cluster         # the same code on a cluster of two processes
 
-The notebook was run on Spark 2.3 with the split "ua" of MovieLens 100K. Spark's cell is quoted over ours where the
-two differ.
+The notebook was run on Spark 2.3 with the split "ua" of MovieLens 100K. Where Spark's code differs from ours, a comment
+above ours quotes it.
 """
 
 import os
@@ -72,7 +72,7 @@ evaluator = RegressionEvaluator(labelCol="rating", metricName="rmse")
 
 
 class Report:
-    """Prints headings and figures; beside a figure the notebook's, where there is one to compare with."""
+    """Prints headings and figures. With ``compare``, the notebook's figure stands beside each of ours."""
 
     def __init__(self, *, compare: bool) -> None:
         self.compare = compare
@@ -80,19 +80,22 @@ class Report:
         self.differences: list[float] = []
 
     def section(self, title: str) -> None:
-        """A numbered heading."""
+        """Print a numbered heading."""
         self.sections += 1
         print(f"\n{self.sections}. {title}")
 
     def figure(self, name: str, ours: float, notebook: float) -> None:
-        """One number."""
+        """Print one number, and the notebook's."""
         line = f"   {name:<34}{ours:>18.12g}"
         if self.compare:
             line += f"    notebook {notebook:<18.12g}{self._difference(ours, notebook)}"
         print(line.rstrip())
 
     def numbers(self, name: str, ours: object, notebook: object = None) -> None:
-        """A row of numbers, or of numbers by id; ids must agree in their order."""
+        """Print a list of numbers, or a dict of numbers by id, and how far the notebook's are from them.
+
+        Ids must be the same ones as in the notebook, in the same order.
+        """
         print(f"   {name:<18}{_row(ours)}")
         if not self.compare or notebook is None:
             return
@@ -112,7 +115,7 @@ class Report:
         return f"difference {apart.max():.1e}"
 
     def summary(self) -> None:
-        """How close all figures were."""
+        """Print how close all figures were to the notebook's."""
         if self.compare:
             print(f"   {len(self.differences)} figures compared, the largest difference is {max(self.differences):.1e}")
 
@@ -127,7 +130,7 @@ def _row(values: object) -> str:
 
 
 def replay(dataset: dd.DataFrame, test: dd.DataFrame, report: Report, **settings: str) -> ALSModel:
-    """All cells of the notebook; returns the model with the smallest error."""
+    """Run all cells of the notebook, with these parameters of ALS besides; return the model with the smallest error."""
     report.section("Read the ratings  (In [5] to [7])")
     # Spark: spark.read.csv(...).repartition(20).cache()
     print(dataset.head(5).to_string(index=False, col_space=8))
@@ -197,7 +200,7 @@ def replay(dataset: dd.DataFrame, test: dd.DataFrame, report: Report, **settings
 
 
 def timed_fit(als: ALS, dataset: dd.DataFrame, params: dict | None = None) -> ALSModel:
-    """Fit, and say how long it took."""
+    """Fit a model, and print how long it took."""
     start = time.perf_counter()
     model = als.fit(dataset, params=params)
     print(f"   fitted in {time.perf_counter() - start:.1f} s")
@@ -205,7 +208,7 @@ def timed_fit(als: ALS, dataset: dd.DataFrame, params: dict | None = None) -> AL
 
 
 def explain(lost: pd.DataFrame, dataset: dd.DataFrame, report: Report) -> None:
-    """What the training data know of users and items without a prediction."""
+    """Print what the training data know of a user and an item without a prediction."""
     # Spark: dataset.filter(dataset.user == 675) and so on
     user, item = (675, 1653) if report.compare else lost[["user", "item"]].iloc[0]
     report.figure(f"training ratings of user {user}", (dataset["user"] == user).sum().compute(), 24)
@@ -218,14 +221,14 @@ def explain(lost: pd.DataFrame, dataset: dd.DataFrame, report: Report) -> None:
 
 
 def show_recommendations(frame: dd.DataFrame, query: str, other: str, notebook: dict, report: Report) -> None:
-    """Recommendations to the notebook's users or items, or to the first ones."""
+    """Print the recommendations for the notebook's users or items, or for the first ones."""
     for row in rows_of(frame, query, notebook, report):
         found = {each[other]: each["rating"] for each in row["recommendations"]}
         report.numbers(f"{query} {row[query]}", found, notebook.get(row[query]))
 
 
 def show_factors(frame: dd.DataFrame, name: str, notebook: dict, report: Report) -> None:
-    """Factors of the notebook's users or items, or of the first ones."""
+    """Print the factors of the notebook's users or items, or of the first ones."""
     print(f"   {len(frame):,} {name}s have factors")
     for row in rows_of(frame, "id", notebook, report):
         report.numbers(f"{name} {row['id']}", list(row["features"]), notebook.get(row["id"]))
@@ -243,7 +246,7 @@ def rows_of(frame: dd.DataFrame, key: str, notebook: dict, report: Report) -> li
 
 
 def suggest(model: ALSModel, dataset: dd.DataFrame, titles: pd.Series | None) -> None:
-    """For a few users: what they liked, and what they might like of what they have not rated."""
+    """Print for a few users what they liked, and what they might like among the items that they have not rated."""
 
     def named(item: int) -> str:
         return f"item {item}" if titles is None else titles[item]
@@ -265,20 +268,20 @@ def suggest(model: ALSModel, dataset: dd.DataFrame, titles: pd.Series | None) ->
 
 
 def split_sample() -> tuple[pd.DataFrame, pd.DataFrame]:
-    """The shipped sample in training and test ratings: every fifth row, and all of one item, are for the test."""
+    """Divide the shipped sample into training and test ratings: each fifth row, and one item, are for the test."""
     ratings = load_sample()
     held_out = (np.arange(len(ratings)) % 5 == 4) | (ratings["item"] == LATE_ITEM)
     return ratings[~held_out], ratings[held_out]
 
 
 def to_dask(ratings: pd.DataFrame, npartitions: int) -> dd.DataFrame:
-    """A dask frame without the timestamp, kept in memory: in this process, or on the workers."""
+    """A Dask frame without the timestamp, which stays in memory: in this process, or on the workers."""
     return dd.from_pandas(ratings.drop(columns="timestamp"), npartitions=npartitions).persist()
 
 
 @contextlib.contextmanager
 def dask_cluster(*, wanted: bool):
-    """A Dask cluster as the default scheduler: the one of DASK_SCHEDULER_ADDRESS, else if wanted one of our own."""
+    """Use the cluster at DASK_SCHEDULER_ADDRESS if that is set, else one of our own if it is wanted, else threads."""
     if dask.config.get("scheduler-address", None):  # Dask's name for that variable
         with Client() as client:
             yield f"the cluster at {client.scheduler.address}"
@@ -293,7 +296,7 @@ def dask_cluster(*, wanted: bool):
 
 
 def read_arguments() -> argparse.Namespace:
-    """The command line."""
+    """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(
         "--data",
@@ -311,7 +314,7 @@ def read_arguments() -> argparse.Namespace:
 
 
 def main() -> None:
-    """Read the data, start what is needed, tell the story."""
+    """Read the data, start a cluster if one is wanted, and run the notebook."""
     arguments = read_arguments()
     start = time.perf_counter()
     titles = None

@@ -4,10 +4,10 @@
     python examples/own_ratings.py plays.csv --user listener --item song --rating plays --implicit --out songs.csv
     python examples/own_ratings.py            # on the sample that comes with daskals
 
-Each row of the file is a rating: who, what, how much. Ids are numbers or strings. A tenth of the rows is held out
-to measure how good the model is: the error of predicted ratings or, with --implicit (counts of plays, clicks,
-purchases), how many of the held-out items are among those recommended. Then a model of all rows recommends to
-every user what the user has not rated.
+Each row of the file is a rating: who rated, what was rated, and how much. Ids are numbers or strings. A tenth of the
+rows is held out to measure how good a model is: by the error of predicted ratings or, with --implicit (counts of plays,
+clicks, purchases), by how many of the held-out items are among the recommended ones. Then a model of all rows
+recommends to every user items that the user has not rated.
 """
 
 import os
@@ -32,8 +32,9 @@ from daskals.evaluation import RankingEvaluator, RegressionEvaluator
 
 #: Bytes of the file in a partition. Dask's own choice differs between machines.
 BLOCK = "32MB"
-#: Recommendations of rated items have to be left out, so this many more are asked for, at most. Who has rated more
-#: than this may get fewer than --top; the memory needed is 12 bytes for each, times the users.
+#: Recommended items that the user has rated are left out, so more are asked for: at most this many. A user who has
+#: rated more items than this may get fewer than --top. The memory needed is 12 bytes for each, times the number of
+#: users.
 LOOK_FURTHER = 500
 
 
@@ -41,7 +42,7 @@ LOOK_FURTHER = 500
 
 
 def read_ratings(options: argparse.Namespace) -> dd.DataFrame:
-    """The three columns that matter, as a lazy frame; each row counts 1 if there is no column of ratings."""
+    """Read the columns that matter as a lazy frame; if there is no column of ratings, each row counts 1."""
     if options.file is None:
         ratings = dd.from_pandas(load_sample(), npartitions=4)
     else:
@@ -61,12 +62,12 @@ def read_ratings(options: argparse.Namespace) -> dd.DataFrame:
 
 
 def held_out(ratings: pd.DataFrame, ids: list[str]) -> pd.Series:
-    """A tenth of the pairs of user and item, told by their hash: the same ones each time, wherever they stand."""
+    """Mark the rows to hold out: a tenth, by a hash of user and item, so the same pairs whatever the order of rows."""
     return pd.util.hash_pandas_object(ratings[ids], index=False) % 10 == 0
 
 
 def split(ratings: dd.DataFrame, options: argparse.Namespace) -> tuple[dd.DataFrame, dd.DataFrame]:
-    """Training and test ratings."""
+    """Divide ratings into training and test ratings."""
     mask = ratings.map_partitions(held_out, [options.user, options.item], meta=(None, bool))
     return ratings[~mask], ratings[mask]
 
@@ -75,7 +76,7 @@ def split(ratings: dd.DataFrame, options: argparse.Namespace) -> tuple[dd.DataFr
 
 
 def measure_ratings(als: ALS, train: dd.DataFrame, test: dd.DataFrame) -> None:
-    """Print the error of predicted ratings, and that of a guess to compare it with."""
+    """Print the error of predicted ratings, and to compare it with, that of guessing the mean."""
     label = als.getRatingCol()
     predictions = als.fit(train, {als.coldStartStrategy: "drop"}).transform(test).persist()
     known, total = len(predictions), len(test)
@@ -104,7 +105,7 @@ def measure_ranking(als: ALS, train: dd.DataFrame, test: dd.DataFrame, top: int)
 
 
 def recommend(model: ALSModel, ratings: dd.DataFrame, user: str, item: str, top: int) -> pd.DataFrame:
-    """The ``top`` best items that are new to each user, a row each: user, rank, item, score."""
+    """The ``top`` best items among those that a user has not rated, a row for each: user, rank, item, score."""
     rated = ratings[[user, item]].compute().drop_duplicates()
     most = int(rated[user].value_counts().max())
     best = model.recommendForAllUsers(top + min(most, LOOK_FURTHER)).compute()
@@ -121,7 +122,7 @@ def recommend(model: ALSModel, ratings: dd.DataFrame, user: str, item: str, top:
 
 
 def read_arguments() -> argparse.Namespace:
-    """The command line, checked."""
+    """Read and check the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("file", nargs="?", metavar="FILE.csv", help="ratings, with a line of column names")
     parser.add_argument("--user", default="user", metavar="COL", help="column of users (default: user)")

@@ -1,7 +1,9 @@
-"""What happens inside one task: arrays in, arrays out. No Dask, no column names.
+"""What happens inside one task: arrays in, arrays out. Nothing here knows Dask or the names of columns.
 
-ratings        the structures: chunks, in-blocks     ids            ids to positions
-in_blocks      ratings to in-blocks                  spark_random   start values from a seed
-least_squares  solving a block                       streamed       the same, panel by panel
-fingerprint    telling ratings from others
+    ratings        the data structures, with a worked example    ids            turns ids into positions
+    in_blocks      turns ratings into in-blocks                  spark_random   start values, from a seed
+    least_squares  solves the rows of a block                    streamed       the same, panel by panel
+    fingerprint    a number that tells these ratings from others
+
+`daskals.engine` makes tasks of these functions; the arithmetic that takes the time is in `daskals.kernels`.
 """

@@ -1,12 +1,14 @@
-"""Spark's random generator and the start values that its ALS makes from a seed, without a JVM.
+"""Spark's random generator, and the start values that Spark's ALS makes from a seed, without a JVM.
 
-The chain is: the seed of the fit gives a 64-bit seed to each side; each Spark block of a side gets its own
-generator from that; the generator gives a row of normal numbers to each id of the block, ids ascending; each
-row is scaled to unit length. A *Spark block* is "id modulo numUserBlocks": it decides which numbers a row starts
-from and nothing else. How rows lie in memory or on workers is another matter (see `daskals.partitioning`).
+1. From the seed of the fit follows a 64-bit seed for each side (`side_seeds`). 2. From that follows a seed for each
+*Spark block* of the side. The Spark block of an id is "id modulo numUserBlocks" (or
+   numItemBlocks). It decides which numbers a row starts from, and nothing else; the blocks in which rows lie in memory
+   and on workers are others, chosen in `daskals.engine.plan`.
+3. The generator of a Spark block gives ``rank`` normal numbers to each id in it, ids ascending (`gaussians`).
+4. Each row is divided by its length (`block_start_values`).
 
-The generator is ``org.apache.spark.util.random.XORShiftRandom`` under ``java.util.Random.nextGaussian`` (the
-polar method of Marsaglia), `daskals.kernels.gaussians`.
+The generator is Spark's ``org.apache.spark.util.random.XORShiftRandom``; normal numbers come from it by the method of
+``java.util.Random.nextGaussian`` (Marsaglia's polar method). Both are in `daskals.kernels.gaussians`.
 """
 
 from __future__ import annotations
@@ -26,26 +28,33 @@ SPARK_RANDOMS = ("3", "2")
 def start_values(
     spark_ids: npt.NDArray[np.integer], n_blocks: int, rank: int, side_seed: int, version: str = "3"
 ) -> Float32:
-    """The rows that Spark's ALS starts from, one for each id.
+    """The rows from which Spark's ALS starts, one for each id.
 
     Parameters
     ----------
     spark_ids : array of int, shape (n,), ascending
-        The ids as Spark would see them.
+        The ids as Spark would see them (`daskals.blocks.ids.spark_ids`).
     n_blocks : int
         Spark's ``numUserBlocks`` or ``numItemBlocks``.
     rank : int
         Length of a row.
     side_seed : int
-        From `side_seeds`.
+        The seed of the side, from `side_seeds`.
     version : "3" or "2"
-        Whose generator: that of Spark 3 and later, or that of Spark 2.
+        "3" for the generator of Spark 3 and later, "2" for that of Spark 2.
 
     Returns
     -------
     array of float32, shape (n, rank)
         Row j belongs to ``spark_ids[j]`` and has length 1.
 
+    Raises
+    ------
+    ValueError
+        Another ``version``.
+
+    Examples
+    --------
     >>> import numpy as np
     >>> user_seed, item_seed = side_seeds(0)
     >>> rows = start_values(np.array([0, 1, 2]), 10, 4, user_seed)
@@ -61,17 +70,17 @@ def start_values(
 
 
 def block_start_values(n_rows: int, rank: int, block: int, side_seed: int, version: str) -> Float32:
-    """The start rows of one Spark block, shape (n_rows, rank), each of length 1; see `start_values`."""
+    """The start rows of one Spark block: float32, shape (n_rows, rank), each of length 1; see `start_values`."""
     seed = _byteswap64(_signed(side_seed) ^ block)
     rows = gaussians(n_rows * rank, seed, version).astype(np.float32).reshape(n_rows, rank)
-    # Spark takes the length in float32 and multiplies by its reciprocal; so do we, to the last bit or two.
+    # Spark computes the length in float32 and multiplies by its reciprocal. So do we, and agree to the last bit or two.
     length = np.sqrt(np.einsum("ij,ij->i", rows, rows, dtype=np.float64)).astype(np.float32)
     rows *= (np.float32(1) / length)[:, None]
     return rows
 
 
 def side_seeds(seed: int, version: str = "3") -> tuple[int, int]:
-    """The 64-bit seeds of the user side and of the item side that follow from the seed of a fit."""
+    """The 64-bit seeds of the user side and of the item side, which follow from the seed of a fit."""
     state, sides = _hash_seed(seed, version), []
     for _ in range(2):
         high = state = _step(state)
@@ -81,20 +90,20 @@ def side_seeds(seed: int, version: str = "3") -> tuple[int, int]:
 
 
 def _step(state: int) -> int:
-    """One raw step of the generator."""
+    """The state of the generator after one step; both are unsigned 64-bit integers."""
     state ^= state << 21 & MASK64
     state ^= state >> 35
     return state ^ (state << 4 & MASK64)
 
 
 def gaussians(count: int, seed: int, version: str = "3") -> Float64:
-    """The first ``count`` numbers of ``XORShiftRandom(seed).nextGaussian()``, float64."""
+    """The first ``count`` numbers of ``XORShiftRandom(seed).nextGaussian()``: float64, shape (count,)."""
     numbers: Float64 = kernels.gaussians(_hash_seed(seed, version), count)
     return numbers
 
 
 def _hash_seed(seed: int, version: str) -> int:
-    """Spark's scrambling of a seed: Murmur3 over its 8 bytes, which Spark 2 padded with 56 zeros."""
+    """Scramble a seed as Spark does: Murmur3 over its 8 bytes, to which Spark 2 adds 56 bytes of zeros."""
     if version not in SPARK_RANDOMS:
         raise ValueError(f"sparkRandom={version!r} is not allowed: it must be one of {SPARK_RANDOMS}")
     data = (seed & MASK64).to_bytes(8, "big") + bytes(56 if version == "2" else 0)
@@ -104,7 +113,7 @@ def _hash_seed(seed: int, version: str) -> int:
 
 
 def _murmur3(data: bytes, seed: int) -> int:
-    """MurmurHash3_x86_32 (Austin Appleby, public domain) of bytes whose number is a multiple of four."""
+    """MurmurHash3_x86_32 (Austin Appleby, public domain) of ``data``, whose length must be a multiple of four."""
     h = seed
     for start in range(0, len(data), 4):
         k = int.from_bytes(data[start : start + 4], "little") * 0xCC9E2D51 & MASK32
@@ -128,7 +137,7 @@ def _byteswap64(value: int) -> int:
 
 
 def _signed(value: int) -> int:
-    """The same 64 bits read as Java's long."""
+    """The same 64 bits, read as a signed number (a ``long`` in Java)."""
     return ((value & MASK64) ^ (1 << 63)) - (1 << 63)
 
 

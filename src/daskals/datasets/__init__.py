@@ -1,7 +1,8 @@
 """Ratings to try things on: Spark's sample, the MovieLens data sets, and synthetic data of any size.
 
-`load_sample` needs no network, `load_movielens` fetches a published archive once, and `make_ratings` makes ratings
-from factors that `make_factors` tells, in pandas or, for more than fits into memory, as a lazy Dask frame.
+`load_sample` needs no network. `load_movielens` downloads a published archive once. `make_ratings` makes ratings from
+known factors, which `make_factors` returns; it makes a pandas frame or, for more than fits into memory, a lazy Dask
+frame.
 """
 
 from daskals.datasets.movielens import (

@@ -1,4 +1,4 @@
-"""Fetching a published archive: checked and unpacked before anything appears under its final name."""
+"""Downloading a published archive. It is checked and unpacked before anything appears under its final name."""
 
 from __future__ import annotations
 
@@ -23,7 +23,11 @@ _BLOCK = 1 << 20  # bytes read at a time
 
 
 def download_archive(name: str, cache: Path, base_url: str | None, md5: str | None, progress: bool) -> Path:
-    """Fetch, check and unpack the archive; nothing appears under its final name before that."""
+    """Download, check and unpack the archive of a data set; return the folder of the data set, in ``cache``.
+
+    ``base_url``, ``md5`` and ``progress`` are those of `daskals.datasets.load_movielens`, as are the errors:
+    ``ValueError``, ``ConnectionError``; also ``FileExistsError`` if the folder exists without the ratings in it.
+    """
     base = (GROUPLENS_URL if base_url is None else base_url).rstrip("/")
     if not base.startswith(("http://", "https://")):
         raise ValueError(f"base_url={base!r} must start with http:// or https://; for a local copy pass path=")
@@ -47,7 +51,7 @@ def download_archive(name: str, cache: Path, base_url: str | None, md5: str | No
 
 
 def check_md5(md5: str | None) -> None:
-    """``TypeError`` or ``ValueError`` for what is no MD5 sum."""
+    """``TypeError`` or ``ValueError`` if ``md5`` is neither None nor an MD5 sum in hex digits."""
     if md5 is None:
         return
     if not isinstance(md5, str):
@@ -58,7 +62,7 @@ def check_md5(md5: str | None) -> None:
 
 @contextmanager
 def _network(url: str, name: str) -> Iterator[None]:
-    """Turn whatever goes wrong on the way to `url` into one ConnectionError that says what to do."""
+    """Turn any error on the way to ``url`` into one ``ConnectionError`` that says what to do."""
     try:
         yield
     except (OSError, http.client.HTTPException) as error:
@@ -71,7 +75,7 @@ def _network(url: str, name: str) -> Iterator[None]:
 
 
 def _published_md5(url: str, name: str) -> str | None:
-    """The sum in ``NAME.zip.md5``, either ``MD5 (NAME.zip) = hex`` or ``hex  NAME.zip``; None if absent."""
+    """The sum in ``NAME.zip.md5``, either ``MD5 (NAME.zip) = hex`` or ``hex  NAME.zip``; None without such a file."""
     with _network(url, name):
         try:
             with urllib.request.urlopen(f"{url}.md5", timeout=_TIMEOUT) as response:
@@ -88,7 +92,7 @@ def _published_md5(url: str, name: str) -> str | None:
 
 
 def _fetch(url: str, target: Path, name: str, progress: bool) -> str:
-    """Write what is at `url` to `target`; the MD5 sum of it."""
+    """Write what is at ``url`` to ``target``; return its MD5 sum, in hex digits."""
     with _network(url, name):
         response = urllib.request.urlopen(url, timeout=_TIMEOUT)
     size = int(response.headers.get("Content-Length") or 0)
@@ -112,7 +116,7 @@ def _fetch(url: str, target: Path, name: str, progress: bool) -> str:
 
 
 class _Progress:
-    """A line on stderr that is rewritten on a terminal at most five times a second."""
+    """A line on stderr that tells how much was received; on a terminal it is rewritten, at most five times a second."""
 
     def __init__(self, url: str, size: int, enabled: bool) -> None:
         self._url, self._enabled, self._last = url, enabled, 0.0
@@ -132,7 +136,7 @@ class _Progress:
 
 
 def _unpack(archive: Path, target: Path, name: str, url: str) -> Path:
-    """Unpack into the new folder `target`; the folder of the data set in it."""
+    """Unpack into the new folder ``target``; return the folder of the data set in it."""
     try:
         with zipfile.ZipFile(archive) as members:
             for member in members.namelist():
@@ -148,7 +152,7 @@ def _unpack(archive: Path, target: Path, name: str, url: str) -> Path:
 
 
 def _check_member(member: str, url: str) -> None:
-    """Refuse names that would be written outside of the folder, on any operating system."""
+    """``ValueError`` for the name of a member that, on any operating system, would be written outside of the folder."""
     path = PurePosixPath(member.replace("\\", "/"))
     if path.is_absolute() or ".." in path.parts or ":" in member:
         raise ValueError(f"{url} holds a file named {member!r}, which would land outside of the folder: not unpacked")

@@ -1,4 +1,7 @@
-"""Random draws behind `daskals.datasets.make_ratings`: the factors, how active users are, who rates what."""
+"""The random draws behind `daskals.datasets.make_ratings`: the factors, how active users are, and who rates what.
+
+Every draw is a function of the seed and of the number of a block of users, so each block can be made alone.
+"""
 
 from __future__ import annotations
 
@@ -28,17 +31,17 @@ def _rng(seed: int, stream: int, block: int = 0) -> np.random.Generator:
 
 
 def draw_user_factors(seed: int, block: int, n: int, rank: int) -> Single:
-    """The factors of the users of a block, (n, rank)."""
+    """The factors of the ``n`` users of a block: float32, shape (n, rank)."""
     return _factors(_rng(seed, _USERS, block), n, rank, _USER_SPREAD)
 
 
 def draw_item_factors(seed: int, n: int, rank: int) -> Single:
-    """The factors of all items, (n, rank)."""
+    """The factors of all ``n`` items: float32, shape (n, rank)."""
     return _factors(_rng(seed, _ITEMS), n, rank, _ITEM_SPREAD)
 
 
 def _factors(rng: np.random.Generator, n: int, rank: int, spread: float) -> Single:
-    """First column around sqrt(mean), the others around 0, so that a dot product is around the mean."""
+    """The first column is around sqrt(mean) and the others are around 0, so that dot products are around the mean."""
     factors = rng.standard_normal((n, rank), dtype=np.float32)
     factors[:, 0] = math.sqrt(_MEAN) * (1.0 + spread * factors[:, 0])
     # a product of two such normals has variance scale**4, and there are rank - 1 of them
@@ -47,7 +50,10 @@ def _factors(rng: np.random.Generator, n: int, rank: int, spread: float) -> Sing
 
 
 def draw_values(seed: int, block: int, users: Single, items: Single, noise: float, implicit: bool) -> Single:
-    """Ratings, or counts, of pairs whose factors are the rows of `users` and `items`."""
+    """Ratings, or with ``implicit`` counts, of pairs: float32, shape (pairs,).
+
+    ``users`` and ``items``, shape (pairs, rank), are the factors of the user and of the item of each pair.
+    """
     rng = _rng(seed, _VALUES, block)
     value: Single = np.einsum("ij,ij->i", users, items)
     if noise:
@@ -59,15 +65,18 @@ def draw_values(seed: int, block: int, users: Single, items: Single, noise: floa
 
 
 def draw_activity(seed: int, block: int, n: int) -> Float:
-    """How active each user of a block is, (n,)."""
+    """How active each of the ``n`` users of a block is, relative to others: float64, shape (n,)."""
     return _rng(seed, _ACTIVITY, block).lognormal(0.0, _ACTIVITY_SIGMA, n)
 
 
 def apportion(total: int, weights: Float, lower: Int, upper: Int) -> Int:
-    """Whole numbers from `lower` to `upper` that sum to `total`, beyond `lower` in proportion to `weights`.
+    """Divide ``total`` into whole numbers between ``lower`` and ``upper``, all arrays of one shape.
 
-    The bounds must permit `total`. What is cut off at `upper` goes to the others, and the largest
-    remainders are rounded up.
+    What goes beyond ``lower`` is divided in proportion to ``weights``. What is cut off at ``upper`` goes to the others,
+    and the largest remainders are rounded up. The bounds must permit ``total``.
+
+    >>> apportion(10, np.array([1.0, 3.0]), np.array([1, 1]), np.array([9, 9])).tolist()
+    [3, 7]
     """
     spare, room = float(total - lower.sum()), (upper - lower).astype(np.float64)
     full = room <= 0
@@ -87,9 +96,10 @@ def apportion(total: int, weights: Float, lower: Int, upper: Int) -> Int:
 
 
 def draw_pairs(seed: int, block: int, n_users: int, n_items: int, n_ratings: int) -> tuple[Int, Int]:
-    """Distinct pairs of a block, users counted from its first, sorted by user and item.
+    """Distinct pairs of a user and an item for a block: two arrays of shape (n_ratings,), sorted by user and item.
 
-    Each user draws items by popularity until there are enough different ones.
+    Users are counted from the first of the block. Each user draws items by popularity until there are enough different
+    ones.
     """
     ones = np.ones(n_users, np.int64)
     counts = apportion(n_ratings, draw_activity(seed, block, n_users), ones, ones * n_items)
@@ -105,28 +115,31 @@ def draw_pairs(seed: int, block: int, n_users: int, n_items: int, n_ratings: int
 
 
 def _scatter(seed: int, n_items: int) -> tuple[int, int]:
-    """Factor and offset of ``id = (factor * rank + offset) % n_items``, a permutation without a table."""
-    factor = int(n_items * 0.618) | 1  # near the golden section, which keeps neighbours apart
+    """The factor and offset in ``id = (factor * rank + offset) % n_items``, where rank 0 is the most popular item.
+
+    This is a permutation, so that popular ids are scattered over the range, and it needs no table.
+    """
+    factor = int(n_items * 0.618) | 1  # near the golden section, so that neighbouring ranks get distant ids
     while math.gcd(factor, n_items) != 1:
         factor += 1
     return factor, int(_rng(seed, _ITEMS, 1).integers(n_items))
 
 
 def _cumulated(x: Float) -> Float:
-    """Share of the draws that goes to the most popular part `x` (0 to 1) of the items."""
+    """The share of all draws that goes to the most popular items, which are the part ``x`` (0 to 1) of all."""
     return (1 / _SHIFT - 1 / (_SHIFT + x)) / (1 / _SHIFT - 1 / (_SHIFT + 1))
 
 
 def _draw_ranks(rng: np.random.Generator, size: int, n_items: int) -> Int:
-    """Popularity ranks (0: most popular), the inverse of :func:`_cumulated` at random places."""
+    """``size`` random ranks of popularity (0: the most popular item): the inverse of `_cumulated` at random places."""
     x = 1 / (1 / _SHIFT - rng.random(size) * (1 / _SHIFT - 1 / (_SHIFT + 1))) - _SHIFT
     return np.minimum((x * n_items).astype(np.int64), n_items - 1)
 
 
 def _draw_sparse(rng: np.random.Generator, counts: Int, n_items: int, scatter: tuple[int, int]) -> Int:
-    """Keys ``user * n_items + item`` by rounds: each draws as many as are missing, and drops repeats.
+    """Keys ``user * n_items + item``, drawn in rounds: each round draws as many as are missing, and drops repeats.
 
-    No round can draw too many, so the result is that of drawing one by one until there are enough.
+    No round can draw too many, so this gives the distribution of drawing one by one until there are enough.
     """
     done: list[Int] = []
     kept = np.empty(0, np.int64)
@@ -138,7 +151,7 @@ def _draw_sparse(rng: np.random.Generator, counts: Int, n_items: int, scatter: t
         kept = kept[np.diff(kept, prepend=-1) != 0]  # np.unique hashes, at several times the cost
         owner = kept // n_items
         have = np.bincount(owner, minlength=len(counts))
-        # those who have all leave, so that the rounds get small
+        # users who have all their items leave, so that rounds get smaller
         missing = np.where(have > 0, counts - have, 0)
         leaving = missing[owner] == 0
         done.append(kept[leaving])
@@ -147,10 +160,10 @@ def _draw_sparse(rng: np.random.Generator, counts: Int, n_items: int, scatter: t
 
 
 def _draw_dense(rng: np.random.Generator, users: Int, counts: Int, n_items: int, scatter: tuple[int, int]) -> Int:
-    """The same for users who take a large part of the items, among whom rounds would hardly end.
+    """The same for users who take a large part of all items, for whom rounds would hardly ever end.
 
-    Exponential times divided by the popularity: the items that arrive first are distributed as if
-    drawn one by one.
+    Each item gets an exponential random time, divided by its popularity. The items that arrive first are distributed as
+    if they had been drawn one by one.
     """
     popularity = np.diff(_cumulated(np.arange(n_items + 1) / n_items))
     step, keys = max(1, _DENSE_CELLS // n_items), []

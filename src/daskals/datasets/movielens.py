@@ -1,7 +1,7 @@
-"""Read the published MovieLens archives, fetching them once where that is wanted.
+"""Loading the published MovieLens data sets.
 
-GroupLens allows the data to be used for research, not to be passed on, so none of it is in this
-package: it comes from a folder you name, from the cache folder, or from GroupLens itself.
+GroupLens allows the data to be used for research but not to be passed on, so none of it is in this package. It comes
+from a folder that you name, from the cache folder, or from GroupLens itself.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from daskals.datasets.movielens_files import (
 )
 
 MOVIELENS_NAMES = tuple(LAYOUTS)
-"""The names that :func:`load_movielens` takes."""
+"""The names that `load_movielens` accepts."""
 
 
 MOVIELENS_SPLITS = ("ua", "ub", "u1", "u2", "u3", "u4", "u5")
@@ -68,47 +68,48 @@ def load_movielens(
 ) -> pd.DataFrame | tuple[pd.DataFrame, pd.DataFrame]:
     """Ratings of one of the published MovieLens data sets.
 
-    The data are looked for in `path` if it is given, and only there; otherwise in the cache folder;
-    otherwise the published archive is downloaded, checked and unpacked into the cache folder, so
+    If ``path`` is given, the data are looked for there and nowhere else. Otherwise they are looked for in the cache
+    folder. If they are not there, the published archive is downloaded, checked and unpacked into the cache folder, so
     that the next call needs no network. A download that is cut short leaves nothing behind.
 
     Parameters
     ----------
     name : str
-        One of ``ml-100k``, ``ml-1m``, ``ml-latest-small``, ``ml-10m``, ``ml-20m``, ``ml-25m``,
-        ``ml-32m``.
+        One of ``ml-100k``, ``ml-1m``, ``ml-latest-small``, ``ml-10m``, ``ml-20m``, ``ml-25m`` and ``ml-32m``.
     path : path, optional
-        The folder as unpacked from the published archive, or the folder that holds that folder.
+        The folder that was unpacked from the published archive, or the folder that holds that folder.
     split : str, optional
-        For ml-100k only: ``ua`` or ``ub`` (10 test ratings a user), or ``u1`` to ``u5`` (the five
-        folds), as published.
+        For ml-100k only, as published: ``ua`` or ``ub`` (10 test ratings for each user), or ``u1`` to ``u5`` (the
+        five folds).
     cache_dir : path, optional
-        The cache folder. Default: ``$DASKALS_CACHE``, else ``$XDG_CACHE_HOME/daskals``, else
+        The cache folder. The default is ``$DASKALS_CACHE``, else ``$XDG_CACHE_HOME/daskals``, else
         ``~/.cache/daskals``.
     base_url : str, optional
-        The http(s) folder that holds ``NAME.zip``; :data:`GROUPLENS_URL` by default.
+        The http or https folder that holds ``NAME.zip``. The default is `GROUPLENS_URL`.
     md5 : str, optional
-        The MD5 sum that the archive must have, 32 hex digits. Default: for GroupLens the sum known
-        to this package; for another `base_url`, and for ml-latest-small, the sum published beside
-        the archive as ``NAME.zip.md5``. Where none is published the archive's own CRCs are checked.
+        The MD5 sum that the archive must have, 32 hex digits. The default for GroupLens is the sum that this package
+        knows. For another ``base_url``, and for ml-latest-small, it is the sum that is published beside the archive
+        as ``NAME.zip.md5``; where there is none, only the CRCs inside the archive are checked.
     progress : bool
-        Report a download on stderr.
+        Whether to report a download on stderr.
 
     Returns
     -------
-    DataFrame, or (train, test) DataFrames if `split` is given
-        Columns ``user`` (int32), ``item`` (int32), ``rating`` (float32, 0.5 or 1 to 5 stars) and
-        ``timestamp`` (int64, seconds since 1970-01-01 UTC); a row for each rating, in file order.
+    DataFrame, or (train, test) DataFrames if ``split`` is given
+        Columns ``user`` (int32), ``item`` (int32), ``rating`` (float32, 0.5 or 1 to 5 stars) and ``timestamp`` (int64,
+        seconds since 1970-01-01 UTC); a row for each rating, in the order of the file.
 
     Raises
     ------
     TypeError
-        `name`, `split` or `md5` is no string.
+        ``name``, ``split`` or ``md5`` is not a string.
     ValueError
-        An unknown `name` or `split`; a file that is not in the published layout; an archive whose
-        checksum is wrong or that is damaged.
+        An unknown ``name`` or ``split``; a file that is not in the published layout; an archive that is damaged or has
+        another checksum.
     FileNotFoundError, NotADirectoryError
-        `path` does not hold the data set.
+        ``path`` does not hold the data set.
+    FileExistsError
+        The cache folder has a folder of the data set's name without the ratings in it.
     ConnectionError
         The archive could not be downloaded.
 
@@ -140,13 +141,13 @@ def load_movielens_titles(
 ) -> pd.Series[str]:
     """Film titles of one of the published MovieLens data sets.
 
-    Parameters and errors are those of :func:`load_movielens`.
+    Parameters and errors are those of `load_movielens`.
 
     Returns
     -------
     Series of str
-        Named ``title``, indexed by ``item`` (int32); a row for each film of the title file, which
-        holds more films than have ratings in most of the data sets.
+        Named ``title`` and indexed by ``item`` (int32). It has a row for each film of the title file; in most of the
+        data sets some of these films have no ratings.
 
     Examples
     --------
@@ -208,7 +209,7 @@ def _locate(
     md5: str | None,
     progress: bool,
 ) -> Path:
-    """The folder with the unpacked data set, downloading it if need be."""
+    """The folder with the unpacked data set, which is downloaded if it is not there."""
     check_md5(md5)
     if path is not None:
         return _given_folder(name, Path(path).expanduser())

@@ -1,4 +1,4 @@
-"""The files of the published MovieLens archives: their layouts, and reading them."""
+"""The files of the published MovieLens archives: how they are laid out, and how they are read."""
 
 from __future__ import annotations
 
@@ -16,12 +16,17 @@ GROUPLENS_URL = "https://files.grouplens.org/datasets/movielens/"
 
 @dataclass(frozen=True)
 class Layout:
-    """One published archive: its folder, the two files we read, their encoding, the archive's MD5."""
+    """How one published archive is laid out."""
 
+    #: the folder in it
     folder: str
+    #: the file of ratings in that folder
     ratings: str
+    #: the file of titles
     titles: str
+    #: of the file of titles
     encoding: str = "utf-8"
+    #: MD5 sum of the archive, 32 hex digits; None where it changes
     md5: str | None = None
 
 
@@ -42,7 +47,11 @@ _CSV_COLUMNS = {"userId": "user", "movieId": "item", "rating": "rating", "timest
 
 
 def split_title_lines(file: Path, separator: str, encoding: str) -> tuple[list[str], list[str]]:
-    """Ids and titles, the first two fields of each line; titles hold single colons."""
+    """The ids and the titles in a file whose lines begin with these two fields.
+
+    ``ValueError`` that names the line if it has fewer than three fields. (Titles have single colons in them, which are
+    no separators.)
+    """
     ids, titles = [], []
     with file.open(encoding=encoding) as lines:
         for number, line in enumerate(lines, start=1):
@@ -55,7 +64,10 @@ def split_title_lines(file: Path, separator: str, encoding: str) -> tuple[list[s
 
 
 def read_ratings(file: Path) -> pd.DataFrame:
-    """The ratings in `file`, whose suffix tells the layout."""
+    """The ratings in a file, as `daskals.datasets.load_movielens` returns them; its suffix tells the layout.
+
+    ``ValueError`` that names the file if it is not in that layout, or has no ratings.
+    """
     with with_advice(file):
         if file.suffix == ".csv":
             frame = pd.read_csv(file, usecols=list(_CSV_COLUMNS), dtype=_csv_dtypes())
@@ -70,10 +82,10 @@ def read_ratings(file: Path) -> pd.DataFrame:
 
 
 def read_double_colon(file: str | os.PathLike[str]) -> pd.DataFrame:
-    """Ratings of a ``user::item::rating::timestamp`` file, as :func:`load_movielens` returns them.
+    """The ratings in a file of lines ``user::item::rating::timestamp``, as `load_movielens` returns them.
 
-    Only the slow parser of pandas takes separators of two characters. For the fast one the
-    separator is one colon, and every other field is empty and left unread.
+    Only the slow parser of pandas accepts a separator of two characters. We give the fast one a single colon; every
+    second field is then empty, and is not read.
     """
     return pd.read_csv(file, sep=":", header=None, usecols=[0, 2, 4, 6], names=list(_DTYPES), dtype=_DTYPES)
 
@@ -84,7 +96,7 @@ def _csv_dtypes() -> dict[str, str]:
 
 @contextmanager
 def with_advice(file: Path) -> Iterator[None]:
-    """Turn what a parser says about some field into an error that names the file."""
+    """Turn the error of a parser into a ``ValueError`` that names the file and says what to do."""
     try:
         yield
     except (ValueError, OverflowError) as error:
@@ -95,7 +107,7 @@ def with_advice(file: Path) -> Iterator[None]:
 
 
 def folder_in(path: Path, name: str) -> Path | None:
-    """The folder of a data set inside another, if it holds the ratings."""
+    """The folder of the data set ``name`` inside ``path``; None if there is none with the ratings in it."""
     layout = LAYOUTS[name]
     folders = (path / layout.folder, path / name)
     return next((folder for folder in folders if (folder / layout.ratings).is_file()), None)

@@ -10,13 +10,13 @@ from daskals.datasets.movielens_files import read_double_colon
 
 
 def load_sample() -> pd.DataFrame:
-    """The ratings that Apache Spark ships to try its ALS on; part of this package, no network.
+    """The ratings that Apache Spark ships to try its ALS on. They are part of this package, so no network is needed.
 
     Returns
     -------
     DataFrame
-        1,501 rows with columns ``user`` (int32, 0 to 29), ``item`` (int32, 0 to 99), ``rating``
-        (float32, 1 to 5) and ``timestamp`` (int64, seconds since 1970-01-01 UTC, all the same).
+        1,501 rows with columns ``user`` (int32, 0 to 29), ``item`` (int32, 0 to 99), ``rating`` (float32, 1 to 5) and
+        ``timestamp`` (int64, seconds since 1970-01-01 UTC, the same in all rows).
 
     Examples
     --------

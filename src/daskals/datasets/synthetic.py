@@ -26,21 +26,32 @@ _BLOCKS, _BLOCK_USERS = 128, 1024  # at least so many blocks (users permitting),
 
 
 def make_factors(n_users: int, n_items: int, *, rank: int = 10, seed: int = 0) -> tuple[Single, Single]:
-    """The factors behind :func:`make_ratings` with the same `n_users`, `n_items`, `rank` and `seed`.
+    """The factors from which `make_ratings` makes ratings, given the same arguments.
 
-    The true preference of user u for item i is ``user_factors[u] @ item_factors[i]``, without any
-    constant besides: its mean of 3.5 sits in the first column of both, which also makes some users
-    more generous and some items better. The standard deviation is about 0.8 (0.55 with one column).
+    The true preference of user u for item i is ``user_factors[u] @ item_factors[i]``, and no constant is added. The
+    first columns give it a mean of 3.5; they also make some users more generous and some items better. Its standard
+    deviation is about 0.8 (0.55 with one column).
+
+    Parameters
+    ----------
+    n_users, n_items : int
+        How many users and items there are.
+    rank : int
+        Columns of the factors.
+    seed : int
+        Not negative.
 
     Returns
     -------
-    user_factors : float32 array (n_users, rank)
-    item_factors : float32 array (n_items, rank)
+    user_factors : array of float32, shape (n_users, rank)
+    item_factors : array of float32, shape (n_items, rank)
 
     Raises
     ------
-    TypeError, ValueError
-        As :func:`make_ratings`.
+    TypeError
+        An argument of the wrong type.
+    ValueError
+        An argument out of range; the message tells the range.
 
     Examples
     --------
@@ -96,47 +107,45 @@ def make_ratings(
     seed: int = 0,
     npartitions: int | None = None,
 ) -> pd.DataFrame | dd.DataFrame:
-    """Synthetic ratings of a low-rank matrix whose factors are known.
+    """Make synthetic ratings of a low-rank matrix whose factors are known.
 
-    Exactly `n_ratings` distinct (user, item) pairs, at least one for each user. Ratings per user are
-    log-normal (sigma 1.1), so the mean is nearly twice the median. Items are drawn by a shifted Zipf
-    law (Zipf-Mandelbrot): the density at the fraction x of the items, the most popular first, goes as
-    ``1 / (x + 0.015)**2``. With the shape of MovieLens 20M, 1 % of the items get a third of the
-    ratings and 10 % get 85 %. Which ids are popular is scattered over the range; items without
-    ratings are possible. Which pairs are rated does not depend on the preferences.
+    There are exactly ``n_ratings`` distinct pairs of a user and an item, and each user has at least one. The number of
+    ratings of a user is log-normal (sigma 1.1), so its mean is nearly twice its median. Items are drawn by a shifted
+    Zipf law (Zipf-Mandelbrot): with items sorted by popularity, the most popular first, the density at the fraction x
+    of the items is proportional to ``1 / (x + 0.015)**2``. With the shape of MovieLens 20M, 1 % of the items get a
+    third of the ratings and 10 % get 85 %. Popular ids are scattered over the range, and there can be items without
+    ratings. Which pairs are rated does not depend on the preferences.
 
-    The data depend on all arguments but `npartitions` (and on the NumPy version, which does not
-    promise the same random numbers for ever): every partitioning, and pandas, has the same rows in
-    the same order.
+    The data depend on all arguments but ``npartitions``: pandas frames, and Dask frames of any number of partitions,
+    have the same rows in the same order. (They also depend on the version of NumPy, which does not promise the same
+    random numbers for ever.)
 
     Parameters
     ----------
     n_users, n_items : int
         Ids are 0 to ``n_users - 1`` and 0 to ``n_items - 1``.
     n_ratings : int
-        From `n_users` to ``n_users * n_items``.
+        From ``n_users`` to ``n_users * n_items``.
     rank : int
-        Columns of the factors, which :func:`make_factors` returns.
+        Columns of the factors, which `make_factors` returns.
     noise : float
-        Standard deviation of the normal noise added to the preference, in stars. With 0, ratings are
-        the dot products of the factors to float32 precision.
+        Standard deviation, in stars, of the normal noise that is added to the preference. With 0, ratings are the dot
+        products of the factors, to float32 precision.
     implicit : bool
-        False: ratings around 3.5 stars, mostly within 1 to 5, neither rounded nor clipped. True:
-        counts, ``1 + Poisson(exp(preference + noise - 3.5))``, so 1, 2, 3, ..., more for what the
-        user prefers.
+        False: ratings around 3.5 stars, mostly within 1 to 5, neither rounded nor clipped. True: counts 1, 2, 3, ...,
+        which are ``1 + Poisson(exp(preference + noise - 3.5))``, so larger for what the user prefers.
     seed : int
         Not negative.
     npartitions : int, optional
-        None for a pandas DataFrame. Otherwise a lazy Dask DataFrame of so many partitions, each
-        with all ratings of a range of users. The data are made in blocks of users, from 128 (or
-        `n_users`, if less) upwards, which is the largest number of partitions.
+        None for a pandas DataFrame; otherwise the number of partitions of a lazy Dask DataFrame, each with all ratings
+        of a range of users. There can be at most as many as there are blocks of users in which the data are made: one
+        for every 1,024 users, but at least 128 (or ``n_users``, if that is less).
 
     Returns
     -------
-    DataFrame or dask DataFrame, `n_ratings` rows
-        Columns ``user`` (int32), ``item`` (int32), ``rating`` (float32), sorted by user, then item;
-        the index counts the rows, with known divisions. A task needs memory for its partition and
-        for the item factors.
+    DataFrame or dask DataFrame of ``n_ratings`` rows
+        Columns ``user`` (int32), ``item`` (int32) and ``rating`` (float32), sorted by user, then by item. The index
+        counts the rows; divisions are known. A task needs memory for its partition and for the factors of all items.
 
     Raises
     ------
@@ -185,15 +194,15 @@ def make_ratings(
 
 
 def _block_edges(n_users: int) -> list[int]:
-    """First user of each block, and `n_users`; a function of `n_users` alone."""
+    """The first user of each block, and at the end ``n_users``; this depends on ``n_users`` alone."""
     n_blocks = min(n_users, max(_BLOCKS, -(-n_users // _BLOCK_USERS)))
     return [block * n_users // n_blocks for block in range(n_blocks + 1)]
 
 
 def _block_sizes(seed: int, n_users: int, n_items: int, n_ratings: int) -> Int:
-    """Ratings in each block, in proportion to the activity of its users; the sum is `n_ratings`.
+    """The number of ratings in each block, in proportion to the activity of its users; the sum is ``n_ratings``.
 
-    Takes a pass over the users, but holds one block of them at a time.
+    This takes a pass over all users, but holds one block of them at a time.
     """
     users = np.diff(_block_edges(n_users))
     activity = np.array([draw_activity(seed, block, int(size)).sum() for block, size in enumerate(users)])
@@ -209,7 +218,7 @@ def _make_blocks(
     noise: float,
     implicit: bool,
 ) -> pd.DataFrame:
-    """The ratings of adjacent blocks; `part` has the first block, the sizes, the first row number."""
+    """The ratings of adjacent blocks; ``part`` is (first block, ratings in each block, number of the first row)."""
     first, sizes, first_row = part
     edges, items = _block_edges(n_users), draw_item_factors(seed, n_items, rank)
     # filled in place: a list of frames to concatenate would take twice the memory

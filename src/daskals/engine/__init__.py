@@ -1,10 +1,13 @@
-"""A fit, and the use of its factors, as Dask tasks: blocks are arrays inside a task, and this is what lies between.
+"""A fit, and the use of its factors, as Dask tasks.
 
-    plan           what is decided once a fit          sides, factors   the ratings and the factors in blocks
-    shuffle        ratings to in-blocks of both sides  start_values     where the loop begins
-    panels         rows on their way to the other side half_step        the rows of one side from those of the other
-    streaming      a half-step, panel by panel         loop             the iterations
-    predict        scores of given pairs               recommend        the best candidates of each row
+What happens inside one task is the business of `daskals.blocks`: arrays in, arrays out. The modules here say which
+tasks there are, and what one task hands to the next.
 
-No module here knows names of columns, or settings: what was decided comes as an argument.
+    plan           what is decided once for a fit        sides, factors   ratings and factors, as tasks
+    shuffle        turns ratings into in-blocks          start_values     the rows from which the loop begins
+    panels         carry rows to the other side          half_step        solves one side, given the rows of the other
+    streaming      the same, panel by panel              loop             the iterations
+    predict        scores of given pairs                 recommend        the best candidates for each row
+
+No module here knows the names of columns, and none reads the configuration: what was decided comes as an argument.
 """

@@ -1,4 +1,8 @@
-"""A factor matrix in blocks, as tasks; its rows in other blocks, and with their ids."""
+"""A factor matrix as tasks, a task for each block of rows.
+
+Also: the same rows cut into other blocks (`rebased`), rows put together from parts (`lay_out`), and rows with their
+ids (`rows_with_ids`).
+"""
 
 from __future__ import annotations
 
@@ -21,13 +25,14 @@ from daskals.kernels.types import Float32, Ids, Int64, Losses
 class FactorMatrix:
     """The factors of one side: ids and rows, in blocks of neighbouring positions."""
 
-    #: sorted ids, shape (n,)
+    #: a task for the sorted ids, shape (rows,)
     ids: Delayed
+    #: (blocks + 1,): block b has the rows at positions bounds[b] to bounds[b + 1] - 1
     bounds: Int64
-    #: a block each: float32, shape (bounds[b + 1] - bounds[b], rank)
+    #: a task for each block: float32, shape (bounds[b + 1] - bounds[b], rank)
     blocks: tuple[Delayed, ...]
     rank: int
-    #: unique to these rows
+    #: a word that belongs to these rows alone; names of tasks contain it
     token: str
 
     @property
@@ -36,7 +41,11 @@ class FactorMatrix:
         return int(self.bounds[-1])
 
     def persist(self, scheduler: Scheduler) -> FactorMatrix:
-        """The same, computed, as rows alone; pinned where workers can be lost and it is not too large for that."""
+        """Compute the blocks, and return the same matrix with tasks that hold the results.
+
+        On a cluster, ids and blocks are pinned, so that they survive the loss of any worker, unless they are too large
+        for that (`daskals.engine.plan.is_small_enough_to_pin`).
+        """
         if scheduler.can_lose_results:
             (id_bytes,) = scheduler.fetch(task(_id_bytes, self.ids, name=f"als-id-bytes-{self.token}"))
             if is_small_enough_to_pin(scheduler, self.n_rows, self.rank, id_bytes):
@@ -45,7 +54,10 @@ class FactorMatrix:
         return replace(self, blocks=scheduler.persist(self.blocks)[0])
 
     def panels(self, n: int) -> list[Delayed]:
-        """All rows in at most ``n`` tasks, each a tuple of blocks; `daskals.engine.panels.gather` joins them."""
+        """All rows in at most ``n`` tasks, each of which gives a tuple of blocks.
+
+        `daskals.engine.panels.gather` joins the blocks to one array in the process that uses them.
+        """
         return [
             task(_blocks, *some, name=f"als-rows-of-panel-{self.token}-{n}-{number}")
             for number, some in enumerate(cut(self.blocks, cut_into_panels(len(self.blocks), n)))
@@ -62,7 +74,11 @@ def _blocks(*blocks: Float32) -> tuple[Float32, ...]:
 
 
 def lay_out(start: int, stop: int, rank: int, *parts: tuple[Int64, Float32]) -> Float32:
-    """The rows at positions start .. stop, picked from parts that give (positions, rows) in any order."""
+    """The rows at positions ``start`` to ``stop`` - 1, in order: float32, shape (stop - start, rank).
+
+    Each part gives positions (m,) and the rows (m, rank) at these positions, in any order; rows outside of the range
+    are passed over. The parts must have every row of the range.
+    """
     rows = np.empty((stop - start, rank), np.float32)
     for positions, values in parts:
         here = np.flatnonzero((positions >= start) & (positions < stop))
@@ -71,7 +87,11 @@ def lay_out(start: int, stop: int, rank: int, *parts: tuple[Int64, Float32]) -> 
 
 
 def rebased(matrix: FactorMatrix, bounds: Int64) -> tuple[Delayed, ...]:
-    """Tasks for the same rows in blocks with other bounds, as `SolvedBlock`."""
+    """Cut the same rows into blocks with other bounds: a task for each new block, which gives a `SolvedBlock`.
+
+    So the factors of a checkpoint, whose blocks are those of another fit, become blocks of this one. Their losses are
+    zero, since nothing was solved.
+    """
     token = new_token()
     return tuple(
         task(_cut_rows, start, stop, first, *matrix.blocks[b0:b1], name=f"als-rebased-{token}-{number}")
@@ -81,7 +101,7 @@ def rebased(matrix: FactorMatrix, bounds: Int64) -> tuple[Delayed, ...]:
 
 
 def _covering(bounds: Int64, start: int, stop: int) -> tuple[int, int, int]:
-    """Which blocks hold the rows start .. stop, and the position of their first row."""
+    """Find blocks b0 to b1 - 1, which hold the rows start to stop - 1; returns b0, b1, and where b0 begins."""
     b0 = int(np.searchsorted(bounds, start, "right")) - 1
     b1 = int(np.searchsorted(bounds, stop, "left"))
     return b0, b1, int(bounds[b0])
@@ -92,7 +112,7 @@ def _cut_rows(start: int, stop: int, first: int, *blocks: Float32) -> SolvedBloc
 
 
 def rows_with_ids(matrix: FactorMatrix) -> list[Delayed]:
-    """Tasks for (ids (m,), factors (m, rank)), one for each block."""
+    """A task for each block, which gives its ids, shape (m,), and its rows, float32 of shape (m, rank)."""
     return [
         task(_with_ids, ids, block, name=f"als-rows-{matrix.token}-{number}")
         for number, (ids, block) in enumerate(zip(ids_of_blocks(matrix), matrix.blocks, strict=True))
@@ -100,10 +120,11 @@ def rows_with_ids(matrix: FactorMatrix) -> list[Delayed]:
 
 
 def ids_of_blocks(matrix: FactorMatrix) -> list[Delayed]:
-    """Tasks for the ids (m,) of each block.
+    """A task for each block, which gives its ids, shape (m,).
 
-    They are cut where all ids are: a worker is sent those of its own blocks, which are smaller than these, and not
-    those of all rows, which may be larger and would draw the task away from the block.
+    These are tasks of their own, so that they run where the array of all ids is. A worker that holds a block is then
+    sent the ids of that block alone. If it were sent all ids, which can be larger than the block, the scheduler would
+    move the work to the ids, and the block with it.
     """
     return [
         task(_cut_ids, int(start), int(stop), matrix.ids, name=f"als-ids-{matrix.token}-{number}")

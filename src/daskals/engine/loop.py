@@ -1,4 +1,4 @@
-"""The iterations of a fit: items from users, users from items, and again."""
+"""The iterations of a fit. Each one solves items from users, and then users from these items."""
 
 from __future__ import annotations
 
@@ -25,18 +25,24 @@ from daskals.kernels.types import Float32, Ids, Losses
 class Iteration:
     """What is known of one iteration when it is done."""
 
-    #: from 1
+    #: the first one is 1
     number: int
-    #: value of the objective (`daskals.kernels.objective.Objective`)
+    #: value of the objective (`daskals.kernels.objective.Objective`) after the iteration
     objective: float
-    #: root of the mean weighted squared residual over the training ratings (explicit), over all pairs (implicit)
+    #: square root of the mean weighted squared residual: over the training ratings (explicit), or over all pairs of a
+    #: user and an item (implicit)
     rmse: float
+    #: how long it took, by the clock on the wall
     seconds: float
 
 
 @dataclass(frozen=True)
 class ResumePoint:
-    """Where a fit goes on: after which iteration, and tasks for the `SolvedBlock`s of both sides."""
+    """Where a fit goes on.
+
+    ``number`` is that of the last iteration that the factors have behind them. ``users`` and ``items`` are tasks for
+    their blocks, in the blocks of the fit's ratings, each of which gives a `daskals.blocks.least_squares.SolvedBlock`.
+    """
 
     number: int
     users: Sequence[Delayed]
@@ -45,7 +51,7 @@ class ResumePoint:
 
 @dataclass(frozen=True)
 class _State:
-    """What an iteration starts from and ends with: panels of both sides, and the losses of their rows."""
+    """What an iteration starts from and ends with: panels of both sides, as tasks, and the losses of their rows."""
 
     users: Sequence[Delayed]
     items: Sequence[Delayed]
@@ -54,18 +60,20 @@ class _State:
 
 
 class Iterations:
-    """The iterations of one fit, one after another, endlessly: the caller decides when to stop, and what to do between.
+    """An endless iterator over the iterations of one fit. The caller decides when to stop, and what to do in between::
 
-    ::
 
         loop = Iterations(ratings, start, plan)
         for iteration in itertools.islice(loop, 10):
             print(iteration.number, iteration.objective)
         users, items = loop.factors()
 
-    An iteration that fails because workers were lost is done again from the one before. That one is safe in the
-    scheduler where the plan pins it (`daskals.engine.plan`). Where factors are too large for that, all iterations run
-    again; `restart_from` shortens the way.
+    An iteration that fails because workers were lost is done again, from the factors of the iteration before. These are
+    safe in the scheduler where the plan pins them (`daskals.engine.plan`). Where they are too large for that, a loss
+    makes all iterations run again; `restart_from` gives them a later point to begin at.
+
+    A step raises ``ValueError`` that names the id of a row whose equations have no unique solution, or the exception of
+    the last try when losses of workers were more than the configuration allows.
     """
 
     def __init__(self, ratings: Ratings, start: StartValues, plan: Plan, point: ResumePoint | None = None) -> None:
@@ -81,7 +89,8 @@ class Iterations:
     def __next__(self) -> Iteration:
         clock = time.perf_counter()
         if not self._plan.solver.cg_steps:
-            # nothing is made from these any more: a cluster that loses them shall not make them again
+            # an exact solve does not read the items of the iteration before; a cluster that loses them while we hold
+            # them would make them again for nothing
             self._state = replace(self._state, items=())
         state = self._state
         iterate = functools.partial(self._iterate, state)
@@ -97,9 +106,9 @@ class Iterations:
         )
 
     def restart_from(self, point: ResumePoint) -> None:
-        """Make the next iteration follow from these factors: those of this iteration as read back from files, say.
+        """Make the next iteration start from these factors, such as those of a checkpoint that was just written.
 
-        No loss of workers then brings back the iterations before.
+        The iterations before are then never run again, whichever workers are lost.
         """
         begin = functools.partial(self._begin, point)
         self._state, self.number = self._plan.scheduler.retry(begin, "Reading factors"), point.number
@@ -127,19 +136,19 @@ class Iterations:
             users, plan.users.panel_edges, with_gram=plan.objective.implicit, name=f"als-panel-users-{token}-0"
         )
         ((user_panels, _),) = run_half_steps([(ratings.users, panels)], plan, f"{token}-0")
-        # the first half-step makes items from users; those made here are seen only where there is none, or by cg
+        # the first half-step replaces these items; they are read by conjugate gradients, and where maxIter is 0
         item_panels = panel_tasks(items, plan.items.panel_edges, with_gram=False, name=f"als-panel-items-{token}-0")
         nothing = Losses(np.nan, np.nan, np.nan)
         return _State(user_panels, item_panels, nothing, nothing)
 
     def _iterate(self, state: _State) -> _State:
-        """One iteration. The caller holds ``state``: a cluster must not forget the inputs of running tasks."""
+        """One iteration. The caller must hold ``state`` meanwhile: a cluster forgets results that nobody holds."""
         plan, users, items = self._plan, self._ratings.users, self._ratings.items
         token = f"{new_token()}-{self.number + 1}"
         try:
             new_items = half_step(items, users, state.users, state.items, plan, token)
             if plan.items.streamed:
-                # taken panel by panel, in rounds: no round shall make them again
+                # users are solved in several rounds, a panel in each; without this every round would make items anew
                 (new_items,) = plan.scheduler.persist(new_items)
             new_users = half_step(users, items, new_items, state.users, plan, token)
             done_users, done_items = run_half_steps([(users, new_users), (items, new_items)], plan, token)

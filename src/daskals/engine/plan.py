@@ -1,7 +1,7 @@
-"""What is decided once a fit, from the sizes of the data, the parameters, the configuration and the cluster.
+"""What is decided once for each fit, from the sizes of the data, the parameters, the configuration and the cluster.
 
-A `Plan` is made when a fit starts and is passed down. Nothing below reads a setting, or asks the cluster how much
-memory it has: what another thread changes while a fit runs does not reach it.
+A `Plan` is made when a fit starts and is passed down. No function that it is passed to reads the configuration or asks
+the cluster how much memory it has. So a fit does not notice what another thread changes while it runs.
 """
 
 from __future__ import annotations
@@ -15,10 +15,12 @@ from daskals.engine.sides import Ratings, Side
 from daskals.execution.scheduler import Scheduler
 from daskals.kernels.objective import Objective, Solver
 
-#: Chunks, or blocks, are split in so many groups a thread, and at most so many, since pieces number groups times
-#: blocks; more groups only where one would hold more than `MAX_GROUP_BYTES` (12 bytes a rating).
+#: The shuffle splits chunks (or blocks) of ratings in groups, a task for each group. Every group gives a piece to every
+#: block, and each piece costs the scheduler a task. So there are only this many groups for each thread,
 GROUPS_PER_THREAD = 2
+#: and no more than this many in all,
 MAX_GROUPS = 16
+#: unless a group would then hold more than this many bytes of ratings, counted at 12 bytes for each rating.
 MAX_GROUP_BYTES = 256 << 20
 
 
@@ -28,14 +30,18 @@ class ShufflePlan:
 
     user_blocks: int
     item_blocks: int
-    #: parts that are split in one task each; fewer where there are fewer parts
+    #: how many tasks split ratings, at most: fewer where there are fewer chunks (or blocks) to split
     groups: int
 
 
 def plan_shuffle(
     scheduler: Scheduler, n_users: int, n_items: int, n_ratings: int, wanted: tuple[int | None, int | None]
 ) -> ShufflePlan:
-    """The parts for these ratings; ``wanted`` are numbers of user and item blocks, None for automatic ones."""
+    """Choose the numbers of blocks and groups for ratings of these sizes.
+
+    ``wanted`` are the numbers of user blocks and of item blocks that the caller asks for; None for an automatic one.
+    A side never gets more blocks than it has rows.
+    """
     settings = scheduler.settings
     needed = -(-8 * n_ratings // settings.block_bytes)
     automatic = min(settings.max_blocks, max(needed, settings.blocks_per_thread * scheduler.threads))
@@ -47,17 +53,17 @@ def plan_shuffle(
 class SidePlan:
     """How the rows of one side are held and sent in a fit."""
 
-    #: cuts of the blocks into panels: panel p has blocks panel_edges[p] to panel_edges[p + 1]
+    #: panel p consists of the blocks panel_edges[p] to panel_edges[p + 1] - 1
     panel_edges: tuple[int, ...]
-    #: the rows are too many for one process: half-steps that read them take them panel by panel
+    #: whether the rows are too many for one process: half-steps that read them then take them panel by panel
     streamed: bool
-    #: the rows are handed to the scheduler after each iteration, so that no lost worker can take them along
+    #: whether the rows are handed to the scheduler after each iteration, so that they survive the loss of any worker
     pinned: bool
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What one fit does with its ratings."""
+    """All that was decided for one fit. Everything below takes it as an argument and changes nothing in it."""
 
     scheduler: Scheduler
     rank: int
@@ -65,21 +71,22 @@ class Plan:
     solver: Solver
     users: SidePlan
     items: SidePlan
-    #: factors are too large to be pinned: a lost worker makes all iterations run again from the last safe point
+    #: whether factors are too large to be pinned: then the loss of a worker makes all iterations run again, from the
+    #: newest checkpoint or, where there is none, from the start values
     loses_history: bool
 
     def of(self, side: SideName) -> SidePlan:
-        """The plan of the side of this name."""
+        """The plan for one side, "users" or "items"."""
         return self.users if side == "users" else self.items
 
 
 def make_plan(scheduler: Scheduler, ratings: Ratings, rank: int, objective: Objective, solver: Solver) -> Plan:
-    """Decide for a fit to these ratings. Asks a cluster once for the memory of its workers."""
+    """Make the plan for a fit to these ratings. This asks a cluster once how much memory its workers have."""
     share = scheduler.settings.factor_share * scheduler.worker_memory()
     itemsize = np.dtype(solver.dtype).itemsize
 
     def plan_side(side: Side) -> SidePlan:
-        # the next iteration starts from users; from items only where conjugate gradients do
+        # an iteration starts from the users of the one before; from its items only with conjugate gradients
         is_start = side.name == "users" or solver.cg_steps > 0
         return SidePlan(
             cut_into_panels(side.n_blocks, scheduler.settings.panels),
@@ -97,14 +104,20 @@ def make_plan(scheduler: Scheduler, ratings: Ratings, rank: int, objective: Obje
 
 
 def cut_into_panels(n_blocks: int, n_panels: int) -> tuple[int, ...]:
-    """Cut blocks into at most ``n_panels`` runs of neighbours, the panels; returns the ends of runs.
+    """Cut blocks into at most ``n_panels`` runs of neighbours, the panels, of about equal numbers of blocks.
 
-    Every solve depends on every panel: few panels keep the scheduler's graph small, several spread the sending over
-    workers.
+    Returns the edges: panel p consists of the blocks edges[p] to edges[p + 1] - 1. Every solve depends on every panel.
+    Few panels keep the scheduler's graph small; several let more than one worker do the sending.
+
+    >>> cut_into_panels(5, 2)
+    (0, 2, 5)
     """
     return tuple(np.linspace(0, n_blocks, min(n_blocks, n_panels) + 1).astype(int).tolist())
 
 
 def is_small_enough_to_pin(scheduler: Scheduler, n_rows: int, rank: int, id_bytes: int = 0) -> bool:
-    """Whether factors of this size, with ids of so many bytes, may be handed to the scheduler (`Scheduler.pin`)."""
+    """Whether float32 factors of shape (n_rows, rank), with ids of ``id_bytes`` bytes, are small enough to be pinned.
+
+    The limit is the setting ``durable-bytes``; `daskals.execution.scheduler.Scheduler.pin` says what pinning is.
+    """
     return 4 * n_rows * rank + id_bytes <= scheduler.settings.durable_bytes

@@ -1,22 +1,22 @@
-"""One shuffle: chunks of ratings become in-blocks of both sides, held by the scheduler.
+"""The shuffle: chunks of ratings become in-blocks of users and in-blocks of items, which stay where they are made.
 
 ::
 
     coded chunks  --index_of-->  ids of each side (a tree)  --block_bounds-->  bounds of blocks
          |                            |                                             |
-       split, a group of chunks a task, one piece for each user block  -------------+
+       split: a task for each group of chunks gives a piece for each user block  ---+
          |
-       build, a task for each block  -->  in-blocks of users
-                                               |
-       split, a group of blocks a task, one piece for each item block
+       build: a task for each user block joins its pieces  -->  in-blocks of users
+                                                                     |
+       split: a task for each group of user blocks gives a piece for each item block
          |
-       build, a task for each block  -->  in-blocks of items
+       build: a task for each item block joins its pieces  -->  in-blocks of items
 
-Each step is complete before the next begins, and what it came from is let go: memory holds the ratings twice, not
-three or four times.
+Each step is complete before the next one begins, and then the inputs of the step are let go. So memory holds the
+ratings twice, and not three or four times. What happens inside a task is in `daskals.blocks.in_blocks`.
 
-A side's sorted ids are one array. It is shorter than the side's factors at any rank above two, and a half-step brings
-those to every worker; so what bounds the size of a fit is never this array.
+All sorted ids of a side are one array. At any rank above two it is smaller than the factors of that side, which every
+half-step brings to every worker anyway. So it is never this array that limits the size of a fit.
 """
 
 from __future__ import annotations
@@ -45,10 +45,11 @@ SIDES: tuple[SideName, SideName] = ("users", "items")
 def shuffle(
     scheduler: Scheduler, chunks: Sequence[Delayed], wanted: tuple[int | None, int | None], token: str
 ) -> Ratings:
-    """Ratings of all chunks (tasks that give a `CodedChunk`) in blocks of both sides.
+    """Bring the ratings of all chunks into blocks of both sides.
 
-    ``wanted`` are the numbers of user and of item blocks, None for automatic ones. ``ValueError`` if there are no
-    ratings.
+    Each of ``chunks`` is a task that gives a `CodedChunk`. ``wanted`` are the numbers of user blocks and of item blocks
+    that the caller asks for; None for an automatic one. ``ValueError`` if there are no ratings; errors that reading a
+    chunk raises come through.
     """
     release_memory()
     (chunks,) = scheduler.persist(chunks)
@@ -75,14 +76,14 @@ def shuffle(
 
 class _IdsOfSide(NamedTuple):
     n_rows: int
-    #: the sorted ids, persisted
+    #: a persisted task for the sorted ids, shape (n_rows,)
     ids: Delayed
 
 
 class _Indexes(NamedTuple):
     """The ids of both sides, in the order of `SIDES`."""
 
-    #: a pair of `Index`, persisted
+    #: a persisted task for a pair of `Index`
     task: Delayed
     sides: tuple[_IdsOfSide, _IdsOfSide]
     n_ratings: int
@@ -105,7 +106,7 @@ def _indexes(chunk: CodedChunk) -> tuple[Index, ...]:
 
 
 def _merge(*parts: tuple[Index, ...]) -> tuple[Index, ...]:
-    # a chunk without rows may have ids of another type
+    # an index without ids is left out, since its ids may be of another type than the others'
     return tuple(merge([index for index in side if len(index.ids)] or side[:1]) for side in zip(*parts, strict=True))
 
 
@@ -128,7 +129,7 @@ def _ids(index: tuple[Index, Index], which: int) -> Ids:
 def _split_by_user(
     scheduler: Scheduler, chunks: Sequence[Delayed], index: _Indexes, plan: ShufflePlan, bounds: Int64, token: str
 ) -> Sequence[Delayed]:
-    """Tasks, persisted, that each give a group of chunks as one piece for each user block."""
+    """Persisted tasks, one for each group of chunks, that give the group's ratings as a piece for each user block."""
     users, items = index.sides
     groups = _grouped(*sort_by_worker(scheduler.client, chunks), plan.groups)
     splits = [
@@ -144,8 +145,8 @@ def _split_by_user(
 def _split_by_item(
     scheduler: Scheduler, users: Side, plan: ShufflePlan, bounds: Int64, token: str
 ) -> Sequence[Delayed]:
-    """Tasks, persisted, that each give a group of user blocks as one piece for each item block."""
-    # in their order, wherever they are: items are built from users that ascend
+    """Persisted tasks, one for each group of user blocks, that give their ratings as a piece for each item block."""
+    # groups of neighbours, wherever they lie: item blocks rely on pieces in which users ascend (`ordered` in `build`)
     groups = _grouped(users.in_blocks, preferred_workers(scheduler.client, users.n_blocks), plan.groups)
     splits = [
         task(_split_blocks, bounds, *group, name=f"als-split-items-{token}-{number}", worker=worker)
@@ -157,7 +158,11 @@ def _split_by_item(
 def _grouped(
     parts: Sequence[Delayed], workers: Sequence[str | None], most: int
 ) -> list[tuple[str | None, Sequence[Delayed]]]:
-    """Groups of neighbouring parts, each with the worker that holds its middle: what a task reads is mostly there."""
+    """Cut parts into at most ``most`` groups of neighbours; give with each the worker that holds its middle part.
+
+    ``workers`` says for each part which worker holds it. Neighbours mostly lie on one worker, which therefore has most
+    of what the group's task reads.
+    """
     edges = np.linspace(0, len(parts), min(len(parts), most) + 1).astype(int)
     return [(workers[(first + stop) // 2], parts[first:stop]) for first, stop in itertools.pairwise(edges)]
 

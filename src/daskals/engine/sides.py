@@ -1,4 +1,4 @@
-"""The ratings of a fit, blocked both ways, as tasks that are done."""
+"""The ratings of a fit, in blocks of users and in blocks of items, as tasks whose results are there already."""
 
 from __future__ import annotations
 
@@ -12,18 +12,19 @@ from daskals.kernels.types import Int64
 
 @dataclass(frozen=True)
 class Side:
-    """One side of the ratings: its ids and its in-blocks, persisted."""
+    """One side of the ratings: its ids and its in-blocks, which were computed and stay where they are."""
 
     name: SideName
-    #: the sorted ids, shape (n,)
+    #: a task for the sorted ids, shape (rows,)
     ids: Delayed
-    #: (blocks + 1,): block b is rows bounds[b] to bounds[b + 1]
+    #: (blocks + 1,): block b has the rows at positions bounds[b] to bounds[b + 1] - 1
     bounds: Int64
+    #: a task for each block, which gives a `daskals.blocks.ratings.InBlock`
     in_blocks: tuple[Delayed, ...]
 
     @property
     def n_rows(self) -> int:
-        """How many ids there are."""
+        """How many ids there are, and so how many rows of factors this side has."""
         return int(self.bounds[-1])
 
     @property
@@ -34,7 +35,7 @@ class Side:
 
 @dataclass(frozen=True)
 class Ratings:
-    """The ratings of a fit, once by user and once by item."""
+    """The ratings of a fit, held twice: once by user and once by item."""
 
     users: Side
     items: Side
@@ -42,5 +43,5 @@ class Ratings:
 
     @property
     def tasks(self) -> list[Delayed]:
-        """All that is persisted of them."""
+        """All persisted tasks of both sides: ids and in-blocks."""
         return [task for side in (self.users, self.items) for task in (side.ids, *side.in_blocks)]

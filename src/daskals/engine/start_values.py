@@ -1,4 +1,4 @@
-"""Where the loop begins: the rows that Spark would start from, as tasks."""
+"""The rows from which the loop begins, which are those that Spark starts from, as tasks."""
 
 from __future__ import annotations
 
@@ -20,23 +20,24 @@ from daskals.kernels.types import Float32, Ids, Int64, Losses
 
 @dataclass(frozen=True)
 class StartValues:
-    """What decides the start values besides the ids and the rank."""
+    """What the start values depend on, besides the ids and the rank."""
 
     seed: int
-    #: Spark's numUserBlocks and numItemBlocks
+    #: Spark's numUserBlocks
     user_blocks: int
+    #: Spark's numItemBlocks
     item_blocks: int
-    #: "3" or "2": whose generator
+    #: "3" for the generator of Spark 3 and later, "2" for that of Spark 2
     version: str
-    #: start from absolute values: from rows of both signs a nonnegative fit can stay at zero for ever
+    #: whether to start from absolute values: from rows of both signs a nonnegative fit can become zero and stay so
     nonnegative: bool
 
 
 def start_rows(side: Side, rank: int, start: StartValues, token: str) -> Sequence[Delayed]:
-    """Tasks for the rows that Spark would start this side from, one `SolvedBlock` for each block.
+    """Tasks for the rows from which Spark would start this side: a `SolvedBlock` for each block, without losses.
 
-    Rows are drawn by Spark block (see `daskals.blocks.spark_random`) and laid out by our blocks: the former decide
-    the numbers, the latter only where they lie.
+    Rows are drawn Spark block by Spark block (see `daskals.blocks.spark_random`) and then laid out in our blocks. Spark
+    blocks decide the numbers; ours decide only where the rows lie.
     """
     user_seed, item_seed = side_seeds(start.seed, start.version)
     n_spark_blocks, seed = {
@@ -59,15 +60,16 @@ def start_rows(side: Side, rank: int, start: StartValues, token: str) -> Sequenc
 def _draw(
     ids: Ids, share: tuple[int, int], n_spark_blocks: int, rank: int, side_seed: int, version: str
 ) -> tuple[Int64, Float32]:
-    """Positions and start rows of the ids in every n-th Spark block from the first; ``share`` is (first, n).
+    """Positions (m,) and start rows (m, rank) of the ids in a share of the Spark blocks.
 
-    Only Spark blocks that have ids are visited: there may be 2^31 - 1 of them.
+    ``share`` is (first, n): the blocks first, first + n, first + 2 n, ... Only Spark blocks that have ids are visited,
+    since there may be 2^31 - 1 of them.
     """
     ids = spark_ids(ids)
     block_of = (ids % ids.dtype.type(n_spark_blocks)).astype(np.int64)
     first, n = share
     mine = np.flatnonzero(block_of % n == first)
-    # ids of a block one after the other, in each block ascending
+    # sorted by block; within a block, ids ascend
     positions = mine[np.argsort(block_of[mine], kind="stable")]
     blocks, starts = np.unique(block_of[positions], return_index=True)
     sizes = np.diff([*starts, len(positions)])

@@ -1,13 +1,17 @@
-"""All that differs between Dask's schedulers: making tasks, running them, waiting, placing, asking how much there is.
+"""Tasks and the schedulers that run them. All that differs between Dask's schedulers is here.
+
+    tasks        making a task                       scheduler        the scheduler in force; running tasks on it
+    settings     daskals' keys in Dask's config      placement        on which worker a task had best run
+    waiting      for a cluster; losses of workers    memory, blas, shared_context    settings of this process
 
 A piece of work (a fit, a transform, an evaluation) asks once, when it begins, which scheduler is in force and what the
-configuration says: `daskals.execution.scheduler.current_scheduler`. The answer is passed down. What another thread
+configuration says (`daskals.execution.scheduler.current_scheduler`), and passes the answer down. So what another thread
 changes in Dask's configuration later does not reach work that has begun.
 
-The scheduler in force is that of any Dask collection: threads by default, a cluster when a ``distributed.Client`` is
-current, whatever ``dask.config.set(scheduler=...)`` says. The same tasks run on all.
+The scheduler in force is the one that any Dask collection would use: threads by default, a cluster when a
+``distributed.Client`` is current, or what ``dask.config.set(scheduler=...)`` says. The same tasks run on all of them.
 
-A cluster can lose workers. What that costs is decided by where results come from: the scheduler makes lost ones again
-from the tasks that gave them. That is cheap for ratings (read and shuffle a part again) and ruinous for factors (run
-all iterations again). So factors are pinned to the scheduler: replaced by tasks that hold the values themselves.
+A cluster can lose workers, and with them the results that they hold. The scheduler then runs the tasks again that made
+these results. For ratings this is cheap: a part is read and shuffled again. For factors it is ruinous: all iterations
+run again. So factors are *pinned*: they are sent to the scheduler, inside tasks that do nothing but return them.
 """

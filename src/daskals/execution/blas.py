@@ -16,7 +16,7 @@ except ImportError:  # the extra "fast"
 
 @functools.cache
 def _controller() -> Any:
-    # finding the libraries takes as long as a small half-step; those that we call are loaded by now
+    # made once, since finding the libraries takes as long as a small half-step; those that we call are loaded by now
     return threadpoolctl.ThreadpoolController()
 
 
@@ -27,5 +27,5 @@ def _limit() -> AbstractContextManager[Any]:
     return limit
 
 
-#: BLAS has one thread in this process while anybody is inside. Does nothing without threadpoolctl.
+#: While anybody is inside this context, BLAS has one thread in this process. Without threadpoolctl it does nothing.
 one_blas_thread = SharedContext(_limit)

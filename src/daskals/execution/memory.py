@@ -1,4 +1,4 @@
-"""Memory that was freed in this process goes back to the system."""
+"""Giving memory that was freed in this process back to the system."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ import pyarrow as pa
 
 
 def release_memory() -> None:
-    """Give back to the system what was freed in this process: to be called when much was.
+    """Give memory that was freed in this process back to the system. Call this after much was freed.
 
-    The C library keeps freed arrays of up to 32 MB for later, and Arrow what it read Parquet into; each can be as much
-    as the ratings themselves. (On a cluster workers do the work, and their nannies have them return memory.)
+    The C library holds on to freed arrays of up to 32 MB, and Arrow to the memory into which it read Parquet. Each can
+    be as much as the ratings take themselves. (On a cluster the work is done by workers, whose nannies make them return
+    memory.)
     """
     pa.default_memory_pool().release_unused()
     if sys.platform == "linux":

@@ -1,4 +1,4 @@
-"""Which worker of a cluster had best make or hold what. Every answer is a wish: any other worker will do."""
+"""Which worker of a cluster had best run a task. Every answer is a wish: if that worker is gone, another will do."""
 
 from __future__ import annotations
 
@@ -11,9 +11,11 @@ from distributed import Client, futures_of
 def preferred_workers(client: Client | None, n: int) -> list[str | None]:
     """For each of ``n`` results of about equal size, the address of the worker that had best make and hold it.
 
-    Neighbours share a worker, and a worker gets as many as its threads can take. All are None where there is no
-    choice. Left to itself the scheduler places a task where most of its inputs are. Where that is by chance the same
-    worker for most of the ratings, all half-steps of a fit run there.
+    Neighbouring results go to one worker, and each worker gets a share in proportion to its threads. All are None on a
+    local scheduler and on a cluster of one worker.
+
+    This is needed because the scheduler, left to itself, runs a task where most of its inputs are. If most ratings were
+    by chance made on one worker, all half-steps of a fit would run there.
     """
     threads = client.nthreads() if client is not None else {}
     if len(threads) < 2:
@@ -24,7 +26,10 @@ def preferred_workers(client: Client | None, n: int) -> list[str | None]:
 
 
 def sort_by_worker(client: Client | None, persisted: Sequence[Delayed]) -> tuple[list[Delayed], list[str | None]]:
-    """Persisted tasks, sorted by the worker that holds each at this moment, and those workers' addresses."""
+    """Persisted tasks, sorted by the address of a worker that holds each at this moment; and these addresses.
+
+    An address is None where no worker holds the result. On a local scheduler the order stays, and all are None.
+    """
     if client is None:
         return list(persisted), [None] * len(persisted)
     futures = [futures_of(each)[0] for each in persisted]

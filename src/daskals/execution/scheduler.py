@@ -25,7 +25,7 @@ from daskals.execution.tasks import identity, task
 
 T = TypeVar("T")
 
-# "Sending large graph" is what pinning does, knowingly
+# Dask warns of a "large graph" when a task holds much data; in pinning that is what we want
 _large_graphs_are_meant = SharedContext(
     lambda: dask.config.set({"distributed.admin.large-graph-warning-threshold": "1TB"})
 )
@@ -35,26 +35,26 @@ _large_graphs_are_meant = SharedContext(
 class Scheduler:
     """The Dask scheduler that was in force when a piece of work began, and the configuration of that moment.
 
-    Tasks run on it whatever is in force later, in this thread or another.
+    All tasks of that work run on it, even if another scheduler comes into force meanwhile, in this thread or another.
     """
 
     #: the client of a cluster; None for a local scheduler
     client: Client | None
-    #: Dask's function that runs a graph here; not used where there is a client
+    #: Dask's function that runs a graph in this process; not used where there is a client
     get: Callable[..., Any]
     #: keywords for ``get``
     options: dict[str, Any] = field(hash=False)
-    #: how many tasks run at a time
+    #: how many tasks run at a time, on all workers together
     threads: int
     settings: Settings
 
     @property
     def can_lose_results(self) -> bool:
-        """Whether results can be lost: those of a cluster can, with the workers that hold them."""
+        """Whether results can be lost. On a cluster they can, with the workers that hold them."""
         return self.client is not None
 
     def worker_memory(self) -> float:
-        """Bytes of memory of the smallest worker, or of this machine for a local scheduler. Asks the cluster."""
+        """Memory limit of the smallest worker, in bytes; of this machine, for a local scheduler. Asks the cluster."""
         if self.client is None:
             return float(MEMORY_LIMIT)
         limits = self.client.run_on_scheduler(_memory_limits)
@@ -63,21 +63,27 @@ class Scheduler:
     # -- running tasks
 
     def persist(self, *groups: Sequence[Delayed]) -> list[tuple[Delayed, ...]]:
-        """Compute all tasks of all groups and leave the results where they are; return when all are done.
+        """Compute all tasks of all groups, and leave the results where they are.
 
-        A task's exception is raised here. If this call ends by an exception of any kind, Ctrl-C included, a cluster
-        is told to stop the tasks.
+        Returns when all are done: for each group, tasks that hold the results. The exception of a task is raised here.
+        If this call ends by an exception of any kind, Ctrl-C included, a cluster is told to stop the tasks.
         """
         return self.persist_and_fetch(groups, ())[0]
 
     def fetch(self, *tasks: Delayed) -> tuple[Any, ...]:
-        """Compute tasks and bring their results here. For small results, and for what the user asked to see."""
+        """Compute tasks and bring their results to this process: small ones, or those that the user asked to see.
+
+        Exceptions are those of `persist`.
+        """
         return self.persist_and_fetch((), (tasks,))[1][0]
 
     def persist_and_fetch(
         self, stay: Sequence[Sequence[Delayed]], come: Sequence[Sequence[Delayed]]
     ) -> tuple[list[tuple[Delayed, ...]], list[tuple[Any, ...]]]:
-        """Compute groups of tasks as one graph: `persist` those of ``stay`` and `fetch` those of ``come``."""
+        """Compute several groups of tasks as one graph: `persist` the groups in ``stay``, `fetch` those in ``come``.
+
+        Returns the persisted tasks of each group in ``stay``, and the results of each group in ``come``.
+        """
         flat = [each for group in (*stay, *come) for each in group]
         if self.client is None:
             done, results = self._run_here(flat, n_stay=sum(map(len, stay)))
@@ -92,14 +98,15 @@ class Scheduler:
     def _run_here(self, tasks: Sequence[Delayed], n_stay: int) -> tuple[Sequence[Delayed], Sequence[Any]]:
         how = {"scheduler": self.get, **self.options}
         with self._blas():
-            # where nothing shall stay, no results need be held
+            # where nothing is to stay, dask.compute alone lets go of results between the tasks
             done = dask.persist(*tasks, **how) if n_stay else tasks
             return done[:n_stay], dask.compute(*done[n_stay:], **how)
 
     def _blas(self) -> AbstractContextManager[None]:
-        """Around the work of several threads of this process, which BLAS's own threads would fight for the cores.
+        """A context in which BLAS has one thread, where several threads of this process work.
 
-        (Workers that a nanny starts have one BLAS thread anyway.)
+        Otherwise each of them would start BLAS threads of its own, and all would compete for the cores. (On workers
+        that were started by a nanny BLAS has one thread anyway.)
         """
         return one_blas_thread if self.threads > 1 else nullcontext()
 
@@ -116,9 +123,10 @@ class Scheduler:
         return done[:n_stay], waiting.gather(coming, watch) if coming else ()
 
     def pin(self, values: Sequence[Any], token: str) -> tuple[Delayed, ...]:
-        """Tasks that hold these values themselves, done: a cluster that loses one need not compute anything again.
+        """Send values, which were fetched before, to the scheduler; return tasks that hold them, computed.
 
-        The values, which were fetched, go to the scheduler, which holds them from then on.
+        A worker that has a result of such a task can be lost, and nothing needs to be computed again: the scheduler
+        still has the task with the value in it. It holds the value as long as there is a reference to the task.
         """
         with _large_graphs_are_meant:
             return self.persist(
@@ -126,12 +134,18 @@ class Scheduler:
             )[0]
 
     def retry(self, function: Callable[[], T], what: str, inputs: Sequence[Delayed] = ()) -> T:
-        """Call again what failed because workers were lost, as often as the configuration allows; `waiting.retry`."""
+        """Call ``function``; call it again if workers were lost, as often as the setting ``retries`` allows.
+
+        ``what`` names the work in messages. See `daskals.execution.waiting.retry`.
+        """
         return waiting.retry(function, what, self.settings.retries, inputs)
 
 
 def current_scheduler() -> Scheduler:
-    """The scheduler in force and the configuration, as they are now."""
+    """The scheduler in force and the configuration, as they are now.
+
+    ``ValueError`` that names the key if a value in the configuration is not allowed.
+    """
     settings, get = read_settings(), get_scheduler() or threaded.get
     client = getattr(get, "__self__", None)
     if isinstance(client, Client):
@@ -145,7 +159,10 @@ def current_scheduler() -> Scheduler:
 
 
 def check_holders(tasks: Sequence[Delayed]) -> None:
-    """``RuntimeError`` that says what to do if tasks start from results on a cluster whose client was closed."""
+    """Check that the results which tasks start from can still be reached.
+
+    ``RuntimeError`` that says what to do if they are on a cluster whose client has been closed.
+    """
     for future in futures_of(list(tasks)):
         if future.client is None or future.client.status in ("closed", "closing"):
             raise RuntimeError(

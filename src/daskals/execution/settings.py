@@ -1,4 +1,4 @@
-"""The keys of daskals in Dask's configuration; daskals.yaml lists them with their meaning."""
+"""Reading the keys of daskals in Dask's configuration. ``daskals.yaml`` has their defaults, and says what they mean."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ dask.config.update_defaults(yaml.safe_load(files("daskals").joinpath("daskals.ya
 
 @dataclass(frozen=True)
 class Settings:
-    """The values of all keys at one moment: the key ``daskals.block-bytes`` is the field ``block_bytes``."""
+    """The values of all keys at one moment. The key ``daskals.block-bytes`` is the field ``block_bytes``, and so on."""
 
     user_blocks: int | None
     item_blocks: int | None
@@ -24,7 +24,7 @@ class Settings:
     block_bytes: int
     max_blocks: int
     panels: int
-    #: a share of a worker's memory, 0 to 1
+    #: a share of a worker's memory: 0.25 is a quarter
     factor_share: float
     retries: int
     durable_bytes: int
@@ -34,7 +34,7 @@ class Settings:
 
 
 def read_settings() -> Settings:
-    """The configuration as it is now; ``ValueError`` that names the key if a value is of no use."""
+    """The configuration as it is now; ``ValueError`` that names the key and what is allowed if a value is not."""
     return Settings(**{field.name: _read(field.name) for field in fields(Settings)})
 
 
@@ -67,7 +67,7 @@ def _share(value: Any) -> float:
     return float(value)
 
 
-#: How the value of a field is read, and what is allowed in words.
+#: For each field, the function that reads a value of the configuration, and words for what it allows.
 _CONVERSIONS: dict[str, tuple[Callable[[Any], Any], str]] = {
     "user_blocks": (_optional(_number(1)), "null or a whole number >= 1"),
     "item_blocks": (_optional(_number(1)), "null or a whole number >= 1"),

@@ -1,4 +1,4 @@
-"""A context that several threads of this process are in at once: a setting of the whole process, held while needed."""
+"""A context that several threads can be in at once, for settings that hold for the whole process."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from typing import Any
 
 
 class SharedContext:
-    """Enters a context with the first of several callers and leaves it with the last.
+    """Enters a context when the first of several callers enters, and leaves it when the last one leaves.
 
-    For what is set for the whole process and set back afterwards. Two callers that did that by themselves, one after
-    the other, would restore each other's values: the second saves what the first has set, and puts it back last.
-    ``make`` gives a context manager and is called each time somebody enters while nobody is inside.
+    This is for a setting of the whole process that is set for a while and then restored. If each of two overlapping
+    callers did that alone, the second would save the value that the first has set, and would restore that value at the
+    end. ``make`` returns a context manager; it is called each time that somebody enters while nobody is inside.
     """
 
     def __init__(self, make: Callable[[], AbstractContextManager[Any]]) -> None:

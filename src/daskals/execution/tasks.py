@@ -1,4 +1,4 @@
-"""Making tasks: a function, its arguments and a name. Nothing runs here."""
+"""Making tasks. Nothing runs here."""
 
 from __future__ import annotations
 
@@ -12,21 +12,22 @@ from dask.delayed import Delayed, delayed
 
 T = TypeVar("T")
 
-#: Inputs of a node in a reduction tree.
+#: How many inputs a node of a reduction tree has, at most.
 FAN_IN = 16
 
 
 def new_token() -> str:
-    """A short word that no other call returns; task names of a fit contain one, so that fits never mix."""
+    """A short word that no other call returns. The names of a fit's tasks contain one, so that fits never mix."""
     return uuid.uuid4().hex[:12]
 
 
 def task(function: Callable[..., Any], *args: Any, name: str, worker: str | None = None) -> Delayed:
-    """A task that calls ``function(*args)``; ``name`` must be unique. Delayed arguments become dependencies.
+    """Make a task that calls ``function(*args)``. An argument that is itself a task becomes a dependency.
 
-    Delayed objects must be arguments of their own, never inside a list: Dask would drop the futures of persisted
-    ones from the new graph, and a cluster could then forget them too early. ``worker`` is the address of the worker
-    that had best run the task (`daskals.execution.placement`); any other may.
+    Tasks must be arguments of their own, never inside a list: from a list Dask would drop the futures of persisted
+    tasks, and a cluster could then forget their results too early. ``name`` must be unique: a cluster takes a second
+    task of the same name for the first. ``worker`` is the address of the worker that had best run the task
+    (`daskals.execution.placement`); any other one may run it.
     """
     wish = nullcontext() if worker is None else dask.annotate(workers=[worker], allow_other_workers=True)
     with wish:
@@ -34,7 +35,10 @@ def task(function: Callable[..., Any], *args: Any, name: str, worker: str | None
 
 
 def tree_reduce(function: Callable[..., Any], parts: Sequence[Delayed], name: str) -> Delayed:
-    """Combine parts by ``function(*parts)`` in a tree of fan-in `FAN_IN`."""
+    """Combine the results of tasks to one, by ``function(*results)``, in a tree whose nodes have `FAN_IN` inputs.
+
+    ``function`` must accept what it returns, and one input as well as several.
+    """
     level = 0
     while len(parts) > 1 or level == 0:
         parts = [
@@ -46,5 +50,5 @@ def tree_reduce(function: Callable[..., Any], parts: Sequence[Delayed], name: st
 
 
 def identity(value: T) -> T:
-    """Return the value: what a task calls that only holds one."""
+    """Return the value. Tasks that do nothing but hold a value call this."""
     return value

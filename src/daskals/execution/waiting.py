@@ -1,4 +1,4 @@
-"""Waiting for the tasks of a cluster: errors, workers that are gone, work that is tried again."""
+"""Waiting for the tasks of a cluster: raising their errors, watching for lost workers, trying lost work again."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ T = TypeVar("T")
 
 #: Seconds between two looks at the workers while waiting for results.
 POLL_SECONDS = 5.0
-#: Seconds after which an error in one of several tasks is seen while the others still run.
+#: Seconds after which an error in one task is raised, at the latest, while others still run.
 ERROR_SECONDS = 0.5
-#: The exceptions that a lost worker makes of a computation.
+#: The exceptions by which a computation ends when workers were lost.
 LOSSES = (KilledWorker, threaded.CancelledError, CommClosedError)
 
 #: A cluster object of Dask drops workers that take longer than that to restart, and starts no others by itself.
@@ -33,9 +33,9 @@ NO_WORKERS_HINT = (
 
 
 class WorkerWatch:
-    """Looks whether a cluster has workers, warns while it has none, and gives up after ``limit`` seconds without.
+    """Looks whether a cluster has workers, warns while it has none, and gives up after ``limit`` seconds without any.
 
-    ``limit`` None: never give up.
+    With ``limit`` None it never gives up.
     """
 
     def __init__(self, client: Client, limit: float | None) -> None:
@@ -44,7 +44,10 @@ class WorkerWatch:
         self._gone_since: float | None = None
 
     def look(self) -> None:
-        """To be called often: looks every `POLL_SECONDS`. ``TimeoutError`` that says what to do, at the limit."""
+        """Look if the last look was `POLL_SECONDS` ago; so this can be called often.
+
+        ``TimeoutError`` that says what to do when there have been no workers for as long as the limit.
+        """
         now = time.monotonic()
         if now < self._next_look:
             return
@@ -65,8 +68,8 @@ class WorkerWatch:
 
 
 def wait_for(futures: Sequence[Future], watch: WorkerWatch) -> None:
-    """Wait until all are done. The exception of one that failed is raised soon, whatever the others do."""
-    # (a wait costs the client's event loop some microseconds a future)
+    """Wait until all futures are done. If one fails, its exception is raised soon, even while others still run."""
+    # each wait costs the client's event loop some microseconds for each future, so with many of them there are fewer
     pause = max(ERROR_SECONDS, len(futures) / 1000)
     with cancelled_on_error(futures):
         while True:
@@ -90,7 +93,7 @@ def _raise_error_of(future: Future) -> None:
 
 
 def gather(futures: Sequence[Future], watch: WorkerWatch) -> Sequence[Any]:
-    """The results of futures that were done. They can have been lost since, so this looks at the workers too."""
+    """The results of futures that were done. They may have been lost since, so this watches for lost workers too."""
     client = futures[0].client
     with cancelled_on_error(futures):
         gathering = asyncio.run_coroutine_threadsafe(
@@ -106,7 +109,7 @@ def gather(futures: Sequence[Future], watch: WorkerWatch) -> Sequence[Any]:
 
 @contextmanager
 def cancelled_on_error(futures: Sequence[Future]) -> Iterator[None]:
-    """Tell the cluster to stop the tasks if this ends by an exception of any kind."""
+    """A context that tells the cluster to stop these tasks if it is left by an exception of any kind."""
     try:
         yield
     except BaseException:
@@ -117,8 +120,9 @@ def cancelled_on_error(futures: Sequence[Future]) -> Iterator[None]:
 def without_our_frames(error: BaseException) -> BaseException:
     """Copy an exception, without its traceback.
 
-    The client keeps the original with its future. Raised from here, the original's traceback would hold our variables,
-    these the futures, and so the results on the workers, for as long as there is a client.
+    The client holds the original for as long as it holds the future. If we raised the original, its traceback would
+    refer to our variables, these to the futures, and so the workers would hold their results as long as there is a
+    client.
     """
     try:
         return copy.copy(error)
@@ -127,11 +131,15 @@ def without_our_frames(error: BaseException) -> BaseException:
 
 
 def retry(function: Callable[[], T], what: str, most: int, inputs: Sequence[Delayed] = ()) -> T:
-    """Call again what failed because workers were lost, ``most`` times at the most.
+    """Call ``function``, and call it again, at most ``most`` times, if it fails because workers were lost.
 
-    ``function`` must make new tasks in each call: the scheduler blames tasks for the workers that died under them. It
-    may come to blame ``inputs`` too, persisted tasks that were lost and made again. Then nothing is tried again: it
-    would fail at once, or wait for ever, as tasks do whose results are lost after something before them failed.
+    ``function`` must make new tasks in each call, since the scheduler counts, for each task, the workers that died
+    while they ran it, and gives the task up when they are too many. It can also give up one of ``inputs``: persisted
+    tasks that were lost and are made again. Then nothing is tried again, because it would fail at once or wait for
+    ever.
+
+    The exception of the last try comes with a note that says which work (``what``) failed, and why it was not tried
+    again.
     """
     for failures in range(1, most + 2):
         try:
