@@ -63,8 +63,10 @@ def start_values(
     """
     rows = np.empty((len(spark_ids), rank), np.float32)
     block_of = spark_ids % spark_ids.dtype.type(n_blocks)
-    for block in np.unique(block_of):
-        members = np.flatnonzero(block_of == block)
+    # sorted by block; within a block, ids ascend. Only blocks that have ids are visited: there may be 2^31 - 1 of them.
+    order = np.argsort(block_of, kind="stable")
+    blocks, starts = np.unique(block_of[order], return_index=True)
+    for block, members in zip(blocks, np.split(order, starts[1:]), strict=True):
         rows[members] = block_start_values(len(members), rank, int(block), side_seed, version)
     return rows
 

@@ -11,7 +11,7 @@ from dask.delayed import Delayed
 
 from daskals.blocks.ids import spark_ids
 from daskals.blocks.least_squares import SolvedBlock
-from daskals.blocks.spark_random import block_start_values, side_seeds
+from daskals.blocks.spark_random import side_seeds, start_values
 from daskals.engine.factors import lay_out
 from daskals.engine.sides import Side
 from daskals.execution.tasks import FAN_IN, task
@@ -62,22 +62,12 @@ def _draw(
 ) -> tuple[Int64, Float32]:
     """Positions (m,) and start rows (m, rank) of the ids in a share of the Spark blocks.
 
-    ``share`` is (first, n): the blocks first, first + n, first + 2 n, ... Only Spark blocks that have ids are visited,
-    since there may be 2^31 - 1 of them.
+    ``share`` is (first, n): the blocks first, first + n, first + 2 n, ...
     """
-    ids = spark_ids(ids)
-    block_of = (ids % ids.dtype.type(n_spark_blocks)).astype(np.int64)
-    first, n = share
-    mine = np.flatnonzero(block_of % n == first)
-    # sorted by block; within a block, ids ascend
-    positions = mine[np.argsort(block_of[mine], kind="stable")]
-    blocks, starts = np.unique(block_of[positions], return_index=True)
-    sizes = np.diff([*starts, len(positions)])
-    rows = [
-        block_start_values(int(size), rank, int(block), side_seed, version)
-        for block, size in zip(blocks, sizes, strict=True)
-    ]
-    return positions, np.concatenate([np.empty((0, rank), np.float32), *rows])
+    ids, (first, n) = spark_ids(ids), share
+    block_of = ids % ids.dtype.type(n_spark_blocks)
+    mine = np.flatnonzero(block_of % ids.dtype.type(n) == first)
+    return mine, start_values(ids[mine], n_spark_blocks, rank, side_seed, version)
 
 
 def _start_block(bounds: tuple[int, int], rank: int, nonnegative: bool, *drawn: tuple[Int64, Float32]) -> SolvedBlock:
