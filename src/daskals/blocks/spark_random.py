@@ -66,7 +66,7 @@ def start_values(
     # sorted by block; within a block, ids ascend. Only blocks that have ids are visited: there may be 2^31 - 1 of them.
     order = np.argsort(block_of, kind="stable")
     blocks, starts = np.unique(block_of[order], return_index=True)
-    for block, members in zip(blocks, np.split(order, starts[1:]), strict=True):
+    for block, members in zip(blocks, np.split(order, starts[1:]), strict=False):  # (of nothing, split gives one part)
         rows[members] = block_start_values(len(members), rank, int(block), side_seed, version)
     return rows
 
