@@ -9,7 +9,9 @@ import pytest
 
 from daskals import ALS
 from daskals.params.converters import at_least, one_of, to_float, to_int
-from daskals.params.declared import Param, Params, keyword_only
+from daskals.params.declared import Params
+from daskals.params.keywords import keyword_only
+from daskals.params.param import Param
 
 #: Spark's constructor, in its order; seed has another default (None stands for it) in every process there
 SPARK_DEFAULTS = {

@@ -20,7 +20,8 @@ from pandas.testing import assert_frame_equal
 from daskals import ALS
 from daskals.evaluation import RankingEvaluator, RegressionEvaluator
 from daskals.params.converters import to_float
-from daskals.params.declared import Param, Params
+from daskals.params.declared import Params
+from daskals.params.param import Param
 from daskals.recommendation import estimator
 from daskals.tuning import (
     CrossValidator,
