@@ -224,7 +224,7 @@ def read_ratings(source: str, options: argparse.Namespace) -> dd.DataFrame:
 
 
 def last_iteration(model: ALSModel) -> dict[str, Any]:
-    """How many iterations there were, and the error after the last: of ratings, or, in implicit fits, of preferences."""
+    """How many iterations there were, and the error after the last: of ratings, or of preferences in implicit fits."""
     history = model.history
     error, name = ("rmse", "trainingRmse") if "rmse" in history else ("preferenceRmse", "preferenceRmse")
     if history.empty:

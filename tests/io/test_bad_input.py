@@ -456,7 +456,7 @@ OUT_OF_RANGE = {
     "numUserBlocks": (0, ">= 1"),
     "numItemBlocks": (-3, ">= 1"),
     "blockSize": (0, ">= 1"),
-    "checkpointInterval": (0, "-1 (never) or a number >= 1"),
+    "checkpointInterval": (0, "-1 (never) or an integer >= 1"),
     "seed": (2**63, "64-bit"),
     "coldStartStrategy": ("raise", "'nan', 'drop'"),
     "precision": ("half", "'single', 'double'"),

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 #: its older interface and in SQL.
 ELSEWHERE = {
     "rank": ("factors", "features", "num_factors", "n_factors", "n_components", "embedding_size", "latent_factors"),
-    "maxIter": ("iterations", "num_iterations", "n_iterations", "n_iter", "niter", "epochs", "n_epochs", "num_epochs"),
+    "maxIter": ("iterations", "num_iterations", "n_iterations", "n_iter", "epochs", "n_epochs", "num_epochs"),
     "regParam": ("regularization", "regularisation", "lambda", "lamb", "reg", "reg_all", "l2", "damping"),
     "seed": ("random_state", "random_seed", "rng", "rng_seed"),
     "implicitPrefs": ("implicit", "implicit_feedback", "use_implicit", "feedback"),
