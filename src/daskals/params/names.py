@@ -62,17 +62,19 @@ def misspelt(name: str, known: Iterable[str], likeness: float = IS_MISSPELT) -> 
 
 
 def explain_unknown(names: Iterable[str], known: Iterable[str]) -> str:
-    """Each unknown name with the known one that was meant; and all that are known, where one resembles none.
+    """How an error goes on after "it has no parameter": unknown names, and those that were meant.
+
+    All known ones are listed where a name resembles none of them.
 
     >>> explain_unknown(["max_iter"], ["rank", "maxIter"])
     "'max_iter' (did you mean maxIter?)"
     >>> explain_unknown(["colour"], ["rank", "maxIter"])
-    "'colour'; the parameters are rank, maxIter"
+    "'colour'; its parameters are rank, maxIter"
     """
     known = list(known)
     meant = {name: nearest(name, known) for name in names}
     text = ", ".join(f"{name!r} (did you mean {near}?)" if near else repr(name) for name, near in meant.items())
-    return text if all(meant.values()) else f"{text}; the parameters are {', '.join(known)}"
+    return text if all(meant.values()) else f"{text}; its parameters are {', '.join(known)}"
 
 
 def _letters(name: str) -> str:

@@ -34,8 +34,8 @@ def warn_of_overflow(scheduler: Scheduler, factors: Factors, history: History, r
     iteration = history.first_not_finite()
     if iteration is not None:
         caution(
-            f"The objective, or the error, of iteration {iteration} is not a finite number: predictions can be infinite, "
-            f"or wrong. {ADVICE}"
+            f"The objective, or the error, of iteration {iteration} is not a finite number: predictions can be "
+            f"infinite, or wrong. {ADVICE}"
         )
         return
     objective = history.last_objective
