@@ -683,6 +683,13 @@ def test_values_are_copied_to_those_that_have_the_parameter():
     assert (evaluator.getPredictionCol(), evaluator.isSet("labelCol")) == ("guess", False)
 
 
+def test_defaults_of_an_estimator_s_instance_are_those_of_its_model(ratings):
+    """A subclass with ``_setDefault(coldStartStrategy="drop")`` gets models that drop."""
+    model = ALS(rank=1, maxIter=0)._setDefault(coldStartStrategy="drop", regParam=0.5).fit(ratings)
+    assert (model.getColdStartStrategy(), model.isSet("coldStartStrategy")) == ("drop", False)
+    assert len(model.transform(ratings.assign(user=99))) == 0
+
+
 def test_whose_parameter_it_is():
     """``_resolveParam`` and ``_shouldOwn``."""
     als, other = ALS(), ALS()

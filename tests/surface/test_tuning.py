@@ -420,6 +420,15 @@ def test_a_metric_that_is_nan_on_one_fold_is_ranked_last(larger, best):
     assert model.bestModel.recorder.getQuality() == best
 
 
+def test_where_warnings_are_errors_the_winner_is_not_lost(caplog):
+    """It has cost many fits: the warning is logged instead."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        model = scripted(-1.0, 1.0).fit(numbered(60))
+    assert model.bestModel.recorder.getQuality() == 1.0
+    assert "metric of 1 of 2 parameter maps is NaN" in caplog.text
+
+
 def test_a_long_list_of_nans_is_cut():
     with pytest.warns(UserWarning, match=r"5 of 6 .*-1.0.*-2.0.*-3.0\} in fold 2; \.\.\.\. They are ranked last"):
         scripted(-1.0, -2.0, -3.0, -4.0, -5.0, 1.0).fit(numbered(60))

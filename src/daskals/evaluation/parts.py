@@ -51,7 +51,11 @@ def ranking_part(part: pd.DataFrame, columns: Mapping[str, str], score: tuple[st
 def held_out_part(
     recommended: pd.DataFrame, held_out: pd.DataFrame, user: str, item: str, score: tuple[str, int]
 ) -> tuple[float, int, Faults]:
-    """The same for users: their recommendations and their held-out rows."""
+    """As `ranking_part`, with a row for each user who is in ``held_out``.
+
+    ``recommended`` has the predicted lists of users; the relevant items are those of the user's rows in ``held_out``.
+    Both have all rows of the users that are in either.
+    """
     faults: Faults = Counter()
     faults[f"missing values in userCol {user!r} of heldOut"] = int(held_out[user].isna().sum())
     faults[f"missing values in itemCol {item!r} of heldOut"] = int(held_out[item].isna().sum())

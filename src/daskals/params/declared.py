@@ -216,7 +216,8 @@ class Params:
             raise ValueError(f"Parameter {param} does not belong to {self.uid}")
 
     def _copyValues(self, to: Params, extra: ParamMap | None = None) -> Params:
-        """Give ``to`` the values set here, and ``extra``, for those parameters that it has; return it."""
+        """Give ``to`` this instance's values and defaults, and ``extra``, where it has the parameter; return it."""
+        to._own_defaults.update({name: value for name, value in self._own_defaults.items() if to.hasParam(name)})
         for param, value in {**self._paramMap, **(extra or {})}.items():
             if to.hasParam(param.name):
                 to._set(**{param.name: value})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 import warnings
 from pathlib import Path
@@ -17,7 +18,7 @@ from daskals.kernels.types import Float32
 from daskals.recommendation.history import History
 
 logger = logging.getLogger("daskals")
-PACKAGE = str(Path(__file__).parents[1])
+PACKAGE = f"{Path(__file__).parents[1]}{os.sep}"
 LARGEST = float(np.finfo(np.float32).max)
 ADVICE = (
     "Ratings and regParam must be of a size that single precision can hold, in squares and products too: divide the "

@@ -55,15 +55,15 @@ class ALS(ALSParams, Savable):
     numUserBlocks, numItemBlocks
         Part of the definition of the start values, as in Spark. Where set, also the number of blocks in which
         ratings are held; the automatic number otherwise (see `daskals.engine.plan`). The latter never changes a
-        result. The configuration ``daskals.user-blocks`` and ``daskals.item-blocks`` goes before both.
+        result. The configuration ``daskals.user-blocks`` and ``daskals.item-blocks`` overrides both.
     nonnegative
-        Starts from the absolute values of Spark's start values: from those themselves all factors can become
-        zero and stay so.
+        Starts from the absolute values of Spark's start values. From Spark's own, all factors can become zero, and
+        then they stay zero.
     intermediateStorageLevel, finalStorageLevel
         Have no effect; a warning says so where they are set to something else than the default. The same holds for
         checkpointInterval where no checkpointDir is set.
 
-    Raises ``TypeError`` for a value of a wrong type, at once; ``ValueError`` for one out of range, at `fit`.
+    A value of a wrong type raises ``TypeError`` at once; one out of range raises ``ValueError`` when `fit` is called.
 
     >>> import pandas as pd
     >>> ratings = pd.DataFrame(
@@ -134,7 +134,7 @@ class ALS(ALSParams, Savable):
         ----------
         dataset : pandas.DataFrame or dask.dataframe.DataFrame
             With a column of users, one of items (integers of any width, strings, categories or dates) and one of
-            ratings (numbers). A pair that stands twice counts twice. A dask frame is read once, on the workers.
+            ratings (numbers). A pair that occurs twice counts twice. A dask frame is read once, on the workers.
         params : dict, or list of dict, optional
             Values that override those of this estimator: ``{als.maxIter: 20}``. For a list, a model each.
         resume : bool

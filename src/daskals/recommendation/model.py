@@ -166,8 +166,8 @@ class ALSModel(ModelParams, Savable):
     def recommendForUserSubset(self, dataset: Frame, numItems: int) -> Frame:
         """The ``numItems`` best items for the users of ``dataset``, as `recommendForAllUsers`.
 
-        ``dataset`` is a pandas or dask frame with the column of users; the result is of the same kind. Users
-        that stand in it several times get one row, those that were not in the training data, and nulls, none.
+        ``dataset`` is a pandas or dask frame with the column of users; the result is of the same kind. A user who
+        occurs several times gets one row. Nulls, and users who were not in the training data, get none.
         """
         return self._recommend_subset(dataset, "numItems", numItems, users_first=True)
 
@@ -269,7 +269,7 @@ def _positive(name: str, k: int) -> int:
     try:
         k = to_int(k)
     except TypeError:
-        raise TypeError(f"{name}={k!r} is not allowed: it must be an int >= 1") from None
+        raise TypeError(f"{name}={k!r} is not allowed: it must be an integer >= 1") from None
     if k < 1:
-        raise ValueError(f"{name}={k} is not allowed: it must be a number >= 1")
+        raise ValueError(f"{name}={k} is not allowed: it must be an integer >= 1")
     return k

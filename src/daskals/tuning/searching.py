@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -13,6 +12,7 @@ from daskals.io.frames import Frame
 from daskals.params.converters import to_boolean, to_int, whole_from
 from daskals.params.maps import read_param_maps
 from daskals.params.param import Param, ParamMap
+from daskals.recommendation.cautions import caution
 from daskals.tuning.models import TuningModel
 from daskals.tuning.parameters import ValidatorParams
 from daskals.tuning.threads import in_threads
@@ -26,7 +26,7 @@ NAN_ADVICE = (
 
 
 class Measured(NamedTuple):
-    """What became of a map on a fold."""
+    """The metric of a map on a fold, and the model, if models are collected."""
 
     place: int
     metric: float
@@ -34,7 +34,7 @@ class Measured(NamedTuple):
 
 
 class Validator(ValidatorParams):
-    """What both validators have in common."""
+    """What both validators have in common: all but which rows are for training and which for validation."""
 
     _setters: tuple[str, ...] | None = None
 
@@ -47,16 +47,14 @@ class Validator(ValidatorParams):
         super().validate()
 
     def fitMultiple(self, dataset: Frame, paramMaps: Sequence[ParamMap]) -> Iterator[tuple[int, Any]]:
-        """(place, model) for each map in turn; like any generator it is not to be shared by threads."""
+        """Fit a model for each map: a generator of (place of the map, model), which threads must not share."""
         for place, each in enumerate(paramMaps):
             yield place, self.fit(dataset, each)
 
     def _fit_maps(self, dataset: Frame, params: ParamMap | Iterable[ParamMap] | None) -> Any:
         """What ``fit`` returns: a model, or a list of them where ``params`` is a list."""
         maps, several = read_param_maps(params)
-        models = []
-        for each in maps:
-            models.append(self.copy(each)._search(dataset))
+        models = [self.copy(each)._search(dataset) for each in maps]
         return models if several else models[0]
 
     def _search(self, dataset: Frame) -> TuningModel:
@@ -64,7 +62,7 @@ class Validator(ValidatorParams):
         raise NotImplementedError
 
     def _measure(self, train: Frame, validation: Frame, where: str) -> list[Measured]:
-        """Fit all maps to ``train`` and evaluate them on ``validation``; in the order of the maps."""
+        """Fit all maps to ``train`` and evaluate their models on ``validation``; returned in the order of the maps."""
         maps, evaluator = self.getEstimatorParamMaps(), self.getEvaluator()
         fits = self.getEstimator().fitMultiple(train, maps)
 
@@ -85,7 +83,7 @@ class Validator(ValidatorParams):
         """The place of the best map, given a row of metrics for each fold."""
         averages = np.mean(metrics, axis=0)
         if np.isnan(averages).any():
-            warnings.warn(f"{self._about_nan(metrics)} They are ranked last. {NAN_ADVICE}", stacklevel=5)
+            caution(f"{self._about_nan(metrics)} They are ranked last. {NAN_ADVICE}")
         return int(np.nanargmax(averages) if self.getEvaluator().isLargerBetter() else np.nanargmin(averages))
 
     def _require_numbers(self, metrics: Sequence[Sequence[float]]) -> None:
@@ -94,6 +92,7 @@ class Validator(ValidatorParams):
             raise ValueError(f"No map can be the best. {self._about_nan(metrics)} {NAN_ADVICE}")
 
     def _about_nan(self, metrics: Sequence[Sequence[float]]) -> str:
+        """How many metrics are NaN, and which maps and folds the first of them belong to."""
         missing = np.isnan(metrics)
         maps = self.getEstimatorParamMaps()
         texts = [
