@@ -166,8 +166,9 @@ class Attendance:
 def run(options: argparse.Namespace, client: Client | None = None) -> dict[str, Any]:
     """Read, fit, save, measure. ``client`` is current, or None where there is no cluster.
 
-    Returns rank, iterations, trainingRmse, seconds (of the fit, reading included), and where they were asked for
-    rmse (on the test ratings whose user and item are known) and model; on a cluster also workers: see `Attendance`.
+    Returns rank, iterations, trainingRmse (preferenceRmse of implicit fits), seconds (of the fit, reading included),
+    and where they were asked for rmse (on the test ratings whose user and item are known) and model; on a cluster also
+    workers: see `Attendance`.
     """
     # all that can be wrong with the arguments shows now, not after a night
     als = estimator(options)
@@ -223,11 +224,12 @@ def read_ratings(source: str, options: argparse.Namespace) -> dd.DataFrame:
 
 
 def last_iteration(model: ALSModel) -> dict[str, Any]:
-    """How many iterations there were, and the error after the last."""
+    """How many iterations there were, and the error after the last: of ratings, or of preferences in implicit fits."""
     history = model.history
+    error, name = ("rmse", "trainingRmse") if "rmse" in history else ("preferenceRmse", "preferenceRmse")
     if history.empty:
-        return {"iterations": 0, "trainingRmse": None}
-    return {"iterations": int(history["iteration"].iloc[-1]), "trainingRmse": float(history["rmse"].iloc[-1])}
+        return {"iterations": 0, name: None}
+    return {"iterations": int(history["iteration"].iloc[-1]), name: float(history[error].iloc[-1])}
 
 
 # ---- as a script -----------------------------------------------------------------------------------------

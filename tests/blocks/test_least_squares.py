@@ -373,7 +373,8 @@ def test_the_history_is_the_objective_evaluated_directly(params, signed, precisi
         observed = len(ratings) if alpha is None else len(X) * len(Y) + alpha * np.abs(ratings).sum()
         iteration = history.loc[len(model.history)]
         assert iteration.objective == pytest.approx(total, rel=1e-5)
-        assert iteration.rmse == pytest.approx(np.sqrt(error / observed), rel=1e-5)
+        found = iteration.rmse if alpha is None else iteration.preferenceRmse
+        assert found == pytest.approx(np.sqrt(error / observed), rel=1e-5)
 
 
 @pytest.mark.parametrize("precision", ["single", "double"])

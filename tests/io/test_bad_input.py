@@ -15,6 +15,7 @@ import pytest
 from pandas.testing import assert_frame_equal
 
 from daskals import ALS
+from daskals.params import UnknownParamError
 
 #: labels of the index are not positions, so that a test sees which of the two a message names
 RATINGS = pd.DataFrame(
@@ -388,21 +389,25 @@ def test_positional_arguments_are_a_type_error():
     assert_says(error_of(lambda: ALS().setParams(10), TypeError), "setParams", "keyword arguments")
 
 
-def test_unknown_parameter_is_a_type_error_that_lists_those_there_are():
+def test_unknown_parameter_is_a_type_error_that_names_the_nearest_or_all():
     for call in (lambda: ALS(ranks=3), lambda: ALS().setParams(ranks=3)):
-        assert_says(error_of(call, TypeError), "'ranks'", "ALS", "rank, maxIter, regParam")
+        assert_says(error_of(call, TypeError), "'ranks'", "ALS", "did you mean rank?")
+    for call in (lambda: ALS(colour=3), lambda: ALS().setParams(colour=3)):
+        assert_says(error_of(call, TypeError), "'colour'", "ALS", "rank, maxIter, regParam")
 
 
-def test_unknown_name_of_a_parameter_is_a_value_error_that_lists_those_there_are(model):
+def test_unknown_name_of_a_parameter_is_an_error_that_names_the_nearest_or_all(model):
     als = ALS()
-    for call in (
-        lambda: als.getParam("ranks"),
-        lambda: als.set("ranks", 3),
-        lambda: als.getOrDefault("ranks"),
-        lambda: als.fit(RATINGS, {"ranks": 3}),
-    ):
-        assert_says(error_of(call, ValueError), "'ranks'", als.uid, "maxIter", "rank", "regParam")
-    assert_says(error_of(lambda: model.transform(RATINGS, {"rank": 3}), ValueError), "'rank'", "blockSize", "userCol")
+    for name, words in (("ranks", ["did you mean rank?"]), ("colour", ["maxIter", "rank", "regParam"])):
+        for call in (
+            lambda name=name: als.getParam(name),
+            lambda name=name: als.set(name, 3),
+            lambda name=name: als.getOrDefault(name),
+            lambda name=name: als.fit(RATINGS, {name: 3}),
+        ):
+            assert_says(error_of(call, UnknownParamError), f"'{name}'", als.uid, *words)
+    text = error_of(lambda: model.transform(RATINGS, {"rank": 3}), UnknownParamError)
+    assert_says(text, "'rank'", "blockSize", "userCol")
 
 
 WRONG_TYPES = [
@@ -456,7 +461,7 @@ OUT_OF_RANGE = {
     "numUserBlocks": (0, ">= 1"),
     "numItemBlocks": (-3, ">= 1"),
     "blockSize": (0, ">= 1"),
-    "checkpointInterval": (0, "-1 (never) or a number >= 1"),
+    "checkpointInterval": (0, "-1 (never) or an integer >= 1"),
     "seed": (2**63, "64-bit"),
     "coldStartStrategy": ("raise", "'nan', 'drop'"),
     "precision": ("half", "'single', 'double'"),

@@ -29,7 +29,7 @@ from daskals.execution.tasks import new_token, task
 from daskals.io import factor_files
 from daskals.io.ids import IdType
 from daskals.io.model_files import Factors
-from daskals.recommendation.fitting import History
+from daskals.recommendation.history import History
 
 RNG = np.random.default_rng(3)
 UUID = "2cfd81df-f164-4b66-981c-33184d1ee16e-c000"
@@ -819,7 +819,7 @@ from daskals.engine.factors import FactorMatrix
 from daskals.execution.tasks import new_token, task
 from daskals.io.ids import IdType
 from daskals.io.model_files import Factors
-from daskals.recommendation.fitting import History
+from daskals.recommendation.history import History
 
 
 def peak():

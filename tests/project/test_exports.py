@@ -1,7 +1,10 @@
 """What the package offers is what it says it offers."""
 
+import ast
 import importlib
 import pkgutil
+import subprocess
+import sys
 import tomllib
 from importlib.util import find_spec
 from pathlib import Path
@@ -55,6 +58,38 @@ def test_star_import_gives_the_list():
     found = {}
     exec("from daskals import *", found)
     assert set(found) - {"__builtins__"} == set(daskals.__all__)
+
+
+def test_dir_shows_the_public_names_alone():
+    """And the version; modules that happen to be imported are not shown."""
+    import daskals.engine.loop
+
+    assert dir(daskals) == ["ALS", "ALSModel", "__version__"]
+    with pytest.raises(AttributeError, match="module 'daskals' has no attribute 'als'"):
+        daskals.als
+
+
+def imports_of(statement):
+    """Which of our modules, of Dask and of Numba are imported by a statement in a new process."""
+    code = f"{statement}\nimport sys\nprint(*sorted(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return {
+        name for name in done.stdout.split() if name.partition(".")[0] in ("daskals", "dask", "distributed", "numba")
+    }
+
+
+def test_import_daskals_is_cheap():
+    """Neither Dask nor Numba, until ALS is asked for."""
+    assert imports_of("import daskals") == {"daskals"}
+    assert imports_of("import daskals; dir(daskals)") == {"daskals"}
+    assert imports_of("from daskals import ALS") >= {"daskals.recommendation", "dask"}
+
+
+def test_type_checkers_see_the_public_names():
+    """What is imported when asked for is imported where types are checked."""
+    tree = ast.parse(Path(daskals.__file__).read_text(encoding="utf-8"))
+    (block,) = [node for node in tree.body if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"]
+    assert {alias.name for node in block.body for alias in node.names} == set(daskals.__all__)
 
 
 def test_the_version_is_that_of_the_project():

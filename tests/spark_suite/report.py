@@ -109,7 +109,7 @@ def _elsewhere(
     return Row(suite, number, name, tolerance, ours or tolerance, test)
 
 
-NUMBERS, EVALUATION = "test_spark_numbers.py", "test_evaluation.py"
+NUMBERS, EVALUATION = "blocks/test_spark_random.py", "surface/test_evaluation.py"
 #: Stated in other files; the tolerance stands in the source of the test, which is checked.
 ELSEWHERE = [
     _elsewhere("ALSSuite", 7, "exact rank-1 matrix", rmse(0.001), f"{NUMBERS}::test_exact_rank_one_matrix"),

@@ -1,6 +1,6 @@
 """ALSSuite, ALSCleanerSuite and ALSStorageSuite of Spark, on their data and within their tolerances.
 
-Tests follow Spark's order. Those of whole fits to low-rank matrices are in ``test_spark_numbers.py``.
+Tests follow Spark's order. Those of whole fits to low-rank matrices are in ``blocks/test_spark_random.py``.
 """
 
 import decimal
@@ -223,7 +223,7 @@ def test_invalid_type_of_ids(column):
         ALS(rank=1, maxIter=1).fit(with_ids(column, pd.Series([True])))
 
 
-# ---- whole fits (7 to 12 in test_spark_numbers.py) -------------------------------------------------------
+# ---- whole fits (7 to 12 in blocks/test_spark_random.py) --------------------------------------------------
 
 
 def train(training, **params):

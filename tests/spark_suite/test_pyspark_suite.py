@@ -1,6 +1,6 @@
 """PySpark's own tests: the example of the documentation, step by step, test_als.py and test_evaluation.py.
 
-The predictions of the example are in ``test_spark_numbers.py``, the metrics in ``test_evaluation.py``.
+The predictions of the example are in ``blocks/test_spark_random.py``, the metrics in ``surface/test_evaluation.py``.
 """
 
 import math

@@ -6,6 +6,7 @@ differs must go.
 
 import importlib
 import inspect
+import re
 import warnings
 
 import pytest
@@ -103,8 +104,6 @@ def imported(package, module):
 
 def pair(module, name):
     """(Spark's class, ours)."""
-    if module == "tuning":
-        pytest.importorskip("daskals.tuning", reason="daskals has no tuning yet", exc_type=ModuleNotFoundError)
     return getattr(imported("pyspark.ml", module), name), getattr(imported("daskals", module), name)
 
 
@@ -189,8 +188,6 @@ def test_keywords_and_defaults_are_spark_s(module, name):
 @pytest.mark.parametrize("module", OTHER_CLASSES)
 def test_classes_of_the_modules(module):
     """What ``from pyspark.ml.evaluation import *`` would give is here, but for what is of no use to a recommender."""
-    if module == "tuning":
-        pytest.importorskip("daskals.tuning", reason="daskals has no tuning yet", exc_type=ModuleNotFoundError)
     theirs = set(imported("pyspark.ml", module).__all__)
     ours = imported("daskals", module)
     assert theirs - {each for each in theirs if hasattr(ours, each)} == OTHER_CLASSES[module]
@@ -200,7 +197,7 @@ def test_classes_of_the_modules(module):
 def test_writers_and_readers(theirs):
     """What ``write()`` and ``read()`` return: the same methods, with the same keywords and defaults."""
     spark_class = getattr(imported("pyspark.ml", "util"), theirs)
-    our_class = getattr(imported("daskals", "saving"), WRITERS[theirs])
+    our_class = getattr(imported("daskals", "io.readwrite"), WRITERS[theirs])
     assert public(our_class) <= public(spark_class)
     assert public(spark_class) - public(our_class) <= INTERNAL.keys()
     for method in public(our_class):
@@ -216,18 +213,18 @@ def test_every_internal_name_is_one_of_spark_s():
 def test_what_read_returns(module, name):
     """The reader that was compared above, for every class that can be saved."""
     _, our_class = pair(module, name)
-    assert type(our_class.read()) is imported("daskals", "saving").MLReader
+    assert type(our_class.read()) is imported("daskals", "io.readwrite").MLReader
 
 
 def test_what_write_returns():
     """The writer that was compared, with no other public method in the one of tuned models."""
-    saving, tuning_models = imported("daskals", "saving"), imported("daskals", "tuning_models")
+    readwrite, models = imported("daskals", "io.readwrite"), imported("daskals", "tuning.models")
     als = imported("daskals", "recommendation").ALS()
-    assert type(als.write()) is saving.MLWriter
-    writer = type(tuning_models.CrossValidatorModel(als).write())
-    assert issubclass(writer, saving.MLWriter)
+    assert type(als.write()) is readwrite.MLWriter
+    writer = type(models.CrossValidatorModel(als).write())
+    assert issubclass(writer, readwrite.MLWriter)
     assert {name: keywords(getattr(writer, name)) for name in public(writer)} == {
-        name: keywords(getattr(saving.MLWriter, name)) for name in public(saving.MLWriter)
+        name: keywords(getattr(readwrite.MLWriter, name)) for name in public(readwrite.MLWriter)
     }
 
 
@@ -245,6 +242,23 @@ def test_params():
     for method in methods(theirs, ours):
         if method != "__init__" and method not in VALIDATE:
             assert keywords(getattr(ours, method)) == keywords(getattr(theirs, method)), method
+
+
+#: Names that Spark's ``Params`` has for its subclasses and ours lacks.
+SUBCLASSES_ALONE = {
+    "_dummy": "a parent for parameters of classes; here they are declared without one",
+    "_randomUID": "a uid is made in the constructor",
+    "_testOwnParam": "of Spark Connect",
+}
+
+
+def test_what_subclasses_call():
+    """Of the names with one underscore, those that users' own subclasses of ``Params`` call."""
+    theirs, ours = imported("pyspark.ml", "param").Params, imported("daskals", "params").Params
+    names = {name for name in dir(theirs) if re.fullmatch("_[a-z][a-zA-Z]+", name)}
+    assert unlisted(names - set(dir(ours)), SUBCLASSES_ALONE) == NOTHING
+    for name in names - SUBCLASSES_ALONE.keys():
+        assert keywords(getattr(ours, name)).keys() == keywords(getattr(theirs, name)).keys(), name
 
 
 def test_a_parameter_is_what_it_is_in_spark():

@@ -1,15 +1,25 @@
 """Parameters behave as Spark's: types are checked when a value is set, ranges when it is used."""
 
+import copy
 import inspect
+import pickle
 import re
 import warnings
+from itertools import chain
 
+import cloudpickle
 import numpy as np
 import pytest
+from pandas.testing import assert_frame_equal
 
 from daskals import ALS
+from daskals.evaluation import RankingEvaluator, RegressionEvaluator
 from daskals.params.converters import at_least, one_of, to_float, to_int
-from daskals.params.declared import Param, Params, keyword_only
+from daskals.params.declared import Params
+from daskals.params.keywords import keyword_only
+from daskals.params.names import ELSEWHERE
+from daskals.params.param import Param
+from daskals.tuning import CrossValidator, CrossValidatorModel, TrainValidationSplit
 
 #: Spark's constructor, in its order; seed has another default (None stands for it) in every process there
 SPARK_DEFAULTS = {
@@ -33,6 +43,7 @@ SPARK_DEFAULTS = {
 }
 OURS = {"precision": "single", "sparkRandom": "3"}
 SEED = 1994790107
+VALIDATORS = [CrossValidator, TrainValidationSplit]
 MODEL_PARAMS = ["blockSize", "coldStartStrategy", "itemCol", "predictionCol", "userCol"]
 INTS = ["rank", "maxIter", "numUserBlocks", "numItemBlocks", "checkpointInterval", "blockSize", "seed"]
 FLOATS = ["regParam", "alpha"]
@@ -89,34 +100,80 @@ def test_defaults_of_a_new_estimator():
         assert als.isDefined(name)
 
 
-@pytest.mark.parametrize("call", [lambda: ALS(10), lambda: ALS(10, 5), lambda: ALS(10, maxIter=5)])
-def test_positional_arguments_are_refused(call):
-    """With Spark's own words."""
-    with pytest.raises(TypeError, match=r"Method __init__ forces keyword arguments\."):
+@pytest.mark.parametrize(
+    ("call", "keywords"),
+    [
+        (lambda: ALS(10), "ALS(rank=10)"),
+        (lambda: ALS(10, 5), "ALS(rank=10, maxIter=5)"),
+        (lambda: ALS(10, maxIter=5), "ALS(rank=10)"),
+        (lambda: ALS([1]), "ALS(rank=...)"),
+        (lambda: ALS().setParams(10), "setParams(rank=10)"),
+        (lambda: RegressionEvaluator("p"), "RegressionEvaluator(predictionCol='p')"),
+    ],
+)
+def test_positional_arguments_are_refused(call, keywords):
+    """With Spark's own words, and the call as it has to be."""
+    with pytest.raises(TypeError, match=r"^Method (__init__|setParams) forces keyword arguments\.") as caught:
         call()
-
-
-def test_positional_arguments_of_set_params_are_refused():
-    """The message names that method."""
-    with pytest.raises(TypeError, match=r"Method setParams forces keyword arguments\."):
-        ALS().setParams(10)
+    assert f"would be {keywords}." in str(caught.value)
 
 
 @pytest.mark.parametrize("call", [ALS, ALS().setParams], ids=["__init__", "setParams"])
-def test_unknown_keywords_are_refused_with_a_list_of_the_known_ones(call):
-    """All unknown ones are named, and every keyword that there is."""
+def test_unknown_keywords_are_refused_with_those_that_were_meant(call):
+    """All unknown ones are named, each with its neighbour."""
     with pytest.raises(TypeError) as caught:
         call(ranks=10, maxIter=3, lambda_=1)
+    assert str(caught.value) == (
+        "ALS has no parameter 'ranks' (did you mean rank?), 'lambda_' (did you mean regParam?)"
+    )
+
+
+@pytest.mark.parametrize("call", [ALS, ALS().setParams], ids=["__init__", "setParams"])
+def test_where_nothing_is_near_all_keywords_are_listed(call):
+    """Every one that there is, the neighbour of another unknown one as well."""
+    with pytest.raises(TypeError) as caught:
+        call(colour=10, maxIter=3, factors=1)
     message = str(caught.value)
-    for name in ("ranks", "lambda_"):
-        assert repr(name) in message
+    assert "'colour'," in message
+    assert "'factors' (did you mean rank?)" in message
     for name in (*SPARK_DEFAULTS, *OURS):
         assert re.search(rf"\b{name}\b", message)
 
 
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        *[
+            (name, "maxIter")
+            for name in ("max_iter", "maxiter", "MaxIter", "iterations", "n_iter", "epochs", "maxIters")
+        ],
+        *[(name, "rank") for name in ("factors", "n_factors", "features", "n_components", "embedding_size", "Rank")],
+        *[(name, "regParam") for name in ("regularization", "lambda_", "reg", "reg_param", "regPram", "damping")],
+        *[(name, "seed") for name in ("random_state", "random_seed", "rng", "seeds")],
+        *[("user_col", "userCol"), ("items", "itemCol"), ("implicit_prefs", "implicitPrefs"), ("cg_steps", "cgSteps")],
+    ],
+)
+def test_names_of_other_libraries_and_misspellings_are_understood(name, meant):
+    """Those of implicit, LensKit, Surprise, scikit-learn and Spark's older interface."""
+    with pytest.raises(TypeError, match=rf"no parameter '{name}' \(did you mean {meant}\?\)$"):
+        ALS(**{name: 1})
+    with pytest.raises(ValueError, match=rf"no parameter '{name}' \(did you mean {meant}\?\)$"):
+        ALS().getParam(name)
+
+
+def test_a_table_of_other_names_leads_to_parameters_and_from_no_parameter():
+    """A parameter's own name in the table would never be reached; a misspelt target would lead nowhere."""
+    classes = ALS, RankingEvaluator, CrossValidator, TrainValidationSplit
+    known = {param.name for cls in classes for param in cls().params}
+    assert ELSEWHERE.keys() <= known
+    assert not known & set(chain.from_iterable(ELSEWHERE.values()))
+    names = [name.replace("_", "") for name in chain.from_iterable(ELSEWHERE.values())]
+    assert len(set(names)) == len(names)
+
+
 def test_prediction_col_is_a_parameter_but_no_keyword():
     """As in Spark: only setPredictionCol."""
-    with pytest.raises(TypeError, match="predictionCol"):
+    with pytest.raises(TypeError, match=r"'predictionCol' is a parameter of ALS but no keyword.* setPredictionCol"):
         ALS(predictionCol="p")
     assert ALS().setPredictionCol("p").getPredictionCol() == "p"
 
@@ -297,19 +354,20 @@ def test_types_of_a_parameter_map_are_checked():
 # ---- stage two: ranges -----------------------------------------------------------------------------------
 
 OUT_OF_RANGE = [
-    ("rank", 0, "a finite number >= 1"),
-    ("rank", -5, "a finite number >= 1"),
-    ("maxIter", -1, "a finite number >= 0"),
+    ("rank", 0, "an integer >= 1"),
+    ("rank", -5, "an integer >= 1"),
+    ("maxIter", -1, "an integer >= 0"),
     ("regParam", -0.1, "a finite number >= 0"),
     ("regParam", float("nan"), "a finite number >= 0"),
     ("regParam", float("inf"), "a finite number >= 0"),
-    ("numUserBlocks", 0, "a finite number >= 1"),
-    ("numItemBlocks", 0, "a finite number >= 1"),
+    ("numUserBlocks", 0, "an integer >= 1"),
+    ("numItemBlocks", 0, "an integer >= 1"),
     ("alpha", -1.0, "a finite number >= 0"),
     ("alpha", float("nan"), "a finite number >= 0"),
-    ("checkpointInterval", 0, "-1 (never) or a number >= 1"),
-    ("checkpointInterval", -2, "-1 (never) or a number >= 1"),
-    ("blockSize", 0, "a finite number >= 1"),
+    ("checkpointInterval", 0, "-1 (never) or an integer >= 1"),
+    ("checkpointInterval", -2, "-1 (never) or an integer >= 1"),
+    ("blockSize", 0, "an integer >= 1"),
+    *((name, 2**31, "at most 2147483647") for name in INTS if name != "seed"),
     ("seed", 2**63, "64-bit"),
     ("seed", -(2**63) - 1, "64-bit"),
     ("coldStartStrategy", "fill", "'nan', 'drop'"),
@@ -412,7 +470,7 @@ def test_a_parameter_s_name_in_print():
     als = ALS()
     assert str(als.rank) == f"{als.uid}__rank"
     assert ALS.rank.parent == "undefined"
-    assert "rank" in repr(als.rank)
+    assert repr(als.rank) == f"Param(parent={als.uid!r}, name='rank')"
 
 
 def test_params_lists_all_sorted_by_name():
@@ -423,8 +481,14 @@ def test_params_lists_all_sorted_by_name():
     assert set(names) >= {*SPARK_DEFAULTS, *OURS, "predictionCol"}
     assert all(als.hasParam(name) for name in names)
     assert not als.hasParam("ranks")
-    with pytest.raises(ValueError, match=r"'ranks'.*maxIter.*rank"):
-        als.getParam("ranks")
+    for error in (AttributeError, ValueError):  # of Spark 4 and of Spark 3
+        with pytest.raises(error, match=r"'ranks' \(did you mean rank\?\)"):
+            als.getParam("ranks")
+        with pytest.raises(error, match=r"'colour'; .*maxIter.*rank"):
+            als.isSet("colour")
+    for method in (als.hasParam, als.getOrDefault, als.isSet, als.explainParam):
+        with pytest.raises(TypeError, match="got 3"):
+            method(3)
 
 
 def test_parameters_of_another_estimator_are_refused(ratings):
@@ -442,6 +506,45 @@ def test_what_is_not_a_parameter_is_refused():
         ALS().getOrDefault(3)
 
 
+def test_a_value_cannot_be_assigned(ratings):
+    """It would replace the parameter, and `fit` would stumble over it; what sets it is named."""
+    als = ALS()
+    with pytest.raises(AttributeError, match=r"'rank' sets no parameter of ALS: call setRank\(20\)"):
+        als.rank = 20
+    with pytest.raises(AttributeError, match=r"call setRank\(\.\.\.\)"):
+        als.rank = [20]
+    with pytest.raises(AttributeError):
+        del als.rank
+    model = als.fit(ratings, {als.rank: 1, als.maxIter: 0})
+    with pytest.raises(AttributeError, match=r"call setBlockSize\(3\)"):
+        model.blockSize = 3
+    tuned = CrossValidatorModel(model)
+    with pytest.raises(AttributeError, match=r"call set\('numFolds', 5\)"):
+        tuned.numFolds = 5
+
+
+@pytest.mark.parametrize(
+    ("name", "setter"), [("maxiter", "setMaxIter"), ("max_iter", "setMaxIter"), ("regParm", "setRegParam")]
+)
+def test_a_misspelt_attribute_is_refused(name, setter):
+    """It would be there, and do nothing."""
+    als = ALS()
+    with pytest.raises(AttributeError, match=rf"'{name}' sets no parameter of ALS: call {setter}\(20\)"):
+        setattr(als, name, 20)
+    assert not hasattr(als, name)
+
+
+def test_other_attributes_can_be_assigned():
+    """Those of users' subclasses, the uid, and what a class has already."""
+
+    class Mine(ALS):
+        ranks = ()
+
+    mine = Mine(rank=3)
+    mine._rank, mine.uid, mine.note, mine.ranks, mine.fit = 1, "mine", "of me", [3], len
+    assert (mine._rank, mine.uid, mine.note, mine.ranks, mine.rank.parent) == (1, "mine", "of me", [3], "mine")
+
+
 # ---- maps, copies, explanations --------------------------------------------------------------------------
 
 
@@ -456,6 +559,145 @@ def test_copy_is_independent_and_keeps_the_uid():
     als.setRegParam(9)
     assert als.getRank() == 3
     assert other.getRegParam() == 0.1
+
+
+@pytest.mark.parametrize("extra", [[1], "rank", 3, {"rank"}], ids=repr)
+@pytest.mark.parametrize("cls", [ALS, RegressionEvaluator, CrossValidator])
+def test_a_copy_takes_a_map_only(cls, extra):
+    """As in Spark."""
+    with pytest.raises(TypeError, match="copy takes a map from parameters to values, got"):
+        cls().copy(extra)
+
+
+def test_a_copy_of_a_validator_takes_names_as_well():
+    """They are those of its own parameters."""
+    assert CrossValidator(estimator=ALS()).copy({"numFolds": 5}).getNumFolds() == 5
+
+
+ROUND_TRIPS = {
+    "pickle": lambda each: pickle.loads(pickle.dumps(each)),
+    "cloudpickle": lambda each: cloudpickle.loads(cloudpickle.dumps(each)),
+    "copy": copy.copy,
+    "deepcopy": copy.deepcopy,
+}
+each_round_trip = pytest.mark.parametrize("round_trip", ROUND_TRIPS.values(), ids=ROUND_TRIPS.keys())
+
+
+@each_round_trip
+def test_estimators_and_evaluators_are_pickled_and_copied(round_trip):
+    """All that tuning is made of, with values set and not set; the copy is independent."""
+    als = ALS(rank=3, coldStartStrategy="drop")
+    grid = [{als.rank: 2}, {als.rank: 4, als.regParam: 0.5}]
+    evaluators = [RegressionEvaluator(labelCol="rating"), RankingEvaluator(k=3)]
+    validators = [cls(estimator=als, estimatorParamMaps=grid, evaluator=evaluators[0]) for cls in VALIDATORS]
+    for original in (als, *evaluators, *validators):
+        again = round_trip(original)
+        assert type(again) is type(original)
+        assert again.uid == original.uid
+        assert repr(again) == repr(original)
+        values, theirs = again.extractParamMap(), original.extractParamMap()
+        assert values.keys() == theirs.keys()
+        for param, value in values.items():
+            part = param.name in ("estimator", "evaluator")
+            assert (value.extractParamMap() if part else value) == (
+                theirs[param].extractParamMap() if part else theirs[param]
+            )
+    again = round_trip(als)
+    again.setRank(5).validate()
+    assert als.getRank() == 3
+    assert round_trip(grid) == grid
+
+
+@each_round_trip
+def test_a_model_on_threads_is_pickled_and_copied(model, ratings, round_trip):
+    """It predicts and recommends as before."""
+    again = round_trip(model)
+    frame = ratings.rename(columns={"user": "who"})
+    assert (again.uid, again.getColdStartStrategy()) == (model.uid, "DROP")
+    assert_frame_equal(again.history, model.history)
+    assert_frame_equal(again.transform(frame), model.transform(frame))
+    assert (
+        again.recommendForAllUsers(2).recommendations.tolist() == model.recommendForAllUsers(2).recommendations.tolist()
+    )
+    tuned = CrossValidatorModel(model, [0.5], [[model]], [0.0])
+    assert_frame_equal(round_trip(tuned).bestModel.transform(frame), model.transform(frame))
+
+
+@pytest.mark.slow
+def test_a_model_on_a_cluster_is_not_pickled(ratings, cluster):
+    """A pickle would hold names of results that another process cannot have; a copy shares the factors."""
+    with cluster.as_current():
+        model = ALS(rank=2, maxIter=1).fit(ratings)
+        for dumps in (pickle.dumps, cloudpickle.dumps):
+            with pytest.raises(pickle.PicklingError, match=r"on the workers of a cluster.* model\.save\(path\)"):
+                dumps(model)
+        for again in (copy.copy(model), copy.deepcopy(model), model.copy()):
+            assert_frame_equal(again.transform(ratings), model.transform(ratings))
+
+
+# ---- what users' own classes call ------------------------------------------------------------------------
+
+
+def test_defaults_of_an_instance():
+    """``_setDefault`` changes those of one instance; getters, explanations, copies and pickles have them."""
+    als, other = ALS(), ALS()
+    assert als._setDefault(rank=7, regParam=1) is als
+    for each in (als, als.copy(), copy.copy(als), pickle.loads(pickle.dumps(als))):
+        assert (each.getRank(), each.getRegParam()) == (7, 1.0)
+        assert (each.isSet("rank"), each.hasDefault("rank")) == (False, True)
+        assert each._defaultParamMap[each.rank] == 7
+        assert "(default: 7)" in each.explainParam("rank")
+    assert (other.getRank(), ALS.rank.default) == (10, 10)
+    als.copy()._setDefault(rank=8)
+    assert als.getRank() == 7
+    with pytest.raises(TypeError, match="rank"):
+        als._setDefault(rank="many")
+    with pytest.raises(TypeError, match="assignment"):
+        als._defaultParamMap[als.rank] = 3
+    assert als.clear("rank") is None
+    assert als.getRank() == 7
+
+
+def test_defaults_of_an_instance_are_saved(tmp_path):
+    """As Spark saves them: they are not those of the class that loads them."""
+    ALS()._setDefault(rank=7).save(tmp_path / "als")
+    loaded = ALS.load(tmp_path / "als")
+    assert loaded.getRank() == 7
+
+
+def test_another_uid_keeps_the_values():
+    """And the parameters belong to it."""
+    als = ALS(rank=3)
+    before = als.rank
+    assert als._resetUid("als_of_mine") is als
+    assert (als.getRank(), als.rank.parent, als.isSet("rank")) == (3, "als_of_mine", True)
+    assert before != als.rank
+    with pytest.raises(ValueError, match="does not belong to als_of_mine"):
+        als.getOrDefault(before)
+
+
+def test_values_are_copied_to_those_that_have_the_parameter():
+    """Of what was set, and of what is given besides."""
+    als, evaluator = ALS(rank=3).setPredictionCol("guess"), RegressionEvaluator()
+    assert als._copyValues(evaluator, {als.rank: 5}) is evaluator
+    assert (evaluator.getPredictionCol(), evaluator.isSet("labelCol")) == ("guess", False)
+
+
+def test_defaults_of_an_estimator_s_instance_are_those_of_its_model(ratings):
+    """A subclass with ``_setDefault(coldStartStrategy="drop")`` gets models that drop."""
+    model = ALS(rank=1, maxIter=0)._setDefault(coldStartStrategy="drop", regParam=0.5).fit(ratings)
+    assert (model.getColdStartStrategy(), model.isSet("coldStartStrategy")) == ("drop", False)
+    assert len(model.transform(ratings.assign(user=99))) == 0
+
+
+def test_whose_parameter_it_is():
+    """``_resolveParam`` and ``_shouldOwn``."""
+    als, other = ALS(), ALS()
+    assert als._resolveParam("rank") == als._resolveParam(ALS.rank) == als._resolveParam(als.rank) == als.rank
+    als._shouldOwn(als.rank)
+    for param in (other.rank, RankingEvaluator().k, RankingEvaluator.k):
+        with pytest.raises(ValueError, match="does not belong to"):
+            als._shouldOwn(param)
 
 
 def test_extract_param_map():
@@ -531,10 +773,22 @@ def test_setters_of_a_model(model):
     assert model.getPredictionCol() == "score"
 
 
-def test_a_model_checks_ranges_when_it_works(ratings, model):
-    """setColdStartStrategy takes any word; transform does not."""
-    with pytest.raises(ValueError, match="coldStartStrategy='fill'"):
-        model.setColdStartStrategy("fill").transform(ratings.rename(columns={"user": "who"}))
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda model: model.setColdStartStrategy("fill"),
+        lambda model: model.set("coldStartStrategy", "fill"),
+        lambda model: model.copy({model.coldStartStrategy: "fill"}),
+        lambda model: model.transform(None, {model.coldStartStrategy: "fill"}),
+    ],
+)
+def test_a_model_checks_ranges_at_once(model, change):
+    """It can be used from now on: unlike an estimator, whose values are checked together by fit."""
+    with pytest.raises(ValueError, match="coldStartStrategy='fill' is not allowed: it must be one of 'nan', 'drop'"):
+        change(model)
+    assert model.getColdStartStrategy() == "DROP"
+    with pytest.raises(ValueError, match="blockSize=0 is not allowed: it must be an integer >= 1"):
+        model.setBlockSize(0)
 
 
 def test_a_change_of_the_estimator_after_the_fit_does_not_reach_the_model(ratings):

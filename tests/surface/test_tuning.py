@@ -20,8 +20,10 @@ from pandas.testing import assert_frame_equal
 from daskals import ALS
 from daskals.evaluation import RankingEvaluator, RegressionEvaluator
 from daskals.params.converters import to_float
-from daskals.params.declared import Param, Params
-from daskals.recommendation import estimator
+from daskals.params.declared import Params
+from daskals.params.param import Param
+from daskals.recommendation import fitting
+from daskals.recommendation.fitting import Fit
 from daskals.tuning import (
     CrossValidator,
     CrossValidatorModel,
@@ -418,6 +420,15 @@ def test_a_metric_that_is_nan_on_one_fold_is_ranked_last(larger, best):
     assert model.bestModel.recorder.getQuality() == best
 
 
+def test_where_warnings_are_errors_the_winner_is_not_lost(caplog):
+    """It has cost many fits: the warning is logged instead."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        model = scripted(-1.0, 1.0).fit(numbered(60))
+    assert model.bestModel.recorder.getQuality() == 1.0
+    assert "metric of 1 of 2 parameter maps is NaN" in caplog.text
+
+
 def test_a_long_list_of_nans_is_cut():
     with pytest.warns(UserWarning, match=r"5 of 6 .*-1.0.*-2.0.*-3.0\} in fold 2; \.\.\.\. They are ranked last"):
         scripted(-1.0, -2.0, -3.0, -4.0, -5.0, 1.0).fit(numbered(60))
@@ -478,17 +489,17 @@ def test_as_many_models_as_asked_for_are_fitted_at_a_time():
 @pytest.mark.slow
 def test_fits_run_at_once_on_a_cluster(als, rank_two, monkeypatch, cluster):
     """Two fits wait for each other when they have begun; one after the other they would wait in vain."""
-    barrier, fit_one = threading.Barrier(2, timeout=60), ALS._fit
+    barrier, run_one = threading.Barrier(2, timeout=60), Fit.run
 
-    def fit(self, *args):
+    def run(self, **how):
         if threading.current_thread() is not threading.main_thread():  # where the winner is fitted to all rows
             barrier.wait()
-        return fit_one(self, *args)
+        return run_one(self, **how)
 
     with cluster.as_current():
         data = in_dask(rank_two)
         one = split(als, parallelism=1).fit(data)
-        monkeypatch.setattr(ALS, "_fit", fit)
+        monkeypatch.setattr(Fit, "run", run)
         two = split(als, parallelism=2).fit(data)
         np.testing.assert_allclose(two.validationMetrics, one.validationMetrics, rtol=1e-6)
 
@@ -512,8 +523,8 @@ def test_after_an_error_no_further_fit_is_begun(parallelism):
 def test_ratings_are_shuffled_once_a_fold(als, rank_two, make, expected, parallelism, monkeypatch):
     """And once for the fit to all rows, however large the grid."""
     calls = []
-    shuffle = estimator.shuffle
-    monkeypatch.setattr(estimator, "shuffle", lambda *args: calls.append(1) or shuffle(*args))
+    shuffle = fitting.shuffle
+    monkeypatch.setattr(fitting, "shuffle", lambda *args: calls.append(1) or shuffle(*args))
     make(als, parallelism=parallelism).fit(in_dask(rank_two))
     assert len(calls) == expected
 
@@ -666,7 +677,7 @@ def test_values_of_a_wrong_type_are_refused_at_once(cls, name, value, words):
 @pytest.mark.parametrize(
     ("values", "words"),
     [
-        ({"numFolds": 1}, "numFolds=1 is not allowed: it must be a finite number >= 2"),
+        ({"numFolds": 1}, "numFolds=1 is not allowed: it must be an integer >= 2"),
         ({"parallelism": 0}, "parallelism=0 is not allowed"),
         ({"seed": 2**63}, "seed=9223372036854775808 is not allowed"),
         ({"estimatorParamMaps": []}, "estimatorParamMaps=.* a list of one map or more"),

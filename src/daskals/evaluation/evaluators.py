@@ -12,34 +12,28 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from daskals.evaluation.parts import (
-    RECOMMENDATIONS,
+from daskals.evaluation.checks import (
     common_dtype,
     distinct_columns,
-    held_out_part,
-    mean_score,
     raise_faults,
-    ranking_part,
-    regression_part,
     require_columns,
     require_lists,
     require_numbers,
     require_rows,
 )
-from daskals.evaluation.ranking import RANKING_METRICS as RANKING_SCORES
-from daskals.evaluation.regression import merge_moments, regression_metric
+from daskals.evaluation.parts import RECOMMENDATIONS, held_out_part, mean_score, ranking_part, regression_part
+from daskals.evaluation.ranking import RANKING_METRICS
+from daskals.evaluation.regression import REGRESSION_METRICS, merge_moments, regression_metric
 from daskals.execution.scheduler import current_scheduler
 from daskals.io.frames import of_each_pair_of_partitions, of_each_partition
 from daskals.io.readwrite import Savable
-from daskals.params.converters import at_least, one_of, to_boolean, to_int, to_string
-from daskals.params.declared import Param, Params, keyword_only, keyword_only_like
+from daskals.params.converters import one_of, to_boolean, to_int, to_string, whole_from
+from daskals.params.declared import Params
+from daskals.params.keywords import keyword_only, keyword_only_like
+from daskals.params.param import Param
 
 if TYPE_CHECKING:
     from typing import Self
-
-
-REGRESSION_METRICS = ("rmse", "mse", "r2", "mae", "var")
-RANKING_METRICS = tuple(RANKING_SCORES)
 
 
 class Evaluator(Params):
@@ -177,7 +171,7 @@ class RankingEvaluator(Evaluator, Savable):
     metricName = Param(
         "metricName", ", ".join(RANKING_METRICS), to_string, RANKING_METRICS[0], one_of(*RANKING_METRICS)
     )
-    k = Param("k", "number of predictions that the metrics ...AtK look at", to_int, 10, at_least(1))
+    k = Param("k", "number of predictions that the metrics ...AtK look at", to_int, 10, whole_from(1))
 
     @keyword_only
     def __init__(
@@ -208,22 +202,32 @@ class RankingEvaluator(Evaluator, Savable):
     ) -> float:
         """The mean of the metric over the rows of ``dataset``, or over the users of ``heldOut``.
 
-        Args:
-            dataset: a pandas or Dask frame with columns ``predictionCol`` and ``labelCol``. With ``heldOut``:
-                what ``recommendForAllUsers`` returned, a row per user, with columns ``userCol`` and
-                ``recommendations``: lists of structs of which the field ``itemCol`` is used, or of plain items.
-            params: parameter -> value, for this call only.
-            heldOut: a pandas or Dask frame of ratings that the model has not seen, with columns ``userCol`` and
-                ``itemCol``. Each row calls an item relevant to a user, so filter out low ratings first.
-            userCol: column of users in both frames.
-            itemCol: column of items in ``heldOut``, and field of the recommendations.
+        Parameters
+        ----------
+        dataset : pandas.DataFrame or dask.dataframe.DataFrame
+            With columns ``predictionCol`` and ``labelCol``. With ``heldOut``: what ``recommendForAllUsers`` returned,
+            a row per user, with columns ``userCol`` and ``recommendations``: lists of structs of which the field
+            ``itemCol`` is used, or of plain items.
+        params : dict, optional
+            Parameter -> value, for this call only.
+        heldOut : pandas.DataFrame or dask.dataframe.DataFrame, optional
+            Ratings that the model has not seen, with columns ``userCol`` and ``itemCol``. Each row calls an item
+            relevant to a user, so filter out low ratings first.
+        userCol : str, default "user"
+            Column of users in both frames.
+        itemCol : str, default "item"
+            Column of items in ``heldOut``, and field of the recommendations.
 
         With ``heldOut``, users without held-out rows are left out; users with held-out rows but without
         recommendations count 0. If either is a Dask frame, both are shuffled by user.
 
-        Raises ``ValueError`` for absent columns, no rows, missing lists, items or users, and users who occur
-        twice in the recommendations; ``TypeError`` for what is no frame, cells that are not lists, and items or
-        users that are numbers on one side and strings on the other.
+        Raises
+        ------
+        TypeError
+            What is no frame; cells that are not lists; items or users that are numbers on one side and strings on the
+            other.
+        ValueError
+            Absent columns; no rows; missing lists, items or users; users who occur twice in the recommendations.
         """
         evaluator = self._ready(params)
         if heldOut is None:

@@ -1,28 +1,25 @@
-"""What evaluators make of one partition, and the checks of the frames that they are given.
+"""What evaluators make of one partition.
 
 A partition comes in, a few numbers go out. What is wrong inside a partition (a missing label, say) is counted there
-and raised by the caller, with the count of all partitions.
+(`Faults`), and raised by the caller with the counts of all partitions.
 """
 
 from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
-import pandas.api.types as dtypes
 import pyarrow as pa
 
+from daskals.evaluation.checks import Faults, raise_faults, require_rows
 from daskals.evaluation.ranking import Lists, items_from_arrow, ranking_scores
 from daskals.evaluation.regression import Moments, regression_moments
-from daskals.io.frames import kind_of
 
 T = TypeVar("T")
-#: What is wrong, and how many times: ``{"missing values in labelCol 'rating'": 3}``.
-Faults = Counter[str]
 #: The list column that ``recommendForAllUsers`` makes.
 RECOMMENDATIONS = "recommendations"
 
@@ -54,7 +51,11 @@ def ranking_part(part: pd.DataFrame, columns: Mapping[str, str], score: tuple[st
 def held_out_part(
     recommended: pd.DataFrame, held_out: pd.DataFrame, user: str, item: str, score: tuple[str, int]
 ) -> tuple[float, int, Faults]:
-    """The same for users: their recommendations and their held-out rows."""
+    """As `ranking_part`, with a row for each user who is in ``held_out``.
+
+    ``recommended`` has the predicted lists of users; the relevant items are those of the user's rows in ``held_out``.
+    Both have all rows of the users that are in either.
+    """
     faults: Faults = Counter()
     faults[f"missing values in userCol {user!r} of heldOut"] = int(held_out[user].isna().sum())
     faults[f"missing values in itemCol {item!r} of heldOut"] = int(held_out[item].isna().sum())
@@ -75,6 +76,14 @@ def held_out_part(
     return math.fsum(ranking_scores(name, predicted, relevant, k)), len(users), faults
 
 
+def mean_score(parts: list[tuple[float, int, Faults]], name: str) -> float:
+    """The mean score over the rows of all parts."""
+    raise_faults(faults for _, _, faults in parts)
+    rows = sum(count for _, count, _ in parts)
+    require_rows(rows, name)
+    return math.fsum(total for total, _, _ in parts) / rows
+
+
 def _read(column: Any, what: str, convert: Callable[[Any], T]) -> T:
     """A column as one Arrow array, converted; errors say which column it is."""
     try:
@@ -85,72 +94,3 @@ def _read(column: Any, what: str, convert: Callable[[Any], T]) -> T:
         raise TypeError(f"{what} cannot be read: {error}") from None
     except ValueError as error:
         raise ValueError(f"{what} cannot be read: {error}") from None
-
-
-def common_dtype(left: Any, right: Any, user: str) -> Any:
-    """The dtype for the users of two frames, whose dtypes are these; ``TypeError`` if they cannot be compared.
-
-    Equal users of different dtypes would go to different partitions: -1 hashes differently as int32 and int64.
-    """
-    numeric = [dtypes.is_numeric_dtype(dtype) for dtype in (left, right)]
-    if any(numeric) and not all(numeric):
-        raise TypeError(f"userCol {user!r} is {left} in dataset and {right} in heldOut; convert one of them")
-    if left == right or not any(numeric):
-        return left
-    return "Int64" if dtypes.is_integer_dtype(left) and dtypes.is_integer_dtype(right) else "Float64"
-
-
-def distinct_columns(columns: Mapping[str, str]) -> list[str]:
-    """The names of columns, each once."""
-    return list(dict.fromkeys(columns.values()))
-
-
-def require_columns(dataset: Any, columns: Mapping[str, str], name: str = "dataset") -> None:
-    """``TypeError`` for what is no frame, ``ValueError`` if a column is absent or there twice."""
-    kind_of(dataset, name)
-    present = list(dataset.columns)
-    for role, column in columns.items():
-        if (times := present.count(column)) != 1:
-            raise ValueError(
-                f"{name} has {times or 'no'} columns {column!r} ({role}) and needs one; "
-                f"its columns are {', '.join(map(str, present))}"
-            )
-
-
-def require_numbers(dtype: Any, what: str) -> None:
-    """``TypeError`` if a column of this dtype holds no real numbers."""
-    is_real = dtypes.is_numeric_dtype(dtype) and not dtypes.is_complex_dtype(dtype)
-    if not is_real or dtypes.is_bool_dtype(dtype):
-        raise TypeError(f"{what} must be numeric, its dtype is {dtype}; convert it with astype")
-
-
-def require_lists(dtype: Any, what: str) -> None:
-    """``TypeError`` if a column of this dtype cannot hold lists."""
-    is_arrow_list = isinstance(dtype, pd.ArrowDtype) and pa.types.is_nested(dtype.pyarrow_dtype)
-    if not is_arrow_list and not dtypes.is_object_dtype(dtype):
-        raise TypeError(
-            f"{what} must hold lists, its dtype is {dtype}. Dask makes strings of Python lists unless the column "
-            "has an Arrow list dtype or 'dataframe.convert-string' is False in dask.config"
-        )
-
-
-def require_rows(rows: int, name: str) -> None:
-    """``ValueError`` if there is nothing to evaluate."""
-    if not rows:
-        raise ValueError(f"{name} has no rows, so there is nothing to evaluate")
-
-
-def raise_faults(found: Iterable[Faults]) -> None:
-    """``ValueError`` that tells all that is wrong in all parts, with counts."""
-    faults = sum(found, Faults())  # the sum keeps positive counts only
-    if faults:
-        problems = ", ".join(f"{count} {what}" for what, count in sorted(faults.items()))
-        raise ValueError(f"The frame cannot be evaluated, it has {problems}; correct or drop these rows")
-
-
-def mean_score(parts: list[tuple[float, int, Faults]], name: str) -> float:
-    """The mean score over the rows of all parts."""
-    raise_faults(faults for _, _, faults in parts)
-    rows = sum(count for _, count, _ in parts)
-    require_rows(rows, name)
-    return math.fsum(total for total, _, _ in parts) / rows

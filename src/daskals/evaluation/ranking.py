@@ -121,12 +121,12 @@ def ranking_scores(name: str, predicted: Lists, relevant: Lists, k: int) -> Floa
     >>> ranking_scores("precisionAtK", predicted, relevant, k=2)
     array([0.5, 0. ])
     """
-    if name not in RANKING_METRICS:
+    if name not in _FORMULAS:
         raise ValueError(f"There is no metric {name!r}; the metrics are {', '.join(RANKING_METRICS)}")
     if name == "meanAveragePrecision":
         k = max(1, len(predicted.values) + len(relevant.values))  # longer than any list
     marks = _mark(predicted, relevant, k)
-    total, best = RANKING_METRICS[name](marks)
+    total, best = _FORMULAS[name](marks)
     scores = np.zeros(len(total))
     np.divide(total, best, out=scores, where=marks.relevant > 0)
     return scores
@@ -172,10 +172,13 @@ def _gain(marks: _Marks) -> tuple[Float64, Any]:
 
 
 #: Each gives a sum per query, and what it is divided by.
-RANKING_METRICS: dict[str, Callable[[_Marks], tuple[Float64, Any]]] = {
+_FORMULAS: dict[str, Callable[[_Marks], tuple[Float64, Any]]] = {
     "meanAveragePrecision": _precision_sum,
     "meanAveragePrecisionAtK": _precision_sum,
     "precisionAtK": _hits_of_k,
     "ndcgAtK": _gain,
     "recallAtK": _hits_of_relevant,
 }
+
+#: Names of the metrics; the first one is Spark's default.
+RANKING_METRICS = tuple(_FORMULAS)

@@ -17,6 +17,9 @@ import numpy as np
 
 from daskals.evaluation.ranking import Float64
 
+#: Names of the metrics; the first one is Spark's default.
+REGRESSION_METRICS = ("rmse", "mse", "r2", "mae", "var")
+
 
 class Moments(NamedTuple):
     """What is kept of rows (prediction p, label y, weight w). Means and sums are weighted; the error is y - p."""
@@ -106,7 +109,7 @@ def regression_metric(name: str, moments: Moments, through_origin: bool = False)
             return float(m.prediction_scatter / total + (m.error_sum / total) ** 2)
         if name == "r2":
             return float(1 - m.error_squares / _total_squares(moments, through_origin))
-    raise ValueError(f"There is no metric {name!r}; the metrics are rmse, mse, mae, r2, var")
+    raise ValueError(f"There is no metric {name!r}; the metrics are {', '.join(REGRESSION_METRICS)}")
 
 
 def _total_squares(moments: Moments, through_origin: bool) -> np.float64:

@@ -139,8 +139,16 @@ def read_metadata(path: str, class_name: str) -> dict[str, Any]:
     if fields["class"] != class_name:
         raise ValueError(
             f"Error loading metadata: {parts[0]} describes a {fields['class']}, expected class name {class_name}"
+            f"{_loader_of(fields['class'])}"
         )
     return fields
+
+
+def _loader_of(class_name: object) -> str:
+    """Advice for what daskals can load, by Spark's name of its class."""
+    package, _, rest = str(class_name).partition("org.apache.spark.ml.")
+    found = not package and rest.partition(".")[0] in ("recommendation", "evaluation", "tuning")
+    return f". Load it with daskals.{rest}.load" if found else ""
 
 
 def file_name(file: str) -> str:

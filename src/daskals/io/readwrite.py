@@ -144,7 +144,7 @@ class Savable(Params):
         A default that was saved and differs from ours (Spark's Python has another seed in each process) is
         *set*, so that the instance does as it did where it was saved.
         """
-        self._become(str(fields["uid"]))
+        self._resetUid(str(fields["uid"]))
         values = {**fields.get("paramMap", {}), **fields.get("daskals", {}).get("paramMap", {})}
         for name, value in fields.get("defaultParamMap", {}).items():
             if self._known(path, name).default != value:
@@ -155,6 +155,8 @@ class Savable(Params):
             self._set(**values)
         except TypeError as error:
             raise ValueError(f"The metadata of {path} hold a value of a wrong type: {error}") from None
+        except ValueError as error:
+            raise ValueError(f"The metadata of {path} hold a value out of range: {error}") from None
 
     def _known(self, path: str, name: str) -> Any:
         try:

@@ -3,9 +3,9 @@
 A class lists its parameters as class attributes::
 
     class ALS(Params):
-        rank = Param("rank", "number of latent factors", to_int, default=10, check=at_least(1))
+        rank = Param("rank", "number of latent factors", to_int, default=10, check=whole_from(1))
 
-and receives from that line everything that Spark's users know: ``als.getRank()``, ``als.setRank(5)``,
+and has from that line everything that Spark's users know: ``als.getRank()``, ``als.setRank(5)``,
 ``als.getOrDefault("rank")``, ``als.explainParam("rank")``, and ``als.rank`` as a key of a parameter map
 (``{als.rank: 5}``).
 
@@ -18,92 +18,26 @@ Counterparts in Spark: ``pyspark.ml.param.Param``, ``Params`` and ``TypeConverte
 
 from __future__ import annotations
 
-import copy as copying
-import functools
-import inspect
 import uuid
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, TypeVar
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
 
-from daskals.params.converters import ANYTHING, Check
+from daskals.params.maps import require_map
+from daskals.params.names import explain_unknown, misspelt
+from daskals.params.param import Param, ParamMap, UnknownParamError, about_assignment, capitalized
 
 if TYPE_CHECKING:
     from typing import Self
 
 
-F = TypeVar("F", bound=Callable[..., Any])
-ParamMap = Mapping["Param", Any]
-
-
-@dataclass(frozen=True, eq=False)
-class Param:
-    """One parameter of a class (on the class) or of an instance (on the instance).
-
-    Two parameters are equal when they have the same name and belong to the same instance, which is what
-    makes ``{als.rank: 5}`` a parameter map. ``parent`` is the uid of that instance, on the class "undefined".
-    """
-
-    name: str
-    doc: str
-    typeConverter: Callable[[Any], Any]
-    default: Any = None
-    check: Check = ANYTHING
-    parent: str = "undefined"
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Param) and (self.parent, self.name) == (other.parent, other.name)
-
-    def __hash__(self) -> int:
-        return hash((self.parent, self.name))
-
-    def __str__(self) -> str:
-        return f"{self.parent}__{self.name}"
-
-    def __repr__(self) -> str:
-        return f"Param(parent={self.parent!r}, name={self.name!r}, doc={self.doc!r})"
-
-
-def keyword_only(method: F) -> F:
-    """Refuse positional and unknown arguments; leave those that were really passed in ``self._input_kwargs``.
-
-    Only parameters that the caller passed count as *set* (`Params.isSet`): the defaults in the signature are
-    there for the reader.
-    """
-    return keyword_only_like(method)(method)
-
-
-def keyword_only_like(model: Callable[..., Any]) -> Callable[[F], F]:
-    """`keyword_only`, with the parameters of another method: ``setParams`` takes what ``__init__`` takes."""
-    return functools.partial(_keyword_only, inspect.signature(model))
-
-
-def _keyword_only(signature: inspect.Signature, method: F) -> F:
-    signature = signature.replace(return_annotation=inspect.signature(method).return_annotation)
-    known = [name for name in signature.parameters if name != "self"]
-
-    @functools.wraps(method)
-    def wrapper(self: Any, *args: Any, **kwargs: Any) -> Any:
-        if args:
-            raise TypeError(f"Method {method.__name__} forces keyword arguments.")
-        unknown = [name for name in kwargs if name not in known]
-        if unknown:
-            raise TypeError(
-                f"{type(self).__name__} has no parameter {', '.join(map(repr, unknown))}; "
-                f"its parameters are {', '.join(known)}"
-            )
-        self._input_kwargs = kwargs
-        return method(self, **kwargs)
-
-    wrapper.__signature__ = signature  # type: ignore[attr-defined]
-    return wrapper  # type: ignore[return-value]
-
-
 class Params:
     """An object with parameters, as ``pyspark.ml.param.Params``.
 
-    Subclasses declare `Param` class attributes; ``getX`` methods come from them, and ``setX`` methods for the
-    parameters named in ``_setters`` (all, where it is None).
+    Subclasses declare `Param` class attributes. They get ``getX`` methods for all of these, and ``setX`` methods for
+    the parameters named in ``_setters`` (all, where it is None).
+
+    Methods that start with an underscore and are written as ``_setDefault`` are Spark's, for subclasses.
     """
 
     uid: str
@@ -117,21 +51,25 @@ class Params:
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         for param in _declared(cls):
-            name = param.name[0].upper() + param.name[1:]
+            name = capitalized(param.name)
             if not hasattr(cls, f"get{name}"):
                 setattr(cls, f"get{name}", _getter(param))
             if not hasattr(cls, f"set{name}") and (cls._setters is None or param.name in cls._setters):
                 setattr(cls, f"set{name}", _setter(param))
 
     def __init__(self) -> None:
-        self._become(f"{type(self).__name__}_{uuid.uuid4().hex[-12:]}")
+        self.uid = f"{type(self).__name__}_{uuid.uuid4().hex[-12:]}"
         self._paramMap: dict[Param, Any] = {}
+        #: defaults of this instance that are not those of its class, by name
+        self._own_defaults: dict[str, Any] = {}
 
-    def _become(self, uid: str) -> None:
-        """Take this uid, and parameters that belong to it."""
-        self.uid = uid
-        for param in _declared(type(self)):
-            setattr(self, param.name, replace(param, parent=uid))
+    def __setattr__(self, name: str, value: object) -> None:
+        """Set an attribute; ``AttributeError`` where a parameter was meant, which an attribute would not set."""
+        if not (name.startswith("_") or name == "uid" or hasattr(type(self), name)):
+            meant = misspelt(name, (param.name for param in _declared(type(self))))
+            if meant:
+                raise AttributeError(about_assignment(self, name, meant, value))
+        super().__setattr__(name, value)
 
     def __repr__(self) -> str:
         return self.uid
@@ -144,24 +82,29 @@ class Params:
         return [getattr(self, param.name) for param in _declared(type(self))]
 
     def hasParam(self, paramName: str) -> bool:
-        """Whether there is a parameter of this name."""
-        return any(param.name == paramName for param in self.params)
+        """Whether there is a parameter of this name; ``TypeError`` if that is no str."""
+        if not isinstance(paramName, str):
+            raise TypeError(f"hasParam takes the name of a parameter, a str, got {paramName!r}")
+        return isinstance(getattr(type(self), paramName, None), Param)
 
     def getParam(self, paramName: str) -> Param:
-        """The parameter of this name; ``ValueError`` naming those there are if there is none."""
-        for param in self.params:
-            if param.name == paramName:
-                return param
-        names = ", ".join(param.name for param in self.params)
-        raise ValueError(f"{self!r} has no parameter {paramName!r}; its parameters are {names}")
+        """The parameter of this name.
+
+        `UnknownParamError`, which is an ``AttributeError`` and a ``ValueError``, if there is none.
+        """
+        if not self.hasParam(paramName):
+            names = (param.name for param in self.params)
+            raise UnknownParamError(f"{self.uid} has no parameter {explain_unknown([paramName], names)}")
+        param: Param = getattr(self, paramName)
+        return param
 
     def isSet(self, param: Param | str) -> bool:
         """Whether the parameter was set by the user."""
-        return self._own(param) in self._paramMap
+        return self._resolveParam(param) in self._paramMap
 
     def hasDefault(self, param: Param | str) -> bool:
         """Whether the parameter has a default value."""
-        return self._own(param).default is not None
+        return self._resolveParam(param).default is not None
 
     def isDefined(self, param: Param | str) -> bool:
         """Whether the parameter was set or has a default."""
@@ -169,7 +112,7 @@ class Params:
 
     def getOrDefault(self, param: Param | str) -> Any:
         """The value that was set, else the default; ``KeyError`` if there is neither."""
-        own = self._own(param)
+        own = self._resolveParam(param)
         if own in self._paramMap:
             return self._paramMap[own]
         if own.default is None:
@@ -178,7 +121,7 @@ class Params:
 
     def explainParam(self, param: Param | str) -> str:
         """One line: ``name: doc (default: x, current: y)``."""
-        own = self._own(param)
+        own = self._resolveParam(param)
         notes = [f"default: {own.default}"] if own.default is not None else []
         notes += [f"current: {self._paramMap[own]}"] if own in self._paramMap else []
         return f"{own.name}: {own.doc} ({', '.join(notes) or 'undefined'})"
@@ -189,73 +132,110 @@ class Params:
 
     def extractParamMap(self, extra: ParamMap | None = None) -> dict[Param, Any]:
         """Defaults, overridden by what was set, overridden by ``extra``."""
-        defaults = {param: param.default for param in self.params if param.default is not None}
-        return {**defaults, **self._paramMap, **(extra or {})}
+        return {**self._defaultParamMap, **self._paramMap, **(extra or {})}
 
     # -- changing it
 
+    def __copy__(self) -> Self:
+        """What ``copy.copy`` gives: `copy` without other values."""
+        return self.copy()
+
     def set(self, param: Param | str, value: Any) -> Self:
-        """Set one parameter; ``TypeError`` if the value is of a wrong type."""
-        return self._set(**{self._own(param).name: value})
+        """Set one parameter and return self; ``TypeError`` if the value is of a wrong type."""
+        return self._set(**{self._resolveParam(param).name: value})
 
     def clear(self, param: Param | str) -> None:
         """Return a parameter to its default."""
-        self._paramMap.pop(self._own(param), None)
+        self._paramMap.pop(self._resolveParam(param), None)
 
     def copy(self, extra: ParamMap | None = None) -> Self:
-        """A copy with the same uid, in which ``extra`` is set."""
-        other = copying.copy(self)
-        other._paramMap = dict(self._paramMap)
-        for param, value in (extra or {}).items():
+        """A copy with the same uid, in which ``extra`` is set; ``TypeError`` if that is no map."""
+        values = require_map(extra)
+        other = object.__new__(type(self))
+        vars(other).update(vars(self))
+        other._paramMap, other._own_defaults = dict(self._paramMap), dict(self._own_defaults)
+        for param, value in values.items():
             other.set(param, value)
         return other
 
     def validate(self) -> None:
         """Stage two: raise one ``ValueError`` that names every value out of range and what is allowed."""
+        self._require_range(self.extractParamMap())
+
+    def _require_range(self, values: ParamMap) -> None:
         faults = [
             f"  {param.name}={value!r} is not allowed: it must be {param.check.allowed}"
-            for param, value in self.extractParamMap().items()
+            for param, value in values.items()
             if not param.check.accepts(value)
         ]
         if faults:
             raise ValueError("\n".join([f"{self.uid} was given invalid values:", *faults]))
 
-    def _set(self, **values: Any) -> Self:
-        """Convert and set; a value of None means "not given"."""
+    # -- for subclasses, with Spark's names
+
+    @property
+    def _defaultParamMap(self) -> Mapping[Param, Any]:
+        """The parameters that have a default, with it. Change defaults by `_setDefault`."""
+        return MappingProxyType({param: param.default for param in self.params if param.default is not None})
+
+    def _set(self, **kwargs: Any) -> Self:
+        """Convert and set; a value of None means "not given". All are set, or none."""
+        self._paramMap.update(self._convert(kwargs))
+        return self
+
+    def _setDefault(self, **kwargs: Any) -> Self:
+        """Give parameters of this instance other defaults than those that the class declares."""
+        converted = self._convert(kwargs)
+        self._own_defaults.update({param.name: value for param, value in converted.items()})
+        return self
+
+    def _convert(self, values: Mapping[str, Any]) -> dict[Param, Any]:
         converted = {}
         for name, value in values.items():
+            param = self.getParam(name)
             if value is None:
                 continue
-            param = self.getParam(name)
             try:
                 converted[param] = param.typeConverter(value)
             except TypeError as error:
                 raise TypeError(f'Invalid param value given for param "{name}". {error}') from None
-        self._paramMap.update(converted)
-        return self
+        return converted
 
-    def _own(self, param: Param | str) -> Param:
+    def _resolveParam(self, param: Param | str) -> Param:
         """This instance's parameter that is meant by a name, or by a Param of the instance or its class."""
         if isinstance(param, str):
             return self.getParam(param)
         if not isinstance(param, Param):
             raise TypeError(f"Expected a parameter or its name, got {param!r}")
-        if param.parent not in (self.uid, "undefined"):
-            raise ValueError(f"Parameter {param} does not belong to {self.uid}")
+        self._shouldOwn(param)
         return self.getParam(param.name)
 
-    def _copy_values_to(self, other: Params) -> None:
-        """Give ``other`` the values set here, for those parameters that it has."""
-        for param, value in self._paramMap.items():
-            if other.hasParam(param.name):
-                other.set(param.name, value)
+    def _shouldOwn(self, param: Param) -> None:
+        """``ValueError`` if the parameter is one of another instance, or of none of our classes."""
+        if param.parent not in (self.uid, "undefined") or not self.hasParam(param.name):
+            raise ValueError(f"Parameter {param} does not belong to {self.uid}")
+
+    def _copyValues(self, to: Params, extra: ParamMap | None = None) -> Params:
+        """Give ``to`` this instance's values and defaults, and ``extra``, where it has the parameter; return it."""
+        to._own_defaults.update({name: value for name, value in self._own_defaults.items() if to.hasParam(name)})
+        for param, value in {**self._paramMap, **(extra or {})}.items():
+            if to.hasParam(param.name):
+                to._set(**{param.name: value})
+        return to
+
+    def _resetUid(self, newUid: Any) -> Self:
+        """Take another uid, with all parameters and their values; return self."""
+        values = {param.name: value for param, value in self._paramMap.items()}
+        self.uid = str(newUid)
+        self._paramMap = {getattr(self, name): value for name, value in values.items()}
+        return self
 
 
 def _declared(cls: type[Params]) -> tuple[Param, ...]:
-    found: dict[str, Param] = {}
-    for base in reversed(cls.__mro__):
-        found |= {value.name: value for value in vars(base).values() if isinstance(value, Param)}
-    return tuple(sorted(found.values(), key=lambda param: param.name))
+    """The parameters of a class, sorted by name."""
+    names = {name for base in cls.__mro__ for name, value in vars(base).items() if isinstance(value, Param)}
+    found = (getattr(cls, name) for name in sorted(names))
+    return tuple(param for param in found if isinstance(param, Param))
 
 
 def _getter(param: Param) -> Callable[[Params], Any]:
@@ -272,19 +252,3 @@ def _setter(param: Param) -> Callable[[Params, Any], Params]:
 
     set_.__doc__ = f"Set {param.name} and return self: {param.doc}."
     return set_
-
-
-def read_param_maps(params: ParamMap | Iterable[ParamMap] | None) -> tuple[list[ParamMap], bool]:
-    """Normalise the ``params`` argument of ``fit``: the maps, and whether the caller gave a list of them.
-
-    Raises ``TypeError`` for anything that is neither a map nor a list or tuple of maps.
-    """
-    if params is None:
-        return [{}], False
-    if isinstance(params, Mapping):
-        return [params], False
-    if isinstance(params, list | tuple) and all(isinstance(each, Mapping) for each in params):
-        return list(params), True
-    raise TypeError(
-        f"params must be a map from parameters to values, or a list of such maps, got {type(params).__name__}"
-    )

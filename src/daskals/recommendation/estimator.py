@@ -1,42 +1,29 @@
-"""`ALS`, the counterpart of ``pyspark.ml.recommendation.ALS``.
+"""`ALS`, the counterpart of ``pyspark.ml.recommendation.ALS``: its parameters, and one fit or several.
 
-Everything here is thin: each step of a fit is one call into the floors below.
+What happens in a fit is in `daskals.recommendation.fitting`.
 """
 
 from __future__ import annotations
 
-import functools
-import itertools
-import logging
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import nullcontext
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, Any, TypeAlias, overload
 
-from daskals.engine.loop import Iterations
-from daskals.engine.plan import Plan, make_plan
-from daskals.engine.shuffle import shuffle
-from daskals.engine.sides import Ratings
-from daskals.engine.start_values import StartValues
-from daskals.execution.scheduler import Scheduler, current_scheduler
-from daskals.execution.settings import Settings
-from daskals.execution.tasks import new_token
-from daskals.io.checkpoints import Checkpoints, identity_of
-from daskals.io.frames import Frame, kind_of
-from daskals.io.frames_in import Columns, check_columns, rating_chunks
-from daskals.io.ids import id_type
-from daskals.io.model_files import Factors
+from daskals.execution.scheduler import current_scheduler
+from daskals.io.frames import Frame
 from daskals.io.readwrite import Savable
-from daskals.kernels.objective import Objective, Solver
-from daskals.params.declared import ParamMap, keyword_only, keyword_only_like, read_param_maps
-from daskals.recommendation.fitting import FitIterator, History, Prepared
+from daskals.params.keywords import keyword_only, keyword_only_like
+from daskals.params.maps import read_param_maps
+from daskals.params.param import ParamMap
+from daskals.recommendation.fit_iterator import FitIterator
+from daskals.recommendation.fitting import Fit, Prepared, checkpoint_folder, preparation_key, prepare
 from daskals.recommendation.model import ALSModel
 from daskals.recommendation.parameters import ALSParams
 
 if TYPE_CHECKING:
     from typing import Self
 
-logger = logging.getLogger("daskals")
+Fits: TypeAlias = "FitIterator[ALS, Prepared, ALSModel]"
 
 
 class ALS(ALSParams, Savable):
@@ -68,15 +55,15 @@ class ALS(ALSParams, Savable):
     numUserBlocks, numItemBlocks
         Part of the definition of the start values, as in Spark. Where set, also the number of blocks in which
         ratings are held; the automatic number otherwise (see `daskals.engine.plan`). The latter never changes a
-        result. The configuration ``daskals.user-blocks`` and ``daskals.item-blocks`` goes before both.
+        result. The configuration ``daskals.user-blocks`` and ``daskals.item-blocks`` overrides both.
     nonnegative
-        Starts from the absolute values of Spark's start values: from those themselves all factors can become
-        zero and stay so.
+        Starts from the absolute values of Spark's start values. From Spark's own, all factors can become zero, and
+        then they stay zero.
     intermediateStorageLevel, finalStorageLevel
         Have no effect; a warning says so where they are set to something else than the default. The same holds for
         checkpointInterval where no checkpointDir is set.
 
-    Raises ``TypeError`` for a value of a wrong type, at once; ``ValueError`` for one out of range, at `fit`.
+    A value of a wrong type raises ``TypeError`` at once; one out of range raises ``ValueError`` when `fit` is called.
 
     >>> import pandas as pd
     >>> ratings = pd.DataFrame(
@@ -147,7 +134,7 @@ class ALS(ALSParams, Savable):
         ----------
         dataset : pandas.DataFrame or dask.dataframe.DataFrame
             With a column of users, one of items (integers of any width, strings, categories or dates) and one of
-            ratings (numbers). A pair that stands twice counts twice. A dask frame is read once, on the workers.
+            ratings (numbers). A pair that occurs twice counts twice. A dask frame is read once, on the workers.
         params : dict, or list of dict, optional
             Values that override those of this estimator: ``{als.maxIter: 20}``. For a list, a model each.
         resume : bool
@@ -172,7 +159,7 @@ class ALS(ALSParams, Savable):
             A checkpoint cannot be written. Earlier ones stay usable.
         """
         maps, several = read_param_maps(params)
-        models = [model for _, model in self._prepare_fits(dataset, maps, resume=resume)]
+        models = [model for _, model in self._fit_maps(dataset, maps, resume=resume)]
         return models if several else models[0]
 
     def fitMultiple(self, dataset: Frame, paramMaps: Sequence[ParamMap]) -> Iterator[tuple[int, ALSModel]]:
@@ -182,103 +169,29 @@ class ALS(ALSParams, Savable):
         once for all maps that do not change columns or blocks. Errors are those of `fit`; parameters are checked
         for all maps before the first fit.
         """
-        return self._prepare_fits(dataset, paramMaps)
+        return self._fit_maps(dataset, paramMaps)
 
-    def _prepare_fits(self, dataset: Frame, maps: Sequence[ParamMap], *, resume: bool = False) -> FitIterator:
+    def _fit_maps(self, dataset: Frame, maps: Sequence[ParamMap], *, resume: bool = False) -> Fits:
         """Check what can be checked before any work; the work is done as the result is iterated over."""
         scheduler = current_scheduler()
         estimators = [self.copy(each) for each in maps]
-        folders = [estimator._checkpoint_dir(scheduler.settings) for estimator in estimators]
-        for estimator, folder in zip(estimators, folders, strict=True):
+        folders = [checkpoint_folder(estimator, scheduler.settings) for estimator in estimators]
+        for estimator in estimators:
             estimator.validate()
-            estimator._warn_of_parameters_without_effect(folder, stacklevel=4)
-            if resume and folder is None:
-                raise ValueError(
-                    "fit(..., resume=True) needs checkpointDir, the folder of the checkpoints to go on from"
-                )
+        if resume and None in folders:
+            raise ValueError("fit(..., resume=True) needs checkpointDir, the folder of the checkpoints to go on from")
         if len(estimators) > 1 and any(folders):
             raise ValueError("Several fits cannot share one checkpointDir: fit them one by one, each with its own")
+        pairs = zip(estimators, folders, strict=True)
+        idle = [text for estimator, folder in pairs for text in estimator._settings_without_effect(folder)]
+        for text in dict.fromkeys(idle):
+            warnings.warn(text, stacklevel=3)
         return FitIterator(
             estimators,
-            key=lambda als: als._preparation(scheduler.settings),
-            prepare=lambda als: als._prepare(scheduler, dataset),
-            fit=lambda als, prepared: als._fit(scheduler, prepared, resume),
+            key=lambda als: preparation_key(als, scheduler.settings),
+            prepare=lambda als: prepare(als, scheduler, dataset),
+            fit=lambda als, prepared: Fit(als, scheduler, prepared).run(resume=resume),
         )
-
-    def _prepare(self, scheduler: Scheduler, dataset: Frame) -> Prepared:
-        """Read, check and shuffle the ratings."""
-        columns = Columns(self.getUserCol(), self.getItemCol(), self.getRatingCol())
-        check_columns(dataset, columns, self.getPredictionCol())
-        user_ids, item_ids = (id_type(dataset, name) for name in (self.getUserCol(), self.getItemCol()))
-
-        def shuffled() -> Ratings:
-            token = new_token()
-            chunks = rating_chunks(scheduler, dataset, columns, user_ids, item_ids, token)
-            return shuffle(scheduler, chunks, self._blocks(scheduler.settings), token)
-
-        return Prepared(scheduler.retry(shuffled, "Reading the ratings"), user_ids, item_ids, kind_of(dataset))
-
-    def _preparation(self, settings: Settings) -> tuple[Any, ...]:
-        """All parameters that `_prepare` depends on."""
-        names = self.getUserCol(), self.getItemCol(), self.getRatingCol(), self.getPredictionCol()
-        return *names, self._blocks(settings)
-
-    def _fit(self, scheduler: Scheduler, prepared: Prepared, resume: bool) -> ALSModel:
-        ratings = prepared.ratings
-        plan = make_plan(scheduler, ratings, self.getRank(), self._objective(), self._solver())
-        checkpoints = self._checkpoints(scheduler, ratings)
-        if plan.loses_history and not (checkpoints and self.getCheckpointInterval() > 0):
-            logger.warning(
-                "These factors are more than daskals.durable-bytes: if a worker is lost, all iterations run again. "
-                "Set checkpointDir, and only those after the newest checkpoint will."
-            )
-        with checkpoints.naming_newest_checkpoint() if checkpoints else nullcontext():
-            return self._iterate(plan, prepared, checkpoints, resume)
-
-    def _iterate(self, plan: Plan, prepared: Prepared, checkpoints: Checkpoints | None, resume: bool) -> ALSModel:
-        found = checkpoints.newest(prepared.ratings, self.getMaxIter()) if checkpoints and resume else None
-        history = History(found.history if found else {})
-        loop = Iterations(prepared.ratings, self._start_values(), plan, found.point if found else None)
-        for iteration in itertools.islice(loop, self.getMaxIter() - loop.number):
-            history.append(iteration)
-            logger.info(
-                "iteration %d: objective %.6g, training RMSE %.6g, %.2f s",
-                *(iteration.number, iteration.objective, iteration.rmse, iteration.seconds),
-            )
-            if checkpoints and checkpoints.is_due(iteration.number):
-                write = functools.partial(self._write, checkpoints, prepared, loop, history)
-                plan.scheduler.retry(write, "Writing a checkpoint")
-                if plan.loses_history:
-                    loop.restart_from(checkpoints.read(iteration.number, prepared.ratings).point)
-
-        def kept() -> ALSModel:
-            users, items = (matrix.persist(plan.scheduler) for matrix in loop.factors())
-            return self._model(prepared.factors(users, items), prepared, history)
-
-        return plan.scheduler.retry(kept, "Keeping the model")
-
-    def _write(self, checkpoints: Checkpoints, prepared: Prepared, loop: Iterations, history: History) -> None:
-        """Write a checkpoint, which is a model as `ALSModel.save` writes it."""
-        factors = prepared.factors(*loop.factors())
-        checkpoints.write(factors, loop.number, self._model(factors, prepared, history)._metadata())
-
-    def _model(self, factors: Factors, prepared: Prepared, history: History) -> ALSModel:
-        model = ALSModel(factors, prepared.frame_kind, history.frame())
-        model._become(self.uid)
-        self._copy_values_to(model)
-        return model
-
-    def _checkpoint_dir(self, settings: Settings) -> str | None:
-        return self.getCheckpointDir() or settings.checkpoint_dir
-
-    def _checkpoints(self, scheduler: Scheduler, ratings: Ratings) -> Checkpoints | None:
-        folder = self._checkpoint_dir(scheduler.settings)
-        if folder is None:
-            return None
-        values = {param.name: value for param, value in self.extractParamMap().items()}
-        read = functools.partial(identity_of, scheduler, ratings, values)
-        identity = scheduler.retry(read, "Reading the ratings", ratings.tasks)
-        return Checkpoints(scheduler, folder, self.getCheckpointInterval(), ALSModel._java_class, identity)
 
     def validate(self) -> None:
         """Raise one ``ValueError`` that names every value out of range and what is allowed."""
@@ -286,39 +199,13 @@ class ALS(ALSParams, Savable):
         if self.getNonnegative() and self.getSolver().lower() == "cg":
             raise ValueError("solver='cg' cannot keep factors nonnegative: set solver='cholesky', or nonnegative=False")
 
-    def _objective(self) -> Objective:
-        return Objective(self.getRegParam(), self.getImplicitPrefs(), self.getAlpha(), self.getNonnegative())
-
-    def _solver(self) -> Solver:
-        return Solver(
-            # a search among active sets needs all the digits there are
-            double=self.getPrecision().lower() == "double" or self.getNonnegative(),
-            cg_steps=self.getCgSteps() if self.getSolver().lower() == "cg" else 0,
-        )
-
-    def _start_values(self) -> StartValues:
-        return StartValues(
-            self.getSeed(),
-            user_blocks=self.getNumUserBlocks(),
-            item_blocks=self.getNumItemBlocks(),
-            version=self.getSparkRandom(),
-            nonnegative=self.getNonnegative(),
-        )
-
-    def _blocks(self, settings: Settings) -> tuple[int | None, int | None]:
-        """In how many blocks the user wants the ratings of users and of items held; None where it is left to us."""
-        return (
-            settings.user_blocks or (self.getNumUserBlocks() if self.isSet("numUserBlocks") else None),
-            settings.item_blocks or (self.getNumItemBlocks() if self.isSet("numItemBlocks") else None),
-        )
-
-    def _warn_of_parameters_without_effect(self, checkpoint_dir: str | None, stacklevel: int) -> None:
-        idle = ["intermediateStorageLevel", "finalStorageLevel"]
+    def _settings_without_effect(self, checkpoint_dir: str | None) -> list[str]:
+        """A sentence for each parameter that was set to something else than its default and has no effect."""
+        where = {"intermediateStorageLevel": "", "finalStorageLevel": ""}
         if checkpoint_dir is None:
-            idle.append("checkpointInterval")
-        for name in idle:
-            if self.getOrDefault(name) != self.getParam(name).default:
-                where = " without checkpointDir" if name == "checkpointInterval" else ""
-                warnings.warn(
-                    f"{name}={self.getOrDefault(name)!r} has no effect in daskals{where}", stacklevel=stacklevel
-                )
+            where["checkpointInterval"] = " without checkpointDir"
+        return [
+            f"{name}={self.getOrDefault(name)!r} has no effect in daskals{reason}"
+            for name, reason in where.items()
+            if self.getOrDefault(name) != self.getParam(name).default
+        ]

@@ -1,44 +1,82 @@
-"""What a fit is made of beside the loop: ratings that several fits share, and the history that each has."""
+"""One fit: the ratings are read and shuffled, the iterations run, checkpoints are written, a model is made.
+
+What a parameter means to the engine is said here, in one function for each value that the engine takes.
+"""
 
 from __future__ import annotations
 
-import threading
-from collections import Counter
-from collections.abc import Callable, Hashable, Iterator, Sequence
+import functools
+import itertools
+import logging
+from contextlib import nullcontext
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
-
-import pandas as pd
+from typing import Any
 
 from daskals.engine.factors import FactorMatrix
-from daskals.engine.loop import Iteration
+from daskals.engine.loop import Iterations
+from daskals.engine.plan import Plan, make_plan
+from daskals.engine.shuffle import shuffle
 from daskals.engine.sides import Ratings
-from daskals.io.frames import FrameKind
-from daskals.io.ids import IdType
+from daskals.engine.start_values import StartValues
+from daskals.execution.scheduler import Scheduler
+from daskals.execution.settings import Settings
+from daskals.execution.tasks import new_token
+from daskals.io.checkpoints import Checkpoints, identity_of
+from daskals.io.frames import Frame, FrameKind, kind_of
+from daskals.io.frames_in import Columns, check_columns, rating_chunks
+from daskals.io.ids import IdType, id_type
 from daskals.io.model_files import Factors
+from daskals.kernels.objective import Objective, Solver
+from daskals.recommendation.cautions import warn_of_overflow
+from daskals.recommendation.history import History
+from daskals.recommendation.model import ALSModel
+from daskals.recommendation.parameters import ALSParams
 
-if TYPE_CHECKING:
-    from daskals.recommendation.estimator import ALS
-    from daskals.recommendation.model import ALSModel
+logger = logging.getLogger("daskals")
 
 
-class History:
-    """What is known of each iteration, in the columns of `ALSModel.history`."""
+# ---- what the parameters mean ----------------------------------------------------------------------------
 
-    COLUMNS = ("iteration", "objective", "rmse", "seconds")
 
-    def __init__(self, columns: dict[str, list[Any]]) -> None:
-        self._columns = {name: list(columns.get(name, [])) for name in self.COLUMNS}
+def objective_of(params: ALSParams) -> Objective:
+    """What is minimised."""
+    return Objective(params.getRegParam(), params.getImplicitPrefs(), params.getAlpha(), params.getNonnegative())
 
-    def append(self, iteration: Iteration) -> None:
-        """Add the row of an iteration."""
-        row = (iteration.number, iteration.objective, iteration.rmse, iteration.seconds)
-        for name, value in zip(self.COLUMNS, row, strict=True):
-            self._columns[name].append(value)
 
-    def frame(self) -> pd.DataFrame:
-        """A row for each iteration."""
-        return pd.DataFrame(self._columns)
+def solver_of(params: ALSParams) -> Solver:
+    """How rows are solved."""
+    return Solver(
+        # a search among active sets needs all the digits there are
+        double=params.getPrecision().lower() == "double" or params.getNonnegative(),
+        cg_steps=params.getCgSteps() if params.getSolver().lower() == "cg" else 0,
+    )
+
+
+def start_values_of(params: ALSParams) -> StartValues:
+    """Which factors the first iteration starts from."""
+    return StartValues(
+        params.getSeed(),
+        user_blocks=params.getNumUserBlocks(),
+        item_blocks=params.getNumItemBlocks(),
+        version=params.getSparkRandom(),
+        nonnegative=params.getNonnegative(),
+    )
+
+
+def blocks_wanted(params: ALSParams, settings: Settings) -> tuple[int | None, int | None]:
+    """In how many blocks the user wants the ratings of users and of items held; None where it is left to us."""
+    return (
+        settings.user_blocks or (params.getNumUserBlocks() if params.isSet("numUserBlocks") else None),
+        settings.item_blocks or (params.getNumItemBlocks() if params.isSet("numItemBlocks") else None),
+    )
+
+
+def checkpoint_folder(params: ALSParams, settings: Settings) -> str | None:
+    """Where checkpoints are written; None for nowhere."""
+    return params.getCheckpointDir() or settings.checkpoint_dir
+
+
+# ---- ratings ---------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -55,44 +93,94 @@ class Prepared:
         return Factors(users, items, self.user_ids, self.item_ids)
 
 
-class FitIterator(Iterator[tuple[int, "ALSModel"]]):
-    """Fits one estimator after another: (its place, its model). Several threads may take from it at once.
+def preparation_key(params: ALSParams, settings: Settings) -> tuple[Any, ...]:
+    """All parameters that `prepare` depends on: fits for which they are equal can share the ratings."""
+    names = params.getUserCol(), params.getItemCol(), params.getRatingCol(), params.getPredictionCol()
+    return *names, blocks_wanted(params, settings)
 
-    Estimators of the same ``key`` share the ratings that ``prepare`` makes of the first of them. They are let go when
-    the last of these estimators has been fitted.
-    """
 
-    def __init__(
-        self,
-        estimators: Sequence[ALS],
-        *,
-        key: Callable[[ALS], Hashable],
-        prepare: Callable[[ALS], Prepared],
-        fit: Callable[[ALS, Prepared], ALSModel],
-    ) -> None:
-        self._estimators, self._prepare, self._fit = estimators, prepare, fit
-        self._keys = [key(estimator) for estimator in estimators]
-        self._places = iter(range(len(estimators)))
-        self._lock = threading.Lock()
-        self._preparing = threading.Lock()
-        self._prepared: dict[Hashable, Prepared] = {}
-        #: how many fits of each key have not ended
-        self._open = Counter(self._keys)
+def prepare(params: ALSParams, scheduler: Scheduler, dataset: Frame) -> Prepared:
+    """Read, check and shuffle the ratings."""
+    columns = Columns(params.getUserCol(), params.getItemCol(), params.getRatingCol())
+    check_columns(dataset, columns, params.getPredictionCol())
+    user_ids, item_ids = (id_type(dataset, name) for name in (params.getUserCol(), params.getItemCol()))
 
-    def __next__(self) -> tuple[int, ALSModel]:
-        with self._lock:
-            place = next(self._places)
-        try:
-            return place, self._fit(self._estimators[place], self._ratings_for(place))
-        finally:
-            with self._lock:
-                self._open[self._keys[place]] -= 1
-                if not self._open[self._keys[place]]:
-                    self._prepared.pop(self._keys[place], None)
+    def shuffled() -> Ratings:
+        token = new_token()
+        chunks = rating_chunks(scheduler, dataset, columns, user_ids, item_ids, token)
+        return shuffle(scheduler, chunks, blocks_wanted(params, scheduler.settings), token)
 
-    def _ratings_for(self, place: int) -> Prepared:
-        key = self._keys[place]
-        with self._preparing:  # a thread that needs the same waits; one shuffle at a time is enough for the memory
-            if key not in self._prepared:
-                self._prepared[key] = self._prepare(self._estimators[place])
-            return self._prepared[key]
+    return Prepared(scheduler.retry(shuffled, "Reading the ratings"), user_ids, item_ids, kind_of(dataset))
+
+
+# ---- iterations ------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Fit:
+    """One fit to ratings that are prepared; `run` does it."""
+
+    params: ALSParams
+    scheduler: Scheduler
+    prepared: Prepared
+
+    def run(self, *, resume: bool) -> ALSModel:
+        """Run all iterations, or those after the newest checkpoint, and make the model."""
+        params, ratings = self.params, self.prepared.ratings
+        plan = make_plan(self.scheduler, ratings, params.getRank(), objective_of(params), solver_of(params))
+        checkpoints = self._checkpoints()
+        if plan.loses_history and not (checkpoints and params.getCheckpointInterval() > 0):
+            logger.warning(
+                "These factors are more than daskals.durable-bytes: if a worker is lost, all iterations run again. "
+                "Set checkpointDir, and only those after the newest checkpoint will."
+            )
+        with checkpoints.naming_newest_checkpoint() if checkpoints else nullcontext():
+            return self._iterate(plan, checkpoints, resume)
+
+    def _checkpoints(self) -> Checkpoints | None:
+        """The folder of checkpoints, if there is one, with what identifies this fit."""
+        folder = checkpoint_folder(self.params, self.scheduler.settings)
+        if folder is None:
+            return None
+        values = {param.name: value for param, value in self.params.extractParamMap().items()}
+        read = functools.partial(identity_of, self.scheduler, self.prepared.ratings, values)
+        identity = self.scheduler.retry(read, "Reading the ratings", self.prepared.ratings.tasks)
+        interval = self.params.getCheckpointInterval()
+        return Checkpoints(self.scheduler, folder, interval, ALSModel._java_class, identity)
+
+    def _iterate(self, plan: Plan, checkpoints: Checkpoints | None, resume: bool) -> ALSModel:
+        ratings, n_iterations = self.prepared.ratings, self.params.getMaxIter()
+        found = checkpoints.newest(ratings, n_iterations) if checkpoints and resume else None
+        history = History.of(found.history) if found else History(implicit=plan.objective.implicit)
+        loop = Iterations(ratings, start_values_of(self.params), plan, found.point if found else None)
+        error = "RMSE of preferences" if plan.objective.implicit else "training RMSE"
+        for iteration in itertools.islice(loop, n_iterations - loop.number):
+            history.append(iteration)
+            logger.info(
+                "iteration %d: objective %.6g, %s %.6g, %.2f s",
+                *(iteration.number, iteration.objective, error, iteration.rmse, iteration.seconds),
+            )
+            if checkpoints and checkpoints.is_due(iteration.number):
+                write = functools.partial(self._write, checkpoints, loop, history)
+                plan.scheduler.retry(write, "Writing a checkpoint")
+                if plan.loses_history:
+                    loop.restart_from(checkpoints.read(iteration.number, ratings).point)
+
+        def kept() -> Factors:
+            return self.prepared.factors(*(matrix.persist(plan.scheduler) for matrix in loop.factors()))
+
+        factors = plan.scheduler.retry(kept, "Keeping the model")
+        warn = functools.partial(warn_of_overflow, plan.scheduler, factors, history, plan.objective.reg)
+        plan.scheduler.retry(warn, "Looking at the factors")
+        return self._model(factors, history)
+
+    def _write(self, checkpoints: Checkpoints, loop: Iterations, history: History) -> None:
+        """Write a checkpoint, which is a model as `ALSModel.save` writes it."""
+        factors = self.prepared.factors(*loop.factors())
+        checkpoints.write(factors, loop.number, self._model(factors, history)._metadata())
+
+    def _model(self, factors: Factors, history: History) -> ALSModel:
+        model = ALSModel(factors, self.prepared.frame_kind, history.frame())
+        model._resetUid(self.params.uid)
+        self.params._copyValues(model)
+        return model

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Mapping
+from pickle import PicklingError
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import pandas as pd
+from dask.delayed import Delayed
+from distributed import futures_of
 
 from daskals.engine.factors import FactorMatrix, rows_with_ids
 from daskals.engine.predict import predict
@@ -21,8 +25,8 @@ from daskals.io.ids import IdType, id_type_to_look_up
 from daskals.io.model_files import Factors, read_sides, write_sides
 from daskals.io.readwrite import Savable
 from daskals.params.converters import to_int
-from daskals.params.declared import ParamMap
-from daskals.recommendation.fitting import History
+from daskals.params.param import Param, ParamMap
+from daskals.recommendation.history import History
 from daskals.recommendation.parameters import ModelParams
 
 if TYPE_CHECKING:
@@ -45,8 +49,27 @@ class ALSModel(ModelParams, Savable):
         self._frame_kind = frame_kind
         self._history = history
 
+    def _convert(self, values: Mapping[str, Any]) -> dict[Param, Any]:
+        """Check the range as well: unlike an estimator, a model can be used at once."""
+        converted = super()._convert(values)
+        self._require_range(converted)
+        return converted
+
     def __repr__(self) -> str:
         return f"ALSModel: uid={self.uid}, rank={self.rank}"
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What is pickled; ``PicklingError`` if the factors are on a cluster, for a pickle would not hold them."""
+        if futures_of(self._factor_tasks()):
+            raise PicklingError(
+                f"{self!r} cannot be pickled: its factors are on the workers of a cluster, and the pickle would hold "
+                "their names alone. Call model.save(path), and ALSModel.load(path) where the model is needed."
+            )
+        return dict(vars(self))
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        """As `copy`: factors and history are never changed, so copies may share them."""
+        return self.copy()
 
     @classmethod
     def load(cls, path: str, *, frames: Literal["dask", "pandas"] = "dask") -> Self:
@@ -72,11 +95,19 @@ class ALSModel(ModelParams, Savable):
 
     @property
     def history(self) -> pd.DataFrame:
-        """One row an iteration: ``iteration`` (from 1), ``objective``, ``rmse``, ``seconds``.
+        """A row for each iteration, with the state after it. It costs the fit no pass over the data.
 
-        ``objective`` is the value that the fit minimises (`daskals.kernels.objective.Objective`). ``rmse`` is
-        the root of the mean squared error on the training ratings; with implicitPrefs, that of the preferences of
-        all pairs, weighted by their confidence. Both are those after the iteration, and cost no pass over the data.
+        ``iteration``
+            Its number, from 1.
+        ``objective``
+            The value that the fit minimises (`daskals.kernels.objective.Objective`).
+        ``rmse`` (explicit fits)
+            The root of the mean squared error on the training ratings.
+        ``preferenceRmse`` (implicit fits, in place of ``rmse``)
+            The root of the mean squared error of the preferences (0 or 1) of ALL pairs of a user and an item, weighted
+            by their confidence. It cannot be compared with an RMSE of ratings.
+        ``seconds``
+            How long the iteration took.
         """
         return self._history.copy()
 
@@ -135,8 +166,8 @@ class ALSModel(ModelParams, Savable):
     def recommendForUserSubset(self, dataset: Frame, numItems: int) -> Frame:
         """The ``numItems`` best items for the users of ``dataset``, as `recommendForAllUsers`.
 
-        ``dataset`` is a pandas or dask frame with the column of users; the result is of the same kind. Users
-        that stand in it several times get one row, those that were not in the training data, and nulls, none.
+        ``dataset`` is a pandas or dask frame with the column of users; the result is of the same kind. A user who
+        occurs several times gets one row. Nulls, and users who were not in the training data, get none.
         """
         return self._recommend_subset(dataset, "numItems", numItems, users_first=True)
 
@@ -188,7 +219,11 @@ class ALSModel(ModelParams, Savable):
 
     def _check_alive(self) -> None:
         """``RuntimeError`` if the factors were on a cluster whose client is closed."""
-        check_holders([self._factors.users.ids, *self._factors.users.blocks])
+        check_holders(self._factor_tasks())
+
+    def _factor_tasks(self) -> list[Delayed]:
+        """Tasks that hold the factors and the ids of both sides."""
+        return [task for side in (self._factors.users, self._factors.items) for task in (side.ids, *side.blocks)]
 
     # -- files
 
@@ -216,7 +251,7 @@ class ALSModel(ModelParams, Savable):
     def _load(cls, path: str, kind: FrameKind = "dask") -> Self:
         fields = read_metadata(path, cls._java_class)
         factors = read_sides(current_scheduler(), path, fields)
-        history = History(fields.get("daskals", {}).get("history", {}))
+        history = History.of(fields.get("daskals", {}).get("history", {}))
         model = cls(factors, kind, history.frame())
         model._take(path, fields)
         return model
@@ -234,7 +269,7 @@ def _positive(name: str, k: int) -> int:
     try:
         k = to_int(k)
     except TypeError:
-        raise TypeError(f"{name}={k!r} is not allowed: it must be an int >= 1") from None
+        raise TypeError(f"{name}={k!r} is not allowed: it must be an integer >= 1") from None
     if k < 1:
-        raise ValueError(f"{name}={k} is not allowed: it must be a number >= 1")
+        raise ValueError(f"{name}={k} is not allowed: it must be an integer >= 1")
     return k

@@ -2,8 +2,20 @@
 
 from __future__ import annotations
 
-from daskals.params.converters import LONGS, Check, at_least, one_of, to_boolean, to_float, to_int, to_string
-from daskals.params.declared import Param, Params
+from daskals.params.converters import (
+    LARGEST_INT,
+    LONGS,
+    Check,
+    at_least,
+    one_of,
+    to_boolean,
+    to_float,
+    to_int,
+    to_string,
+    whole_from,
+)
+from daskals.params.declared import Params
+from daskals.params.param import Param
 
 #: Spark's default seed in Scala: the hash code of "org.apache.spark.ml.recommendation.ALS". (PySpark's is the
 #: hash of a string, another one in every process.)
@@ -14,7 +26,13 @@ STORAGE_LEVELS = (
     "OFF_HEAP",
 )
 STORAGE_DOC = "Spark's storage level; no effect on Dask, where the workers' memory limits decide"
-CHECKPOINTS = Check(lambda value: value == -1 or value >= 1, "-1 (never) or a number >= 1")
+
+
+def _is_interval(value: int) -> bool:
+    return value == -1 or 1 <= value <= LARGEST_INT
+
+
+CHECKPOINTS = Check(_is_interval, f"-1 (never) or an integer >= 1, and at most {LARGEST_INT}")
 
 
 class ModelParams(Params):
@@ -37,20 +55,20 @@ class ModelParams(Params):
         "kernels never hold a block of scores",
         to_int,
         4096,
-        at_least(1),
+        whole_from(1),
     )
 
 
 class ALSParams(ModelParams):
     """The parameters of the estimator."""
 
-    rank = Param("rank", "number of factors", to_int, 10, at_least(1))
-    maxIter = Param("maxIter", "number of iterations, each one items then users", to_int, 10, at_least(0))
+    rank = Param("rank", "number of factors", to_int, 10, whole_from(1))
+    maxIter = Param("maxIter", "number of iterations, each one items then users", to_int, 10, whole_from(0))
     regParam = Param(
         "regParam", "regularisation; multiplied by the number of ratings of a row (ALS-WR)", to_float, 0.1, at_least(0)
     )
-    numUserBlocks = Param("numUserBlocks", "number of user blocks; decides the start values", to_int, 10, at_least(1))
-    numItemBlocks = Param("numItemBlocks", "number of item blocks; decides the start values", to_int, 10, at_least(1))
+    numUserBlocks = Param("numUserBlocks", "number of user blocks; decides the start values", to_int, 10, whole_from(1))
+    numItemBlocks = Param("numItemBlocks", "number of item blocks; decides the start values", to_int, 10, whole_from(1))
     implicitPrefs = Param("implicitPrefs", "whether ratings are counts of implicit feedback", to_boolean, False)
     alpha = Param("alpha", "confidence 1 + alpha |rating| of implicit feedback", to_float, 1.0, at_least(0))
     ratingCol = Param("ratingCol", "name of the column of ratings", to_string, "rating")
@@ -77,4 +95,4 @@ class ALSParams(ModelParams):
     solver = Param(
         "solver", "'cholesky' (exact) or 'cg' (conjugate gradients)", to_string, "cholesky", one_of("cholesky", "cg")
     )
-    cgSteps = Param("cgSteps", "steps of solver='cg' for each row in each half-step", to_int, 3, at_least(1))
+    cgSteps = Param("cgSteps", "steps of solver='cg' for each row in each half-step", to_int, 3, whole_from(1))

@@ -11,7 +11,8 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from daskals.params.declared import Param, ParamMap, Params
+from daskals.params.declared import Params
+from daskals.params.param import Param, ParamMap
 
 if TYPE_CHECKING:
     from typing import Self
@@ -82,7 +83,7 @@ def _converted(param: Param, value: Any) -> Any:
 
 def encode_maps(maps: Sequence[ParamMap], owner: Params) -> list[Entries]:
     """A grid as JSON; ``ValueError`` for a parameter that does not belong to ``owner``."""
-    return [[_encode(owner._own(param), value) for param, value in each.items()] for each in maps]
+    return [[_encode(owner._resolveParam(param), value) for param, value in each.items()] for each in maps]
 
 
 def _encode(param: Param, value: Any) -> dict[str, Any]:

@@ -20,10 +20,11 @@ from typing import TYPE_CHECKING, Any
 from daskals.io.directories import join, read_metadata, write_metadata
 from daskals.io.frames import Frame, FrameKind
 from daskals.io.readwrite import MLWriter
-from daskals.params.declared import ParamMap
+from daskals.params.maps import require_map
+from daskals.params.param import ParamMap
 from daskals.recommendation.model import ALSModel
 from daskals.tuning.files import Metrics, by_folder, decode_metrics, encode_metrics, load_models
-from daskals.tuning.parameters import CrossValidatorParams, TrainValidationSplitParams, ValidatorParams
+from daskals.tuning.parameters import CrossValidatorParams, TrainValidationSplitParams, ValidatorParams, owner_of
 
 if TYPE_CHECKING:
     from typing import Self
@@ -72,8 +73,9 @@ class TuningModel(ValidatorParams):
 
     def copy(self, extra: ParamMap | None = None) -> Self:
         """A copy with the same uid; ``extra`` is set in it, or in its copy of ``bestModel``, not in sub-models."""
-        theirs = {param: value for param, value in (extra or {}).items() if param.parent == self.bestModel.uid}
-        other = super().copy({param: value for param, value in (extra or {}).items() if param not in theirs})
+        extra = require_map(extra)
+        theirs = {param: value for param, value in extra.items() if owner_of(param) == self.bestModel.uid}
+        other = super().copy({param: value for param, value in extra.items() if param not in theirs})
         other.bestModel = self.bestModel.copy(
             {param: value for param, value in theirs.items() if self.bestModel.hasParam(param.name)}
         )

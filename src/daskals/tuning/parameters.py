@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any
 from daskals.evaluation.evaluators import RankingEvaluator, RegressionEvaluator
 from daskals.io.directories import join, read_metadata
 from daskals.io.readwrite import Savable
-from daskals.params.converters import LONGS, Check, at_least, to_float, to_int, to_string
-from daskals.params.declared import Param, ParamMap, Params
+from daskals.params.converters import LONGS, Check, to_float, to_int, to_string, whole_from
+from daskals.params.declared import Params
+from daskals.params.maps import require_map
+from daskals.params.param import Param, ParamMap
 from daskals.recommendation.estimator import ALS
 from daskals.tuning.grid import decode_maps, encode_maps
 
@@ -26,8 +28,14 @@ PARTS: dict[str, tuple[type[Savable], ...]] = {
 #: "org.apache.spark.ml.tuning.TrainValidationSplit". (PySpark's change with every process.)
 CROSS_VALIDATOR_SEED = -1191137437
 TRAIN_VALIDATION_SPLIT_SEED = -1772833110
-SHARES = Check(lambda value: 0 < value < 1, "a number between 0 and 1, neither of them")
-GRIDS = Check(lambda value: len(value) > 0, "a list of one map or more; [{}] fits the estimator as it is")
+
+
+def _is_share(value: float) -> bool:
+    return 0 < value < 1
+
+
+SHARES = Check(_is_share, "a number between 0 and 1, neither of them")
+GRIDS = Check(bool, "a list of one map or more; [{}] fits the estimator as it is")
 
 
 def _to_estimator(value: object) -> Any:
@@ -63,10 +71,10 @@ class ValidatorParams(Savable):
 
     def copy(self, extra: ParamMap | None = None) -> Self:
         """A copy with the same uid; ``extra`` is set in it, or in its copies of the estimator and the evaluator."""
-        extra = dict(extra or {})
+        extra = require_map(extra)
         parts = {name: self.getOrDefault(name) for name in PARTS if self.isSet(name)}
         for name, part in parts.items():
-            theirs = {param: extra.pop(param) for param in list(extra) if param.parent == part.uid}
+            theirs = {param: extra.pop(param) for param in list(extra) if owner_of(param) == part.uid}
             parts[name] = part.copy(theirs)
         return super().copy(extra)._set(**parts)
 
@@ -120,7 +128,7 @@ class ValidatorParams(Savable):
 class CrossValidatorParams(ValidatorParams):
     """The parameters that `CrossValidator` and its model have in common."""
 
-    numFolds = Param("numFolds", "number of folds", to_int, 3, at_least(2))
+    numFolds = Param("numFolds", "number of folds", to_int, 3, whole_from(2))
     foldCol = Param(
         "foldCol", "column that says in which fold, 0 to numFolds - 1, a row is; '' to draw it at random", to_string, ""
     )
@@ -132,6 +140,11 @@ class TrainValidationSplitParams(ValidatorParams):
 
     trainRatio = Param("trainRatio", "share of the rows to train on", to_float, 0.75, SHARES)
     seed = Param("seed", "seed of the random split", to_int, TRAIN_VALIDATION_SPLIT_SEED, LONGS)
+
+
+def owner_of(param: Param | str) -> str | None:
+    """The uid of the object that a parameter belongs to; None for a name, which is one of our own."""
+    return param.parent if isinstance(param, Param) else None
 
 
 def _load_one_of(path: str, classes: tuple[type[Savable], ...]) -> Any:

@@ -18,104 +18,21 @@ Counterparts in Spark: ``ParamGridBuilder``, ``CrossValidator``, ``TrainValidati
 
 from __future__ import annotations
 
-import contextvars
-import logging
-import warnings
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, overload
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
 from daskals.io.frames import Frame
-from daskals.params.converters import at_least, to_boolean, to_int
-from daskals.params.declared import Param, ParamMap, keyword_only, keyword_only_like, read_param_maps
+from daskals.params.keywords import keyword_only, keyword_only_like
+from daskals.params.param import ParamMap
 from daskals.tuning.folds import Rule, check_folds, generator, split
-from daskals.tuning.models import CrossValidatorModel, TrainValidationSplitModel, TuningModel
-from daskals.tuning.parameters import CrossValidatorParams, TrainValidationSplitParams, ValidatorParams
+from daskals.tuning.models import CrossValidatorModel, TrainValidationSplitModel
+from daskals.tuning.parameters import CrossValidatorParams, TrainValidationSplitParams
+from daskals.tuning.searching import Validator
 
 if TYPE_CHECKING:
     from typing import Self
-
-
-M = TypeVar("M", bound=TuningModel)
-V = TypeVar("V", bound="Validator")
-T = TypeVar("T")
-logger = logging.getLogger("daskals")
-
-
-class Measured(NamedTuple):
-    """What became of a map on a fold."""
-
-    place: int
-    metric: float
-    model: Any
-
-
-class Validator(ValidatorParams):
-    """What both validators have in common."""
-
-    _setters: tuple[str, ...] | None = None
-
-    parallelism = Param("parallelism", "how many models are fitted at a time", to_int, 1, at_least(1))
-    collectSubModels = Param("collectSubModels", "whether to keep the models of all maps and folds", to_boolean, False)
-
-    def validate(self) -> None:
-        """Raise ``ValueError`` that names what is not set, or every value out of range and what is allowed."""
-        self._require("fit")
-        super().validate()
-
-    def fitMultiple(self, dataset: Frame, paramMaps: Sequence[ParamMap]) -> Iterator[tuple[int, Any]]:
-        """(place, model) for each map in turn; like any generator it is not to be shared by threads."""
-        for place, each in enumerate(paramMaps):
-            yield place, self.fit(dataset, each)
-
-    def _measure(self, train: Frame, validation: Frame, where: str) -> list[Measured]:
-        """Fit all maps to ``train`` and evaluate them on ``validation``; in the order of the maps."""
-        maps, evaluator = self.getEstimatorParamMaps(), self.getEvaluator()
-        fits = self.getEstimator().fitMultiple(train, maps)
-
-        def measure_next(_: object) -> Measured:
-            place, model = next(fits)
-            metric = float(evaluator.evaluate(model.transform(validation)))
-            return Measured(place, metric, model if self.getCollectSubModels() else None)
-
-        try:
-            measured = sorted(_in_threads(measure_next, maps, self.getParallelism()), key=lambda each: each.place)
-        except Exception as error:
-            error.add_note(f"This happened in {where} of {self.uid}.")
-            raise
-        logger.info("%s: metrics %s", where, [each.metric for each in measured])
-        return measured
-
-    def _best(self, metrics: Sequence[Sequence[float]]) -> int:
-        """The place of the best map, given a row of metrics for each fold."""
-        averages = np.mean(metrics, axis=0)
-        if np.isnan(averages).any():
-            warnings.warn(f"{self._about_nan(metrics)} They are ranked last. {NAN_ADVICE}", stacklevel=5)
-        return int(np.nanargmax(averages) if self.getEvaluator().isLargerBetter() else np.nanargmin(averages))
-
-    def _require_numbers(self, metrics: Sequence[Sequence[float]]) -> None:
-        """``ValueError`` if no map is left whose metric is a number on all folds so far."""
-        if np.isnan(metrics).any(axis=0).all():
-            raise ValueError(f"No map can be the best. {self._about_nan(metrics)} {NAN_ADVICE}")
-
-    def _about_nan(self, metrics: Sequence[Sequence[float]]) -> str:
-        missing = np.isnan(metrics)
-        maps = self.getEstimatorParamMaps()
-        texts = [
-            f"{{{', '.join(f'{param.name}: {value!r}' for param, value in maps[place].items())}}}"
-            + (f" in fold {', '.join(map(str, np.flatnonzero(missing[:, place])))}" if len(metrics) > 1 else "")
-            for place in np.flatnonzero(missing.any(axis=0))
-        ]
-        shown = "; ".join(texts[:3]) + ("; ..." if len(texts) > 3 else "")
-        return f"The metric of {len(texts)} of {len(maps)} parameter maps is NaN: {shown}."
-
-
-NAN_ADVICE = (
-    "The likely cause: users or items that are only in the validation rows, whose prediction is NaN. "
-    "coldStartStrategy='drop' in the estimator leaves such rows out of the metric."
-)
 
 
 class CrossValidator(Validator, CrossValidatorParams):
@@ -209,9 +126,10 @@ class CrossValidator(Validator, CrossValidatorParams):
         or invalid parameter, a fold number out of range, a fold without rows, and if the metric of every map is NaN;
         and whatever the estimator and the evaluator raise.
         """
-        return _fit_each(self, CrossValidator._fit, dataset, params)
+        found: CrossValidatorModel | list[CrossValidatorModel] = self._fit_maps(dataset, params)
+        return found
 
-    def _fit(self, dataset: Frame) -> CrossValidatorModel:
+    def _search(self, dataset: Frame) -> CrossValidatorModel:
         self.validate()
         folds = range(self.getNumFolds())
         if self.getFoldCol():
@@ -226,7 +144,7 @@ class CrossValidator(Validator, CrossValidatorParams):
         best = self.getEstimator().fit(dataset, self.getEstimatorParamMaps()[self._best(metrics)])
         averages, deviations = np.mean(metrics, axis=0).tolist(), np.std(metrics, axis=0).tolist()
         model = CrossValidatorModel(best, averages, models if self.getCollectSubModels() else None, deviations)
-        self._copy_values_to(model)
+        self._copyValues(model)
         return model
 
     def _rule(self, fold: int) -> Rule:
@@ -278,9 +196,10 @@ class TrainValidationSplit(Validator, TrainValidationSplitParams):
         self, dataset: Frame, params: ParamMap | Iterable[ParamMap] | None = None
     ) -> TrainValidationSplitModel | list[TrainValidationSplitModel]:
         """Find the best map and fit it to all rows; see `CrossValidator.fit`. A dask frame is computed three times."""
-        return _fit_each(self, TrainValidationSplit._fit, dataset, params)
+        found: TrainValidationSplitModel | list[TrainValidationSplitModel] = self._fit_maps(dataset, params)
+        return found
 
-    def _fit(self, dataset: Frame) -> TrainValidationSplitModel:
+    def _search(self, dataset: Frame) -> TrainValidationSplitModel:
         self.validate()
         seed, ratio = self.getSeed(), self.getTrainRatio()
         where = f"the split with trainRatio={ratio}"
@@ -291,28 +210,5 @@ class TrainValidationSplit(Validator, TrainValidationSplitParams):
         best = self.getEstimator().fit(dataset, self.getEstimatorParamMaps()[self._best([metrics])])
         models = [each.model for each in measured] if self.getCollectSubModels() else None
         model = TrainValidationSplitModel(best, metrics, models)
-        self._copy_values_to(model)
+        self._copyValues(model)
         return model
-
-
-def _fit_each(
-    validator: V, fit: Callable[[V, Frame], M], dataset: Frame, params: ParamMap | Iterable[ParamMap] | None
-) -> M | list[M]:
-    maps, several = read_param_maps(params)
-    models = []
-    for each in maps:
-        models.append(fit(validator.copy(each), dataset))
-    return models if several else models[0]
-
-
-def _in_threads(function: Callable[[Any], T], arguments: Sequence[Any], n_threads: int) -> list[T]:
-    """The function of each argument, from ``n_threads`` threads that see what this one sees.
-
-    Dask's configuration is global, and so is the default client; one made current by ``client.as_current()`` is
-    a context variable, which a new thread would not have. After an error no further call is begun.
-    """
-    if n_threads == 1:
-        return [function(each) for each in arguments]
-    contexts = [contextvars.copy_context() for _ in arguments]
-    with ThreadPoolExecutor(min(n_threads, len(arguments)), "daskals-tuning") as pool:
-        return list(pool.map(lambda context, each: context.run(function, each), contexts, arguments))

@@ -1,0 +1,77 @@
+"""What evaluators demand of the frames that they are given, and the errors that say what is wrong."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import pandas as pd
+import pandas.api.types as dtypes
+import pyarrow as pa
+
+from daskals.io.frames import kind_of
+
+#: What is wrong, and how many times: ``{"missing values in labelCol 'rating'": 3}``.
+Faults = Counter[str]
+
+
+def common_dtype(left: Any, right: Any, user: str) -> Any:
+    """The dtype for the users of two frames, whose dtypes are these; ``TypeError`` if they cannot be compared.
+
+    Equal users of different dtypes would go to different partitions: -1 hashes differently as int32 and int64.
+    """
+    numeric = [dtypes.is_numeric_dtype(dtype) for dtype in (left, right)]
+    if any(numeric) and not all(numeric):
+        raise TypeError(f"userCol {user!r} is {left} in dataset and {right} in heldOut; convert one of them")
+    if left == right or not any(numeric):
+        return left
+    return "Int64" if dtypes.is_integer_dtype(left) and dtypes.is_integer_dtype(right) else "Float64"
+
+
+def distinct_columns(columns: Mapping[str, str]) -> list[str]:
+    """The names of columns, each once."""
+    return list(dict.fromkeys(columns.values()))
+
+
+def require_columns(dataset: Any, columns: Mapping[str, str], name: str = "dataset") -> None:
+    """``TypeError`` for what is no frame, ``ValueError`` if a column is absent or there twice."""
+    kind_of(dataset, name)
+    present = list(dataset.columns)
+    for role, column in columns.items():
+        if (times := present.count(column)) != 1:
+            raise ValueError(
+                f"{name} has {times or 'no'} columns {column!r} ({role}) and needs one; "
+                f"its columns are {', '.join(map(str, present))}"
+            )
+
+
+def require_numbers(dtype: Any, what: str) -> None:
+    """``TypeError`` if a column of this dtype holds no real numbers."""
+    is_real = dtypes.is_numeric_dtype(dtype) and not dtypes.is_complex_dtype(dtype)
+    if not is_real or dtypes.is_bool_dtype(dtype):
+        raise TypeError(f"{what} must be numeric, its dtype is {dtype}; convert it with astype")
+
+
+def require_lists(dtype: Any, what: str) -> None:
+    """``TypeError`` if a column of this dtype cannot hold lists."""
+    is_arrow_list = isinstance(dtype, pd.ArrowDtype) and pa.types.is_nested(dtype.pyarrow_dtype)
+    if not is_arrow_list and not dtypes.is_object_dtype(dtype):
+        raise TypeError(
+            f"{what} must hold lists, its dtype is {dtype}. Dask makes strings of Python lists unless the column "
+            "has an Arrow list dtype or 'dataframe.convert-string' is False in dask.config"
+        )
+
+
+def require_rows(rows: int, name: str) -> None:
+    """``ValueError`` if there is nothing to evaluate."""
+    if not rows:
+        raise ValueError(f"{name} has no rows, so there is nothing to evaluate")
+
+
+def raise_faults(found: Iterable[Faults]) -> None:
+    """``ValueError`` that tells all that is wrong in all parts, with counts."""
+    faults = sum(found, Faults())  # the sum keeps positive counts only
+    if faults:
+        problems = ", ".join(f"{count} {what}" for what, count in sorted(faults.items()))
+        raise ValueError(f"The frame cannot be evaluated, it has {problems}; correct or drop these rows")
