@@ -522,6 +522,35 @@ def test_top_k_passes_over_what_was_seen(kernels, share, block_size):
         np.testing.assert_array_equal(scores[query], np.concatenate([exact[expected], np.full(10 - n, -np.inf)]))
 
 
+@given(data=st.data())
+def test_top_k_with_ragged_lists_of_what_was_seen(kernels, data):
+    """Any lists, empty ones too, next to lists of other queries; ties; k beyond what remains; several tiles."""
+    m, rank = data.draw(st.integers(1, 20)), data.draw(st.integers(1, 3))
+    n = data.draw(st.integers(1, 60))
+    small = st.integers(-2, 2)
+    queries = data.draw(arrays.arrays(np.float32, (m, rank), elements=small))
+    candidates = data.draw(arrays.arrays(np.float32, (n, rank), elements=small))
+    lists = data.draw(st.lists(st.sets(st.integers(0, n - 1)), min_size=m, max_size=m))
+    k, block_size = data.draw(st.integers(1, n + 2)), data.draw(st.integers(1, 30))
+    indptr = np.concatenate([[0], np.cumsum([len(each) for each in lists])])
+    positions = np.array([position for each in lists for position in sorted(each)], np.int32)
+    best, scores = top_k(kernels, queries, candidates, k, block_size, (indptr, positions))
+    exact = queries.astype(np.float64) @ candidates.astype(np.float64).T
+    for query, seen in enumerate(lists):
+        others = set(range(n)) - seen
+        expected = sorted(others, key=lambda n: (exact[query, n], n), reverse=True)[:k]
+        missing = min(k, n) - len(expected)
+        assert best[query].tolist() == expected + [-1] * missing
+        assert scores[query].tolist() == [*exact[query, expected], *[-np.inf] * missing]
+
+
+def test_top_k_does_not_take_what_another_query_has_seen(kernels):
+    """Query 0 has seen nothing, and the first that query 1 has seen is query 0's best."""
+    one = np.ones((2, 1), np.float32)
+    best, _ = top_k(kernels, one, np.float32([[1], [2], [3]]), 2, 4096, (np.array([0, 0, 1]), np.array([2], np.int32)))
+    assert best.tolist() == [[2, 1], [1, 0]]
+
+
 def test_candidates_in_blocks_are_those_in_one(kernels):
     """However they are cut, also into empty blocks."""
     queries, candidates = whole((9, 3), -2, 3, 0), whole((50, 3), -2, 3, 1)

@@ -61,13 +61,15 @@ def predict_pairs(left: Float32, right: Float32, left_rows: Int64, right_rows: I
 @compiled
 def _holds(values: Any, first: int, stop: int, wanted: int) -> bool:
     """Whether sorted values[first:stop] hold a value."""
+    end = stop
     while first < stop:
         middle = (first + stop) // 2
         if values[middle] < wanted:
             first = middle + 1
         else:
             stop = middle
-    return first < len(values) and values[first] == wanted
+    # what stands at ``end`` is another query's
+    return first < end and values[first] == wanted
 
 
 @compiled
