@@ -268,6 +268,52 @@ def test_no_warning_from_extreme_but_finite_ratings(kernels, rank, solver):
         np.testing.assert_allclose(found.rows / size, plain.rows, rtol=0, atol=2e-4 * np.abs(plain.rows).max())
 
 
+# ---- conjugate gradients: when a row stops ---------------------------------------------------------------
+
+
+@each_solver
+@pytest.mark.parametrize("name", ["explicit", "implicit"])
+@pytest.mark.parametrize("rank", [1, 8, 40])
+def test_a_row_that_has_arrived_stays(kernels, rank, name, solver):
+    """Far more steps than unknowns: what is left of the residual is rounding, and no step on it does harm."""
+    lengths = [length for length in LENGTHS if length]
+    rows, factors, objective = block(lengths), factors_of(rank), OBJECTIVES[name]
+    exact = solve(kernels, rows, factors, objective).rows
+    start = factors_of(rank, len(lengths), seed=3)
+    scale = max(1, np.abs(exact).max())
+    for steps in (4 * rank + 20, 8 * rank + 80):
+        found = solve(kernels, rows, factors, objective, solver._replace(cg_steps=steps), start)
+        assert found.failed.tolist() == []
+        np.testing.assert_allclose(found.rows, exact, rtol=0, atol=(1e-5 if solver.double else 2e-3) * scale)
+        assert found.losses == pytest.approx(solve(kernels, rows, factors, objective).losses, rel=1e-3, abs=1e-3)
+
+
+@pytest.mark.parametrize("rank", [3, 40])
+def test_a_row_without_a_residual_takes_no_step(kernels, rank):
+    """Nothing to fit and nothing to start from: zeros, however many steps, and never zero by zero."""
+    rows = block()._replace(ratings=np.zeros(sum(LENGTHS), np.float32))
+    start = np.zeros((len(LENGTHS), rank), np.float32)
+    found = solve(kernels, rows, factors_of(rank), Objective(0.0), Solver(cg_steps=5), start)
+    assert not found.rows.any()
+    assert found.losses == (0.0, 0.0, len(rows.ratings))
+
+
+def test_a_row_is_measured_by_its_first_residual(kernels):
+    """However small that is beside b: here a step along it moves an entry from 0 to where it has to be."""
+    rows = Rows(np.array([0, 2]), np.arange(2, dtype=np.int32), np.float32([1, 1e-10]))
+    factors, start = np.float32([[1, 0], [0, 1e-6]]), np.float32([[1, 0]])
+    found = solve(kernels, rows, factors, Objective(0.0), Solver(double=True, cg_steps=2), start)
+    np.testing.assert_allclose(found.rows, [[1, 1e-4]], rtol=1e-6)
+
+
+def test_a_row_stops_for_good_where_the_curvature_is_not_above_zero(kernels):
+    """No ratings and no penalty: A is zero, and so is the residual's curvature; the row stays where it was."""
+    rows = Rows(np.array([0, 0]), np.empty(0, np.int32), np.empty(0, np.float32))
+    start = np.float32([[1, -2, 3]])
+    found = solve(kernels, rows, factors_of(3), Objective(0.0), Solver(cg_steps=4), start)
+    np.testing.assert_array_equal(found.rows, start)
+
+
 # ---- the squared error where numbers cancel --------------------------------------------------------------
 
 
