@@ -33,8 +33,8 @@ from _common import ML20M, machine, print_surroundings, print_table, save_json, 
 
 ONE_THREAD = {name: "1" for name in ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS")}
 STREAM_BYTES = 64 << 20
-#: Rows of a panel in the tests of assembling: a panel of PANEL rows stays in a first-level cache up to rank 128.
-PANEL = 64
+#: Rows that are gathered in the tests of assembling: so many stay in a first-level cache up to rank 128.
+GATHERED = 64
 #: Ids and keys that a kernel gets at most; `--ratings` where that is less.
 SCORED = 4096
 
@@ -109,17 +109,17 @@ def small_systems(ranks: list[int], repeat: int) -> Iterator[Figure]:
     drivers = Drivers()
     for rank in ranks:
         padded = -(-rank // 8) * 8
-        panel = np.zeros((PANEL, padded), np.float32)
-        panel[:, :rank] = np.random.default_rng(rank).standard_normal((PANEL, rank), dtype=np.float32)
+        gathered = np.zeros((GATHERED, padded), np.float32)
+        gathered[:, :rank] = np.random.default_rng(rank).standard_normal((GATHERED, rank), dtype=np.float32)
         gram = np.zeros((padded, padded + 8), np.float32)
         square = np.zeros((padded, padded), np.float32)
-        times = max(1, 40_000_000 // (PANEL * rank * rank))
-        flops = PANEL * rank * (rank + 1)
+        times = max(1, 40_000_000 // (GATHERED * rank * rank))
+        flops = GATHERED * rank * (rank + 1)
         for name, action in (
-            ("add_gram", lambda: drivers.add_gram(gram, panel, PANEL, rank, times)),  # noqa: B023
-            ("np.dot(P.T, P), for comparison", lambda: drivers.blas(square, panel, times)),  # noqa: B023
+            ("add_gram", lambda: drivers.add_gram(gram, gathered, GATHERED, rank, times)),  # noqa: B023
+            ("np.dot(P.T, P), for comparison", lambda: drivers.blas(square, gathered, times)),  # noqa: B023
         ):
-            yield Figure(name, f"rank {rank}, {PANEL} rows", best(action, repeat) / times, flops)
+            yield Figure(name, f"rank {rank}, {GATHERED} rows", best(action, repeat) / times, flops)
     for rank in ranks:
         matrix = positive_definite(rank)
         solution, work = np.zeros(rank, np.float32), np.empty_like(matrix)
@@ -133,18 +133,19 @@ class Drivers:
     """Compiled loops around the kernels, without what a call from Python costs."""
 
     def __init__(self) -> None:
-        from daskals.kernels._equations import add_gram, back_substitute, factorise
         from numba import njit
 
-        @njit
-        def repeat_add_gram(A: Any, panel: Any, n: int, rank: int, times: int) -> None:
-            for _ in range(times):
-                add_gram(A, panel, panel, n, rank)
+        from daskals.kernels.numba.equations import add_gram, back_substitute, factorise
 
         @njit
-        def repeat_blas(A: Any, panel: Any, times: int) -> None:
+        def repeat_add_gram(A: Any, gathered: Any, n: int, rank: int, times: int) -> None:
             for _ in range(times):
-                np.dot(panel.T, panel, A)
+                add_gram(A, gathered, gathered, n, rank)
+
+        @njit
+        def repeat_blas(A: Any, gathered: Any, times: int) -> None:
+            for _ in range(times):
+                np.dot(gathered.T, gathered, A)
 
         @njit
         def repeat_solve(A: Any, work: Any, rank: int, x: Any, times: int) -> None:
@@ -211,48 +212,51 @@ def row_kernels(some: list[Block], ranks: list[int], repeat: int) -> Iterator[Fi
             rng = np.random.default_rng(rank)
             factors = rng.standard_normal((block.n_sources, rank), dtype=np.float32) / np.float32(np.sqrt(rank))
             previous = rng.standard_normal((len(block.indptr) - 1, rank), dtype=np.float32)
-            wide = factors.astype(np.float64)
             for implicit in (False, True):
-                gram = wide.T @ wide if implicit else None
                 for steps in (0, 3):
-                    yield solve_figure(block, factors, gram, previous, steps, repeat)
+                    yield solve_figure(block, factors, previous, implicit, steps, repeat)
 
 
 def solve_figure(
-    block: Block, factors: np.ndarray, gram: np.ndarray | None, previous: np.ndarray, steps: int, repeat: int
+    block: Block, factors: np.ndarray, previous: np.ndarray, implicit: bool, steps: int, repeat: int
 ) -> Figure:
     from daskals import kernels
+    from daskals.blocks.least_squares import gram_of
+    from daskals.kernels.objective import Objective, Solver
+    from daskals.kernels.types import Rows
+
+    rows, sources = Rows(block.indptr, block.sources, block.ratings), kernels.pack_sources([factors], np.float32)
+    gram = gram_of([factors]) if implicit else None
+    objective, solver = Objective(0.1, implicit), Solver(cg_steps=steps)
 
     def action() -> None:
-        kernels.solve_rows(
-            block.indptr, block.sources, block.ratings, factors, gram, reg=0.1, previous=previous, cg_steps=steps
-        )
+        kernels.solve_rows(rows, sources, gram, objective, solver, previous)
 
     rank = factors.shape[1]
-    flops = cg_flops(block, rank, steps, gram) if steps else exact_flops(block, rank, gram)
-    name = f"solve_rows, {'explicit' if gram is None else 'implicit'}, {f'cg {steps}' if steps else 'exact'}"
+    flops = cg_flops(block, rank, steps, implicit) if steps else exact_flops(block, rank, implicit)
+    name = f"solve_rows, {'implicit' if implicit else 'explicit'}, {f'cg {steps}' if steps else 'exact'}"
     n = len(block.ratings)
     return Figure(name, f"rank {rank}, {block.name}", best(action, repeat), flops, 4.0 * n * rank, n, "ratings")
 
 
-def exact_flops(block: Block, rank: int, gram: np.ndarray | None) -> float:
+def exact_flops(block: Block, rank: int, implicit: bool) -> float:
     """Assembling one triangle and the right-hand side, and the solution; by the dual system where it is used."""
     from daskals import kernels
 
     n = np.diff(block.indptr).astype(np.float64)
     primal = n * rank * (rank + 1) + 2 * n * rank + rank**3 / 3 + 2 * rank**2
-    if gram is not None or kernels.name != "numba":
+    if implicit or kernels.backend != "numba":
         return float(primal[n > 0].sum())
-    from daskals.kernels._numba import DUAL_SHARE
+    from daskals.kernels.numba.exact import DUAL_SHARE
 
     dual = n * (n + 1) * rank + n**3 / 3 + 2 * n**2 + 2 * n * rank
     return float(np.where(n <= int(DUAL_SHARE * rank), dual, primal).sum())
 
 
-def cg_flops(block: Block, rank: int, steps: int, gram: np.ndarray | None) -> float:
+def cg_flops(block: Block, rank: int, steps: int, implicit: bool) -> float:
     """The right-hand side, and a product with the row's matrix for the residual and for each step."""
     n = np.diff(block.indptr).astype(np.float64)
-    product = 4 * n * rank + (0 if gram is None else 2 * rank**2)
+    product = 4 * n * rank + (2 * rank**2 if implicit else 0)
     return float((2 * n * rank + (steps + 1) * product + 10 * steps * rank).sum())
 
 
@@ -261,7 +265,8 @@ def cg_flops(block: Block, rank: int, steps: int, gram: np.ndarray | None) -> fl
 
 def other_kernels(some: list[Block], ranks: list[int], repeat: int) -> Iterator[Figure]:
     """Everything that is not a solve."""
-    from daskals import kernels, spark_random
+    from daskals import kernels
+    from daskals.blocks import spark_random
 
     rng = np.random.default_rng(0)
     block = some[0]
@@ -270,8 +275,8 @@ def other_kernels(some: list[Block], ranks: list[int], repeat: int) -> Iterator[
     for rank in ranks:
         users, items = (rng.standard_normal((m, rank), dtype=np.float32) for m in (n_rows, n_items))
         queries = users[:SCORED]
-        scores = len(queries) * n_items
-        seconds = best(lambda: kernels.top_k(queries, items, 10), repeat)  # noqa: B023
+        candidates, scores = kernels.pack_candidates([items]), len(queries) * n_items
+        seconds = best(lambda: kernels.top_k(queries, candidates, 10), repeat)  # noqa: B023
         size = f"rank {rank}, {len(queries)} x {n_items}, k 10"
         yield Figure("top_k", size, seconds, 2.0 * scores * rank, 0, scores, "scores")
         seconds = best(lambda: kernels.predict_pairs(users, items, *pairs), repeat)  # noqa: B023
@@ -282,9 +287,9 @@ def other_kernels(some: list[Block], ranks: list[int], repeat: int) -> Iterator[
         yield Figure("start_values", f"rank {rank}, {len(ids)} ids", seconds, 0, 0, len(ids) * rank, "numbers")
     for n_keys in (16, n_items):
         keys = (block.sources % n_keys).astype(np.int32)
-        seconds = best(lambda: kernels.regroup([keys], n_keys, [block.ratings]), repeat)  # noqa: B023
+        seconds = best(lambda: kernels.counting_sort([keys], n_keys, [block.ratings]), repeat)  # noqa: B023
         # keys are read twice, a column is read and written
-        yield Figure("regroup", f"{n_keys} different keys", seconds, 0, 16.0 * n, n, "keys")
+        yield Figure("counting_sort", f"{n_keys} different keys", seconds, 0, 16.0 * n, n, "keys")
 
 
 # ---- the table -------------------------------------------------------------------------------------------
@@ -326,10 +331,10 @@ def main() -> None:
     limits = measure_limits(max(10, options.repeat))
     print(
         f"One thread: sgemm {limits.gflops:.0f} GFLOP/s, copy {limits.copy:.1f} GB/s, triad {limits.triad:.1f} GB/s; "
-        f"kernels {kernels.name}, {options.ratings:,} ratings a side, best of {options.repeat}.\n"
+        f"kernels {kernels.backend}, {options.ratings:,} ratings a side, best of {options.repeat}.\n"
     )
     some = list(blocks(options.ratings))
-    figures = list(small_systems(options.rank, options.repeat)) if kernels.name == "numba" else []
+    figures = list(small_systems(options.rank, options.repeat)) if kernels.backend == "numba" else []
     figures += row_kernels(some, options.rank, options.repeat)
     figures += other_kernels(some, options.rank, options.repeat)
     headers = ["kernel", "size", "time of a call", "a second", "GFLOP/s", "of sgemm", "GB/s", "of copy"]

@@ -1,5 +1,6 @@
 """Least squares by mathematics: what a minimum is, checked with plain loops on every row."""
 
+import importlib
 from itertools import pairwise
 
 import numpy as np
@@ -8,7 +9,7 @@ import pytest
 from support import reference
 
 from daskals import ALS, kernels
-from daskals.blocks.least_squares import SingularRowError, gram_of, solve_block, sum_losses, take_rows
+from daskals.blocks.least_squares import SingularRowError, gram_of, rows_of, solve_block, sum_losses, take_rows
 from daskals.blocks.ratings import InBlock
 from daskals.datasets import load_sample
 from daskals.kernels.objective import Objective, Solver
@@ -38,7 +39,8 @@ class Problem:
     def solve(self, objective, *, double=False):
         solver = Solver(double or objective.nonnegative)
         gram = gram_of([self.factors]) if objective.implicit else None
-        return solve_block(self.block, self.factors.astype(solver.dtype), gram, objective, solver)
+        sources = kernels.pack_sources([self.factors], solver.dtype)
+        return solve_block(self.block, sources, gram, objective, solver)
 
     def rows(self):
         """(row, positions of its sources, its ratings)."""
@@ -238,15 +240,8 @@ def two_kinds(rank):
 
 def failing_in_float32(problem, objective):
     gram = gram_of([problem.factors]) if objective.implicit else None
-    return kernels.solve_rows(
-        problem.block.indptr,
-        problem.block.source_positions,
-        problem.block.ratings,
-        problem.factors,
-        gram,
-        reg=objective.reg,
-        alpha=objective.alpha,
-    ).failed.tolist()
+    sources = kernels.pack_sources([problem.factors], np.float32)
+    return kernels.solve_rows(rows_of(problem.block), sources, gram, objective, Solver()).failed.tolist()
 
 
 @pytest.mark.parametrize("rank", [3, 24])
@@ -375,6 +370,35 @@ def test_the_history_is_the_objective_evaluated_directly(params, signed, precisi
         assert iteration.objective == pytest.approx(total, rel=1e-5)
         found = iteration.rmse if alpha is None else iteration.preferenceRmse
         assert found == pytest.approx(np.sqrt(error / observed), rel=1e-5)
+
+
+def exact_ratings(rank, seed=0):
+    """Ratings that are dot products of rows of so many numbers, about 2 in size."""
+    rng = np.random.default_rng(seed)
+    users, items = rng.normal(1, 0.5, (60, rank)), rng.normal(1, 0.5, (40, rank))
+    user, item = np.nonzero(rng.random((60, 40)) < 0.7)
+    rating = np.einsum("ij,ij->i", users[user], items[item]) * 2 / rank
+    return pd.DataFrame({"user": user, "item": item, "rating": rating.astype(np.float32)})
+
+
+@pytest.mark.parametrize("name", ["numpy", "numba"])
+@pytest.mark.parametrize("solver", ["cholesky", "cg"])
+@pytest.mark.parametrize("rank", [1, 2, 3])
+def test_the_rmse_of_exact_data_is_that_of_predictions(rank, solver, name, monkeypatch):
+    """Near the rounding of float32 ratings, where a difference of sums of squares would show noise, or NaN."""
+    if name == "numba":
+        pytest.importorskip("numba", reason="compiled kernels need numba")
+    module = importlib.import_module(f"daskals.kernels.{name}")
+    for each in module.__all__:
+        monkeypatch.setattr(kernels, each, getattr(module, each))
+    frame = exact_ratings(rank)
+    model = ALS(rank=rank, maxIter=40, regParam=1e-9, solver=solver, seed=2).fit(frame)
+    X, Y = (np.array(side.features.tolist(), float) for side in (model.userFactors, model.itemFactors))
+    scores = np.einsum("ij,ij->i", X[frame.user], Y[frame.item])
+    expected = np.sqrt(np.mean((frame.rating - scores) ** 2))
+    assert expected < 4e-6, "this would test little"
+    assert model.history.rmse.iloc[-1] == pytest.approx(expected, rel=1e-4)
+    assert np.isfinite(model.history).all(axis=None)
 
 
 @pytest.mark.parametrize("precision", ["single", "double"])

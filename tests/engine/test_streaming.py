@@ -49,9 +49,15 @@ def solve_in_parts(block, factors, cuts, objective, solver, previous):
     equations = None
     for first, stop in pairwise(edges):
         parts = np.array_split(factors[first:stop].astype(np.float32), 2)
-        equations = accumulate(block, first, parts, objective, solver, equations)
+        sources = kernels.pack_sources(parts, solver.dtype)
+        equations = accumulate(block, first, sources, objective, solver, equations)
     gram = gram_of([factors]) if objective.implicit else None
-    return solve_accumulated(block, equations, factors.shape[1], gram, objective, solver, previous)
+    return solve_accumulated(block, equations, gram, objective, solver, previous)
+
+
+def solve_at_once(block, factors, objective, solver, previous=None):
+    gram = gram_of([factors]) if objective.implicit else None
+    return solve_block(block, kernels.pack_sources([factors], solver.dtype), gram, objective, solver, previous)
 
 
 @pytest.mark.parametrize("rank", [1, 7, 24, 40])
@@ -64,8 +70,7 @@ def test_parts_give_what_the_whole_gives(kind, cuts, rank):
     rng = np.random.default_rng(1)
     factors = rng.standard_normal((60, rank), dtype=np.float32).astype(solver.dtype)
     previous = rng.standard_normal((50, rank), dtype=np.float32)
-    gram = gram_of([factors]) if objective.implicit else None
-    whole = solve_block(block, factors, gram, objective, solver, previous)
+    whole = solve_at_once(block, factors, objective, solver, previous)
     parts = solve_in_parts(block, factors, cuts, objective, solver, previous)
     scale = np.abs(whole.rows).max()
     np.testing.assert_allclose(parts.rows, whole.rows, rtol=0, atol=2e-4 * scale)
@@ -77,10 +82,11 @@ def test_an_addition_leaves_what_it_adds_to():
     """A task that is run a second time finds its input as it was."""
     block, what = block_of(20, 30, 200), OBJECTIVES["explicit"]
     factors = np.random.default_rng(2).standard_normal((30, 5), dtype=np.float32)
-    first = accumulate(block, 0, [factors[:10]], *what, None)
-    before = [each.copy() for each in first]
-    one, again = (accumulate(block, 10, [factors[10:]], *what, first) for _ in range(2))
-    for now, then in zip(first, before, strict=True):
+    some, others = (kernels.pack_sources([part], np.float32) for part in (factors[:10], factors[10:]))
+    first = accumulate(block, 0, some, *what, None)
+    before = first.A.copy(), first.b.copy()
+    one, again = (accumulate(block, 10, others, *what, first) for _ in range(2))
+    for now, then in zip((first.A, first.b), before, strict=True):
         np.testing.assert_array_equal(now, then)
     for now, then in zip(one, again, strict=True):
         np.testing.assert_array_equal(now, then)
@@ -95,11 +101,31 @@ def test_rows_that_float32_cannot_tell_from_singular_ones():
     parts = solve_in_parts(block, factors, [3], small, Solver(), None)
     np.testing.assert_allclose(parts.rows[0, 0], parts.rows[0, 1], rtol=1e-2)
     np.testing.assert_allclose(
-        factors @ parts.rows[0], factors @ solve_block(block, factors, None, small, Solver()).rows[0], 1e-2
+        factors @ parts.rows[0], factors @ solve_at_once(block, factors, small, Solver()).rows[0], 1e-2
     )
     for bad in (block, InBlock(5, np.array([0, 1]), np.zeros(1, np.int32), np.ones(1, np.float32))):
         with pytest.raises(SingularRowError, match="row 5"):
             solve_in_parts(bad, factors, [3], Objective(0.0), Solver(), None)
+
+
+@pytest.mark.parametrize("kind", OBJECTIVES)
+def test_equations_are_solved_by_the_kernels_in_use(kind, monkeypatch):
+    """Where they are the compiled ones, nothing of the plain ones is called, and the reverse."""
+    objective, solver = OBJECTIVES[kind]
+    chosen = kernels.solve_equations.__module__.split(".")[2]
+    other = importlib.import_module("daskals.kernels.numpy.solving" if chosen == "numba" else "daskals.kernels.arrays")
+
+    def forbidden(*_):
+        raise AssertionError
+
+    for name in ("solve_systems", "conjugate_gradients", "row_sums", "as_kernel_array"):
+        if hasattr(other, name):
+            monkeypatch.setattr(other, name, forbidden)
+    rng = np.random.default_rng(1)
+    factors = rng.standard_normal((30, 4), dtype=np.float32)
+    previous = rng.standard_normal((20, 4), dtype=np.float32)
+    solved = solve_in_parts(block_of(20, 30, 200), factors, [10], objective, solver, previous)
+    assert np.isfinite(solved.rows).all()
 
 
 def ratings_frame(seed=3):
@@ -126,7 +152,7 @@ def test_fits_agree(settings, monkeypatch):
     sizes = []
 
     def watched(block, start, sources, *more):
-        sizes.append(sum(map(len, sources)))
+        sizes.append(len(sources))
         return accumulate(block, start, sources, *more)
 
     monkeypatch.setattr(streaming, "accumulate", watched)

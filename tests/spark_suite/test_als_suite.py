@@ -35,6 +35,8 @@ from daskals.io import frames_in
 from daskals.io.frames_in import Columns, rating_chunks
 from daskals.io.ids import id_type
 from daskals.kernels.numpy import equations as numpy_equations
+from daskals.kernels.objective import Objective, Solver
+from daskals.kernels.types import Rows
 from spark_suite.report import absolute, relative, spark_test
 
 INT_MAX, INT_MIN = 2**31 - 1, -(2**31)
@@ -107,7 +109,9 @@ def test_normal_equation_construction(assemble, tolerance):
 @pytest.mark.parametrize("ratings", [[0.0, -1.0, 3.0, -0.0]])
 def test_weights_are_never_negative(ratings):
     """ALSSuite "normal equation construction" refuses them; here a negative rating has a positive weight."""
-    weights, targets = numpy_equations.weights_and_targets(np.array(ratings, np.float32), 2.0, np.float64)
+    weights, targets = numpy_equations.weights_and_targets(
+        np.array(ratings, np.float32), Objective(0.0, implicit=True, alpha=2.0), np.float64
+    )
     assert weights.tolist() == [0, 2, 6, 0]
     assert targets.tolist() == [0, 0, 7, 0]
 
@@ -119,11 +123,13 @@ def test_cholesky_solver(kernels, penalty, expected, tolerance):
     """ALSSuite "CholeskySolver": the line through (2, 4), (3, 9), (4, 16), twice with the same answer."""
     if kernels == "numba":
         pytest.importorskip("numba", reason="compiled kernels need numba")
-    solve_rows = importlib.import_module(f"daskals.kernels.{kernels}").solve_rows
+    module = importlib.import_module(f"daskals.kernels.{kernels}")
     factors = np.array([[1, 2], [1, 3], [1, 4]], np.float64)
     indptr, sources = np.array([0, 3, 6]), np.tile(np.arange(3, dtype=np.int32), 2)
     ratings = np.tile(np.array([4, 9, 16], np.float32), 2)
-    found = solve_rows(indptr, sources, ratings, factors, None, reg=penalty / 3)  # it is multiplied by their number
+    rows, packed = Rows(indptr, sources, ratings), module.pack_sources([factors], np.float64)
+    objective = Objective(penalty / 3)  # it is multiplied by their number
+    found = module.solve_rows(rows, packed, None, objective, Solver(double=True))
     assert len(found.failed) == 0
     for row in found.rows:
         np.testing.assert_allclose(row, expected, rtol=tolerance)

@@ -1,30 +1,13 @@
-"""The data structures that flow through a fit, as plain arrays. No Dask, no column names.
+"""The rows of a block that minimise the objective, when those of the other side are fixed.
 
-Words used throughout. A half-step computes the rows of one side, the *destination*, from the rows of the other,
-the *source*. Ids of a side, sorted, have *positions* 0, 1, 2, ...; a *block* is a run of neighbouring positions
-``bounds[b] .. bounds[b + 1]``. All that is said of users and items holds with the two words exchanged.
-
-A worked example. Eight users and seven items; a rating is named after its cell, so that 3.4 is what user 3 thinks
-of item 4 (and they are not in any order as they arrive)::
-
-            0    1    2    3    4    5    6              positions are ids here
-       0 |                0.3                            users in two blocks, bounds = [0, 4, 8]
-       1 |      1.1                 1.5
-       2 | 2.0                 2.4
-       3 |      3.1            3.4            in-block 0 of the user side:
-       4 |           4.2                        start   = 0
-       5 | 5.0            5.3                   indptr  = [0,  1,       3,       5,       7]
-       6 |                          6.5         sources = [3,  1,  5,   0,  4,   1,  4]
-       7 |                7.3            7.6    ratings = [0.3, 1.1, 1.5, 2.0, 2.4, 3.1, 3.4]
-
-Row j of the block is user ``start + j``; its ratings stand at ``indptr[j]`` to ``indptr[j + 1]``, ordered by
-item. That is the CSR form of rows 0 to 3 of the picture. The item side holds the same ratings a second time, by
-column. A user's equations need nothing but its own row and the factors of the items in it.
+Each row is a least-squares problem of its own. `solve_block` solves those of a block with all source rows at hand;
+`daskals.blocks.streamed` does so with a part of them at hand at a time. Both end in `SolvedBlock` by way of
+`solved_block`, which gives rows that are singular in float32 a second try in float64.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -32,7 +15,7 @@ import numpy as np
 from daskals import kernels
 from daskals.blocks.ratings import InBlock
 from daskals.kernels.objective import Objective, Solver
-from daskals.kernels.types import Float, Float32, Float64, Int64, Losses
+from daskals.kernels.types import Float32, Float64, Int64, Losses, Rows, Solution, SourceRows
 
 
 class SolvedBlock(NamedTuple):
@@ -64,59 +47,76 @@ class SingularRowError(ValueError):
 
 def solve_block(
     block: InBlock,
-    factors: Float,
+    sources: SourceRows,
     gram: Float64 | None,
     objective: Objective,
     solver: Solver,
     previous: Float32 | None = None,
 ) -> SolvedBlock:
-    """The rows of a block that minimise the objective, the source rows ``factors`` (n, rank) being fixed.
+    """The rows of a block that minimise the objective, the source rows being fixed.
 
-    ``factors`` has the solver's dtype. ``previous`` are the block's rows as they were, which conjugate
-    gradients start from. Rows whose equations are singular in float32 are solved again in
-    float64; `SingularRowError` if that fails as well.
+    Parameters
+    ----------
+    block
+        The ratings of the rows.
+    sources
+        All source rows, by `daskals.kernels.pack_sources` with the solver's dtype.
+    gram : array of float64, shape (rank, rank)
+        Y'Y of all source rows (`gram_of`), which only the implicit objective needs.
+    objective, solver
+        What is minimised, and how.
+    previous : array of float32, shape (rows, rank)
+        The rows as they were, which only conjugate gradients need, to start from them.
+
+    Raises
+    ------
+    SingularRowError
+        Where the equations of a row are singular in float64 too.
     """
-    rows, failed, losses = kernels.solve_rows(
-        block.indptr,
-        block.source_positions,
-        block.ratings,
-        factors,
-        gram,
-        reg=objective.reg,
-        alpha=objective.alpha,
-        nonnegative=objective.nonnegative,
-        previous=previous,
-        cg_steps=solver.cg_steps,
-    )
-    if not len(failed):
-        return SolvedBlock(rows, losses)
-    if factors.dtype == np.float64:
+    first = kernels.solve_rows(rows_of(block), sources, gram, objective, solver, previous)
+
+    def again(failed: Int64) -> Solution:
+        rows = take_rows(block, failed)
+        needed, places = np.unique(rows.source_positions, return_inverse=True)
+        rows = rows._replace(source_positions=places.astype(np.int32))
+        some = kernels.pack_sources([sources.values[needed, : sources.rank]], np.float64)
+        solution: Solution = kernels.solve_rows(rows, some, gram, objective, Solver(double=True))
+        return solution
+
+    return solved_block(block, first, solver, again)
+
+
+def solved_block(block: InBlock, first: Solution, solver: Solver, again: Callable[[Int64], Solution]) -> SolvedBlock:
+    """A solution of a block's rows, those that failed being replaced by a second try.
+
+    ``again`` solves the rows with these numbers in float64. It is called where some failed and ``solver`` works in
+    float32; `SingularRowError` names the first row that fails for good.
+    """
+    rows, failed, losses = first
+    if len(failed) and not solver.double:
+        second = again(failed)
+        rows[failed] = second.rows
+        # the first try counted the weights of all rows
+        losses = losses.plus(second.losses._replace(weight=0.0))
+        failed = failed[second.failed]
+    if len(failed):
         row = int(failed[0])
         n_ratings = int(block.indptr[row + 1] - block.indptr[row])
-        raise SingularRowError(block.start + row, n_ratings, factors.shape[1])
-    part = take_rows(block, failed)
-    needed, source_positions = np.unique(part.source_positions, return_inverse=True)
-    part = part._replace(source_positions=source_positions.astype(np.int32), start=block.start)
-    try:
-        again = solve_block(part, factors[needed].astype(np.float64), gram, objective, Solver(double=True))
-    except SingularRowError as error:
-        position = block.start + int(failed[error.position - block.start])
-        raise SingularRowError(position, error.n_ratings, error.rank) from None
-    rows[failed] = again.rows
-    return SolvedBlock(rows, _without_double_weight(losses, again.losses))
+        raise SingularRowError(block.start + row, n_ratings, rows.shape[1])
+    return SolvedBlock(rows, losses)
 
 
-def _without_double_weight(losses: Losses, again: Losses) -> Losses:
-    """The first try counted the weights of all rows, so those of the second try must not be added."""
-    return losses.plus(again._replace(weight=0.0))
+def rows_of(block: InBlock) -> Rows:
+    """The ratings of a block as kernels take them."""
+    return Rows(block.indptr, block.source_positions, block.ratings)
 
 
-def take_rows(block: InBlock, rows: Int64) -> InBlock:
-    """The block that consists of these rows of ``block``, in this order."""
+def take_rows(block: InBlock, rows: Int64) -> Rows:
+    """The ratings of these rows of a block, in this order."""
     lengths = block.indptr[rows + 1] - block.indptr[rows]
     indptr = np.concatenate([[0], np.cumsum(lengths)])
     places = np.arange(indptr[-1]) + np.repeat(block.indptr[rows] - indptr[:-1], lengths)
-    return InBlock(0, indptr, block.source_positions[places], block.ratings[places])
+    return Rows(indptr, block.source_positions[places], block.ratings[places])
 
 
 def sum_losses(parts: Sequence[Losses]) -> Losses:

@@ -23,6 +23,7 @@ from typing import Any
 
 from dask.delayed import Delayed
 
+from daskals import kernels
 from daskals.blocks.least_squares import SolvedBlock, solve_block, sum_losses
 from daskals.blocks.ratings import InBlock, SideName
 from daskals.engine.panels import Panel, gather, panel_of, panel_tasks, places_in_panels, total_gram
@@ -62,10 +63,11 @@ def _solve(
     *source_panels: Panel,
 ) -> SolvedBlock:
     objective, solver, side, name = what
-    factors = gather(name, [rows for each in source_panels for rows in each.blocks], solver.dtype)
+    blocks = [rows for each in source_panels for rows in each.blocks]
+    sources = gather(name, blocks, lambda some: kernels.pack_sources(some, solver.dtype), "sources")
     gram = total_gram([each.gram for each in source_panels])
     with error_on_side(side):
-        return solve_block(block, factors, gram, objective, solver, previous and previous.blocks[place])
+        return solve_block(block, sources, gram, objective, solver, previous and previous.blocks[place])
 
 
 def _solve_panel(what: tuple[Objective, Solver, SideName, str], *args: Any) -> Panel:

@@ -1,25 +1,26 @@
 """Rows on their way to the other side: neighbouring blocks travel together, as a panel.
 
 Every half-step sends all rows of one side to every process that solves blocks of the other. They travel as a few
-panels (`daskals.engine.plan.cut_into_panels`), and a process that has received all of them joins them once, for all
-tasks that run there at that moment (`gather`).
+panels (`daskals.engine.plan.cut_into_panels`), and a process that has received all of them joins them and lays them out
+for the kernels once, for all tasks that run there at that moment (`gather`).
 """
 
 from __future__ import annotations
 
 import itertools
 import threading
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple, TypeVar
 from weakref import WeakValueDictionary
 
 import numpy as np
-import numpy.typing as npt
 from dask.delayed import Delayed
 
 from daskals.blocks.least_squares import SolvedBlock, gram_of, sum_losses
 from daskals.execution.tasks import task
-from daskals.kernels.types import Float, Float32, Float64, Int64, Losses
+from daskals.kernels.types import Float32, Float64, Int64, Losses
+
+_Joined = TypeVar("_Joined")
 
 
 class Panel(NamedTuple):
@@ -69,22 +70,35 @@ def total_gram(grams: Sequence[Float64 | None]) -> Float64 | None:
     return np.sum(given, axis=0) if given else None
 
 
-_gathered: WeakValueDictionary[tuple[str, str], Float] = WeakValueDictionary()
+_gathered: WeakValueDictionary[tuple[str, str], Any] = WeakValueDictionary()
 _gathering = threading.Lock()
 
 
-def gather(token: str, blocks: Sequence[Float32], dtype: npt.DTypeLike = np.float32) -> Float:
-    """All rows in one array, shape (n, rank), shared by the tasks that run at this moment in this process.
+def gather(token: str, blocks: Sequence[Float32], join: Callable[[Sequence[Float32]], _Joined], what: str) -> _Joined:
+    """``join(blocks)``, made once and shared by the tasks that run at this moment in this process.
 
-    ``token`` names the rows: the same token must mean the same rows. The array lives as long as some task holds it, so
-    threads share one copy and nothing stays behind.
+    Parameters
+    ----------
+    token
+        Names the rows: the same token must mean the same rows.
+    blocks
+        The rows, a block each: (rows of the block, rank).
+    join
+        Makes one object of all blocks: `join_rows`, or one of the functions of the kernels that pack rows. The object
+        must be one that can be referenced weakly. It lives as long as some task holds it, so threads share one copy
+        and nothing stays behind.
+    what
+        Names what ``join`` makes, as the same rows may be wanted in several forms.
     """
-    if len(blocks) == 1:
-        return np.require(blocks[0], dtype, ["C", "A"])
-    key = (token, np.dtype(dtype).str)
+    key = (token, what)
     with _gathering:
-        rows = _gathered.get(key)
-        if rows is None:
-            rows = np.concatenate(blocks).astype(dtype, copy=False)
-            _gathered[key] = rows
-    return rows
+        joined: _Joined | None = _gathered.get(key)
+        if joined is None:
+            joined = join(blocks)
+            _gathered[key] = joined
+    return joined
+
+
+def join_rows(blocks: Sequence[Float32]) -> Float32:
+    """The rows of all blocks in one array, (n, rank)."""
+    return np.require(blocks[0] if len(blocks) == 1 else np.concatenate(blocks), np.float32, ["C", "A"])

@@ -10,7 +10,7 @@ from daskals import kernels
 from daskals.blocks.ids import positions
 from daskals.blocks.ratings import CodedIds
 from daskals.engine.factors import FactorMatrix
-from daskals.engine.panels import gather
+from daskals.engine.panels import gather, join_rows
 from daskals.execution.tasks import task
 from daskals.kernels.types import Float32, Ids, Int64
 
@@ -41,8 +41,8 @@ def _predict(
 ) -> Float32:
     user_token, item_token, n_user_panels = what
     scores: Float32 = kernels.predict_pairs(
-        all_rows(user_token, panels[:n_user_panels]),
-        all_rows(item_token, panels[n_user_panels:]),
+        gather(user_token, blocks_of(panels[:n_user_panels]), join_rows, "rows"),
+        gather(item_token, blocks_of(panels[n_user_panels:]), join_rows, "rows"),
         _positions(pairs[0], user_ids),
         _positions(pairs[1], item_ids),
     )
@@ -53,6 +53,6 @@ def _positions(column: CodedIds, ids: Ids) -> Int64:
     return positions(ids, column.uniques)[column.codes]
 
 
-def all_rows(token: str, panels: Sequence[tuple[Float32, ...]]) -> Float32:
-    """The rows of all panels in one array, (n, rank); see `daskals.engine.panels.gather`."""
-    return gather(token, [rows for panel in panels for rows in panel])
+def blocks_of(panels: Sequence[tuple[Float32, ...]]) -> list[Float32]:
+    """The blocks of all panels, in order."""
+    return [rows for panel in panels for rows in panel]

@@ -8,7 +8,8 @@ from dask.delayed import Delayed
 from daskals import kernels
 from daskals.blocks.ids import positions
 from daskals.engine.factors import FactorMatrix, ids_of_blocks
-from daskals.engine.predict import all_rows
+from daskals.engine.panels import gather
+from daskals.engine.predict import blocks_of
 from daskals.execution.scheduler import Scheduler
 from daskals.execution.tasks import new_token, task
 from daskals.kernels.types import Float32, Ids
@@ -50,5 +51,6 @@ def _recommend(
     if wanted is not None:
         places = np.flatnonzero(positions(wanted, ids) >= 0)
         ids, rows = ids[places], rows[places]
-    best, scores = kernels.top_k(np.require(rows, np.float32, ["C", "A"]), all_rows(token, panels), k, block_size)
+    candidates = gather(token, blocks_of(panels), kernels.pack_candidates, "candidates")
+    best, scores = kernels.top_k(np.require(rows, np.float32, ["C", "A"]), candidates, k, block_size)
     return ids, candidate_ids[best], scores

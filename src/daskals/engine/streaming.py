@@ -7,6 +7,9 @@ for each block that solves them when all panels have been::
 
 All blocks take a panel before the next one comes: that is what bounds the memory, to one panel and the equations of
 the blocks. So the tasks of each panel run while those of the last step are being made.
+
+A fit is streamed where a worker's memory is too small for gathering (`daskals.engine.plan`). Its numbers then differ by
+rounding from those of a fit that gathers (`daskals.blocks.streamed` says by how much).
 """
 
 from __future__ import annotations
@@ -16,15 +19,16 @@ from contextlib import contextmanager
 
 from dask.delayed import Delayed
 
+from daskals import kernels
 from daskals.blocks.least_squares import SingularRowError, SolvedBlock
 from daskals.blocks.ratings import InBlock, SideName
-from daskals.blocks.streamed import Equations, accumulate, solve_accumulated
-from daskals.engine.panels import Panel, panel_starts, total_gram
+from daskals.blocks.streamed import accumulate, solve_accumulated
+from daskals.engine.panels import Panel, gather, panel_starts, total_gram
 from daskals.engine.plan import Plan
 from daskals.engine.sides import Side
 from daskals.execution.tasks import task
 from daskals.kernels.objective import Objective, Solver
-from daskals.kernels.types import Float64
+from daskals.kernels.types import Equations, Float64
 
 
 def streamed_solves(
@@ -36,27 +40,33 @@ def streamed_solves(
     name: str,
 ) -> list[Delayed]:
     """Tasks that solve the blocks of a side, their equations having been accumulated panel by panel."""
-    what = (plan.objective, plan.solver)
+    what = (plan.objective, plan.solver, side.name, name)
     equations: Sequence[Delayed | None] = [None] * side.n_blocks
     starts = panel_starts(source.bounds, plan.of(source.name).panel_edges)
     for number, (panel, start) in enumerate(zip(source_panels, starts, strict=True)):
         added = [
-            task(_add_panel, what, start, block, so_far, panel, name=f"als-add-{name}-{number}-{n}")
+            task(_add_panel, what, number, start, block, so_far, panel, name=f"als-add-{name}-{number}-{n}")
             for n, (block, so_far) in enumerate(zip(side.in_blocks, equations, strict=True))
         ]
         (equations,) = plan.scheduler.persist(added)
     grams = [task(_gram, panel, name=f"als-gram-{name}-{n}") for n, panel in enumerate(source_panels)]
     return [
-        task(_solve_added, what, side.name, plan.rank, block, equations[n], *before[n], *grams,
-             name=f"als-solve-{name}-{n}")
+        task(_solve_added, what, block, equations[n], *before[n], *grams, name=f"als-solve-{name}-{n}")
         for n, block in enumerate(side.in_blocks)
     ]  # fmt: skip
 
 
 def _add_panel(
-    what: tuple[Objective, Solver], start: int, block: InBlock, equations: Equations | None, panel: Panel
+    what: tuple[Objective, Solver, SideName, str],
+    number: int,
+    start: int,
+    block: InBlock,
+    equations: Equations | None,
+    panel: Panel,
 ) -> Equations:
-    return accumulate(block, start, panel.blocks, *what, equations)
+    objective, solver, _, name = what
+    sources = gather(name, panel.blocks, lambda some: kernels.pack_sources(some, solver.dtype), f"panel-{number}")
+    return accumulate(block, start, sources, objective, solver, equations)
 
 
 def _gram(panel: Panel) -> Float64 | None:
@@ -64,17 +74,17 @@ def _gram(panel: Panel) -> Float64 | None:
 
 
 def _solve_added(
-    what: tuple[Objective, Solver],
-    side: SideName,
-    rank: int,
+    what: tuple[Objective, Solver, SideName, str],
     block: InBlock,
     equations: Equations,
     previous: Panel | None,
     place: int,
     *grams: Float64 | None,
 ) -> SolvedBlock:
+    objective, solver, side, _ = what
+    before = previous and previous.blocks[place]
     with error_on_side(side):
-        return solve_accumulated(block, equations, rank, total_gram(grams), *what, previous and previous.blocks[place])
+        return solve_accumulated(block, equations, total_gram(grams), objective, solver, before)
 
 
 @contextmanager

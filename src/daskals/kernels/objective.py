@@ -1,4 +1,4 @@
-"""What a fit minimises, and by which means: the two values that every kernel takes."""
+"""What a fit minimises, and how it solves the equations: the two values that tell every kernel what to do."""
 
 from __future__ import annotations
 
@@ -21,7 +21,9 @@ class Objective(NamedTuple):
     """
 
     reg: float
+    #: which of the two; there is no other way to say it in the kernels
     implicit: bool = False
+    #: without a meaning in the explicit objective
     alpha: float = 1.0
     #: factors must not be negative
     nonnegative: bool = False
@@ -32,7 +34,8 @@ class Solver(NamedTuple):
 
     #: accumulate and solve them in float64, as Spark does, rather than in float32
     double: bool = False
-    #: 0: solve exactly; else so many conjugate gradient steps from the row as it was
+    #: 0: solve exactly; else take so many steps of conjugate gradients from the row as it was
+    #: (`daskals.kernels.numpy.cg`)
     cg_steps: int = 0
 
     @property

@@ -1,29 +1,13 @@
-"""The data structures that flow through a fit, as plain arrays. No Dask, no column names.
+"""The arrays that kernels take and give, and their types.
 
-Words used throughout. A half-step computes the rows of one side, the *destination*, from the rows of the other,
-the *source*. Ids of a side, sorted, have *positions* 0, 1, 2, ...; a *block* is a run of neighbouring positions
-``bounds[b] .. bounds[b + 1]``. All that is said of users and items holds with the two words exchanged.
-
-A worked example. Eight users and seven items; a rating is named after its cell, so that 3.4 is what user 3 thinks
-of item 4 (and they are not in any order as they arrive)::
-
-            0    1    2    3    4    5    6              positions are ids here
-       0 |                0.3                            users in two blocks, bounds = [0, 4, 8]
-       1 |      1.1                 1.5
-       2 | 2.0                 2.4
-       3 |      3.1            3.4            in-block 0 of the user side:
-       4 |           4.2                        start   = 0
-       5 | 5.0            5.3                   indptr  = [0,  1,       3,       5,       7]
-       6 |                          6.5         sources = [3,  1,  5,   0,  4,   1,  4]
-       7 |                7.3            7.6    ratings = [0.3, 1.1, 1.5, 2.0, 2.4, 3.1, 3.4]
-
-Row j of the block is user ``start + j``; its ratings stand at ``indptr[j]`` to ``indptr[j + 1]``, ordered by
-item. That is the CSR form of rows 0 to 3 of the picture. The item side holds the same ratings a second time, by
-column. A user's equations need nothing but its own row and the factors of the items in it.
+A half-step computes the rows of one side, the *destination*, from the rows of the other, the *source*. The ratings of
+some destination rows are `Rows`, a matrix in CSR form (a picture is in `daskals.blocks.ratings`); the factors of the
+source are `SourceRows`. `Equations` are the normal equations of rows, `Solution` is what comes out.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -35,6 +19,7 @@ Int64 = npt.NDArray[np.int64]
 Float32 = npt.NDArray[np.float32]
 Float64 = npt.NDArray[np.float64]
 Float = npt.NDArray[np.floating[Any]]
+Bools = npt.NDArray[np.bool_]
 AnyArray = npt.NDArray[Any]
 
 
@@ -68,3 +53,55 @@ class Losses(NamedTuple):
     def plus(self, other: Losses) -> Losses:
         """Both together."""
         return Losses(*(mine + theirs for mine, theirs in zip(self, other, strict=True)))
+
+
+class Rows(NamedTuple):
+    """The ratings of some destination rows: row j has those at ``indptr[j]`` to ``indptr[j + 1]``."""
+
+    #: (rows + 1,)
+    indptr: Int64
+    #: (ratings,): which source row each rating is of
+    source_positions: Int32
+    #: (ratings,)
+    ratings: Float32
+
+
+@dataclass(frozen=True, eq=False)
+class SourceRows:
+    """The factors of the source, laid out for one set of kernels (`pack_sources` makes it).
+
+    They are packed once in a process and shared by the tasks there (`daskals.engine.panels.gather`, which needs
+    something that can be referenced weakly, as a NamedTuple cannot).
+    """
+
+    #: (n, at least rank), of the solver's dtype; columns from ``rank`` on are zero
+    values: Float
+    rank: int
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+
+class Equations(NamedTuple):
+    """A and b of some rows, summed over some of their ratings, without Y'Y and c I.
+
+    Only the set of kernels that made them knows how A and b are laid out: the compiled ones pad them with zeros, and
+    fill the upper triangle of A alone.
+    """
+
+    #: (rows, at least rank, at least rank)
+    A: Float
+    #: (rows, at least rank)
+    b: Float
+    rank: int
+
+
+class Solution(NamedTuple):
+    """The solved rows of a block."""
+
+    #: (rows, rank) float32; rows that failed hold zeros
+    rows: Float32
+    #: positions in ``rows`` of those whose equations are singular to working precision
+    failed: Int64
+    #: sums over the rows that were solved; weights are those of all rows
+    losses: Losses

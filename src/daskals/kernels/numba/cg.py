@@ -1,14 +1,19 @@
-"""Conjugate gradients on the normal equations of every row, compiled; `daskals.kernels._numpy` has the formulas.
+"""Conjugate gradients on the normal equations of rows, compiled: one row after another.
 
-A step needs one product with A = M + c I + sum w y y', M being the other side's Gram matrix in implicit mode. There
-are two ways to it, and a row takes the cheaper one:
+A faster version of `daskals.kernels.numpy.cg`, which has the plain form (`conjugate_gradients`) and says when a row
+stops; the rule here is the same. What is faster is the product with A = M + c I + sum w y y', of which a step needs
+one, M being the other side's Gram matrix in implicit mode and zero otherwise. There are two ways to it, and a row takes
+the cheaper one:
 
-    without A    a pass over the row's ratings in each step (`daskals.kernels._gathered`): 4 rank flops a rating
+    without A    a pass over the row's ratings in each step (`daskals.kernels.numba.gathering`): 4 rank flops a rating
     with A       assembled once, as for the exact solution, rank^2 flops a rating at several times the rate; after
                  that no step looks at a rating
 
 At small ranks the second is cheaper for all but the shortest rows. On AMD's Zen 4, with 3 steps, that ended between
 ranks 24 and 32, also for rows of more ratings than a second-level cache holds: `dots` asks for them early enough.
+
+The squared error is carried along: `_start` gives the value of E at the start, and a step of length a along a
+direction whose residual has the squared length s lowers E + c |x|^2 by a s.
 """
 
 from __future__ import annotations
@@ -17,9 +22,10 @@ from typing import Any
 
 import numpy as np
 
-from daskals.kernels.numba.assembling import PANEL_BYTES, assemble, sums
-from daskals.kernels.numba.equations import compiled
+from daskals.kernels.numba.assembling import GATHERED_BYTES, assemble
+from daskals.kernels.numba.compiling import compiled
 from daskals.kernels.numba.gathering import RUN, combine, dots
+from daskals.kernels.numba.losses import ERROR, PENALTY, WEIGHT, Q, sums
 from daskals.kernels.numba.tiles import BYTES
 
 #: Rows of fewer ratings than the rank divided by this never get an A, which has to be made symmetric: not measured.
@@ -34,6 +40,14 @@ def _dot(a: Any, b: Any) -> float:
     for j in range(len(a)):
         total += a[j] * b[j]
     return float(total)
+
+
+@compiled
+def _dot_in_float64(a: Any, b: Any) -> float:
+    total = 0.0
+    for j in range(len(a)):
+        total += np.float64(a[j]) * np.float64(b[j])
+    return total
 
 
 @compiled
@@ -62,7 +76,10 @@ def _start(
     first: int, stop: int, sources: Any, ratings: Any, factors: Any, implicit: bool, alpha: float, c: float,
     matrix: Any, all_rows: Any, scores: Any, x: Any, residual: Any,
 ) -> float:  # fmt: skip
-    """residual = b - A x; returns x'Ax - 2 b.x, with the squared ratings added in explicit mode."""
+    """residual = b - A x and the return value x'Ax - 2 b.x, for the b of ratings ``first`` to ``stop``.
+
+    In explicit mode the squared ratings are added, which makes it a sum of squared residuals.
+    """
     padded = len(x)
     vectors = padded * x.itemsize // BYTES
     for j in range(padded):
@@ -71,7 +88,7 @@ def _start(
         combine(residual, x, matrix, all_rows, 0, padded, vectors)
     for j in range(padded):
         residual[j] = -residual[j] - x.dtype.type(c) * x[j]
-    value: float = -_dot(residual, x)
+    value: float = -_dot_in_float64(residual, x)
     for start in range(first, stop, RUN):
         n = min(RUN, stop - start)
         dots(scores, x, factors, sources, start, n, stop, vectors)
@@ -81,31 +98,90 @@ def _start(
                 w = x.dtype.type(alpha * abs(rating))
                 target = 1 + w if rating > 0 else x.dtype.type(0)
                 scores[t] = target - w * score
-                value -= (float(target) + float(scores[t])) * float(score)
+                value -= (np.float64(target) + np.float64(scores[t])) * np.float64(score)
         else:
             for t in range(n):
                 scores[t] = x.dtype.type(ratings[start + t]) - scores[t]
-                value += float(scores[t]) * float(scores[t])
+                value += np.float64(scores[t]) * np.float64(scores[t])
         combine(residual, scores, factors, sources, start, n, vectors)
     return value
 
 
 @compiled
+def _improve(
+    first: int, stop: int, sources: Any, ratings: Any, factors: Any, implicit: bool, alpha: float, c: float,
+    matrix: Any, all_rows: Any, scores: Any, b: Any, value: float, steps: int,
+    x: Any, residual: Any, direction: Any, image: Any,
+) -> float:  # fmt: skip
+    """At most ``steps`` steps of conjugate gradients on x.
+
+    The equations are (matrix + c I + sum w y y') x = b + sum t y, the sums going over ratings ``first`` to ``stop``.
+    Returns E + c |x|^2 at the new x; ``value`` is that part of it at the old x which `_start` does not know.
+    """
+    padded, dtype = len(x), x.dtype
+    value += _start(first, stop, sources, ratings, factors, implicit, alpha, c, matrix, all_rows, scores, x, residual)
+    for j in range(padded):
+        residual[j] += b[j]
+        direction[j] = residual[j]
+    square = _dot(residual, residual)
+    enough = float(np.finfo(dtype).eps) ** 2 * square
+    for _ in range(steps):
+        if not square > enough:
+            break
+        _multiply(
+            first, stop, sources, ratings, factors, implicit, alpha, c, matrix, all_rows, scores, direction, image
+        )
+        curvature = _dot(direction, image)
+        if not curvature > 0:
+            break
+        length = square / curvature
+        value -= np.float64(length) * np.float64(square)
+        for j in range(padded):
+            x[j] += dtype.type(length) * direction[j]
+            residual[j] -= dtype.type(length) * image[j]
+        before, square = square, _dot(residual, residual)
+        ratio = dtype.type(square / before)
+        for j in range(padded):
+            direction[j] = residual[j] + ratio * direction[j]
+    return value
+
+
+@compiled
+def _write_row(row: int, q: float, value: float, c: float, weight: float, x: Any, solution: Any, table: Any) -> None:
+    """Write down x, and the losses of the row."""
+    norm = 0.0
+    for j in range(solution.shape[1]):
+        solution[row, j] = x[j]
+        norm += np.float64(x[j]) * np.float64(x[j])
+    table[row, Q] = q
+    table[row, ERROR] = value - c * norm
+    table[row, PENALTY] = c * norm
+    table[row, WEIGHT] = weight
+
+
+@compiled
+def _mirror(A: Any) -> None:
+    """Copy the upper triangle of A to the lower one."""
+    for i in range(len(A)):
+        for j in range(i):
+            A[i, j] = A[j, i]
+
+
+@compiled
 def cg_rows(
     indptr: Any, sources: Any, ratings: Any, factors: Any, rank: int, gram: Any, implicit: bool, reg: float,
-    alpha: float, previous: Any, steps: int, rows: Any, losses: Any,
+    alpha: float, previous: Any, steps: int, solution: Any, table: Any,
 ) -> None:  # fmt: skip
-    """``steps`` steps from ``previous`` for every row of a CSR block."""
+    """``steps`` steps from ``previous`` for every row of a CSR block, its source rows being at hand."""
     padded, dtype = factors.shape[1], factors.dtype
-    most = max(8, PANEL_BYTES // (padded * factors.itemsize))
-    panel, weighted = np.zeros((most, padded), dtype), np.zeros((most if implicit else 0, padded), dtype)
+    most = max(8, GATHERED_BYTES // (padded * factors.itemsize))
+    gathered, weighted = np.zeros((most, padded), dtype), np.zeros((most if implicit else 0, padded), dtype)
     targets, b, A = np.zeros((most, 1), dtype), np.zeros((1, padded), dtype), np.zeros((padded, padded), dtype)
     x, residual, direction, image = np.zeros((4, padded), dtype)
     scores, all_rows, nothing = np.zeros(RUN, dtype), np.arange(padded).astype(np.int32), np.zeros((0, padded), dtype)
     for row in range(len(indptr) - 1):
         first, stop = indptr[row], indptr[row + 1]
         q, counted, weight = sums(ratings, first, stop, implicit, alpha)
-        c = reg * counted
         for j in range(rank):
             x[j] = previous[row, j]
         if rank <= (steps + 1) * RANK_A_PASS and FEWEST * (stop - first) >= rank:
@@ -113,48 +189,44 @@ def cg_rows(
                 for j in range(padded):
                     A[i, j] = gram[i, j] if implicit else 0
                 b[0, i] = 0
-            assemble(first, stop, sources, ratings, factors, rank, implicit, alpha, panel, weighted, targets, A, b)
-            for i in range(padded):
-                for j in range(i):
-                    A[i, j] = A[j, i]
+            assemble(first, stop, sources, ratings, factors, rank, implicit, alpha, gathered, weighted, targets, A, b)
+            _mirror(A)
             matrix, stop = A, first
-            value = q - 2 * _dot(b[0], x)
+            value = q - 2 * _dot_in_float64(b[0], x)
         else:
             matrix = gram if implicit else nothing
             b[:] = 0
             value = q if implicit else 0.0
-        value += _start(
-            first, stop, sources, ratings, factors, implicit, alpha, c, matrix, all_rows, scores, x, residual
-        )
-        for j in range(padded):
-            residual[j] += b[0, j]
-            direction[j] = residual[j]
-        square = _dot(residual, residual)
-        # what is left of a residual is then rounding errors; further steps could divide zero by zero
-        enough = float(np.finfo(dtype).eps) ** 2 * square
-        for _ in range(steps):
-            if not square > enough:
-                break
-            _multiply(
-                first, stop, sources, ratings, factors, implicit, alpha, c, matrix, all_rows, scores,
-                direction, image,
-            )  # fmt: skip
-            curvature = _dot(direction, image)
-            if not curvature > 0:
-                break
-            length = square / curvature
-            value -= length * square
-            for j in range(padded):
-                x[j] += dtype.type(length) * direction[j]
-                residual[j] -= dtype.type(length) * image[j]
-            before, square = square, _dot(residual, residual)
-            ratio = dtype.type(square / before)
-            for j in range(padded):
-                direction[j] = residual[j] + ratio * direction[j]
-        norm = 0.0
+        c = reg * counted
+        value = _improve(
+            first, stop, sources, ratings, factors, implicit, alpha, c, matrix, all_rows, scores, b[0], value, steps,
+            x, residual, direction, image,
+        )  # fmt: skip
+        _write_row(row, q, value, c, weight, x, solution, table)
+
+
+@compiled
+def cg_equations(
+    A_rows: Any, b_rows: Any, indptr: Any, sources: Any, ratings: Any, rank: int, gram: Any, implicit: bool,
+    reg: float, alpha: float, previous: Any, steps: int, solution: Any, table: Any,
+) -> None:  # fmt: skip
+    """``steps`` steps from ``previous`` for every row, of which A (upper triangle) and b are given."""
+    padded, dtype = b_rows.shape[1], b_rows.dtype
+    A = np.zeros((padded, padded), dtype)
+    x, residual, direction, image = np.zeros((4, padded), dtype)
+    scores, all_rows, no_factors = np.zeros(RUN, dtype), np.arange(padded).astype(np.int32), A[:0]
+    for row in range(len(indptr) - 1):
+        first = indptr[row]
+        q, counted, weight = sums(ratings, first, indptr[row + 1], implicit, alpha)
         for j in range(rank):
-            rows[row, j] = x[j]
-            norm += float(x[j]) * float(x[j])
-        losses[0] += value - c * norm
-        losses[1] += c * norm
-        losses[2] += weight
+            x[j] = previous[row, j]
+        for i in range(padded):
+            for j in range(i, padded):
+                A[i, j] = A_rows[row, i, j] + (gram[i, j] if implicit else 0)
+        _mirror(A)
+        c, b = reg * counted, b_rows[row]
+        value = _improve(
+            first, first, sources, ratings, no_factors, implicit, alpha, c, A, all_rows, scores, b,
+            q - 2 * _dot_in_float64(b, x), steps, x, residual, direction, image,
+        )  # fmt: skip
+        _write_row(row, q, value, c, weight, x, solution, table)

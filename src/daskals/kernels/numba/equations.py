@@ -1,17 +1,18 @@
 """Compiled linear algebra on one small system: products of thin matrices, Cholesky, the nonnegative solution.
 
+The plain forms are in `daskals.kernels.numpy.equations`, where each works on many systems.
+
 A symmetric matrix is kept as its upper triangle in the rows of an array of shape (padded, padded + 8), where
 padded is its size rounded up to a multiple of 8 and the columns from ``padded`` on have room for a right-hand side.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from numba import njit
 
+from daskals.kernels.numba.compiling import compiled
 from daskals.kernels.numba.tiles import (
     BYTES,
     add_1x1,
@@ -26,18 +27,17 @@ from daskals.kernels.numba.tiles import (
 )
 from daskals.kernels.numpy.equations import PIVOT_ERRORS
 
-# No "nnan": a NaN pivot must be seen.
-compiled: Callable[..., Any] = njit(
-    nogil=True, cache=True, error_model="numpy", fastmath={"contract", "reassoc", "nsz", "arcp"}
-)
-
 
 @compiled
 def add_rows(
     n_rows: int, sign: float, C: Any, c0: int, c_stride: int, left: Any, l0: int, l_stride: int,
     right: Any, r0: int, r_stride: int, columns: int, n: int,
 ) -> None:  # fmt: skip
-    """C[i, j] += sign * sum_t left[t, i] * right[t, j] for n_rows = 1, 4 or 8 rows; columns a multiple of 8."""
+    """C[i, j] += sign * sum_t left[t, i] * right[t, j] for n_rows = 1, 4 or 8 rows; columns a multiple of 8.
+
+    A faster version of ``C += sign * left.T @ right``, by the tiles of `daskals.kernels.numba.tiles`. Matrices are
+    given as an array, the entry where they begin and the entries from row to row.
+    """
     s = C.dtype.type(sign)
     width = BYTES // C.itemsize
     j = 0
@@ -69,7 +69,10 @@ def add_rows(
 
 @compiled
 def add_gram(A: Any, left: Any, right: Any, n: int, size: int) -> None:
-    """Upper triangle of A += left' right, over n rows and the first ``size`` columns (rounded up to 8)."""
+    """Upper triangle of A += left' right, over n rows and the first ``size`` columns (rounded up to 8).
+
+    A faster version of ``A += left[:n].T @ right[:n]``, which computes both triangles.
+    """
     stride, width = A.shape[1], right.shape[1]
     padded = (size + 7) // 8 * 8
     for i in range(0, size, 8):
@@ -79,10 +82,17 @@ def add_gram(A: Any, left: Any, right: Any, n: int, size: int) -> None:
 
 @compiled
 def factorise(A: Any, size: int) -> bool:
-    """Turn the upper triangle of A into U with U'U = A, and the column at ``padded`` into U'^-1 of identity.
+    """Turn the upper triangle of A into U with U'U = A, and the column at ``padded``, b, into U'^-1 b.
 
-    A has shape (padded, padded + 8), padded being ``size`` rounded up to 8. False if a pivot is no larger than
-    rounding errors make it; A is then rubbish.
+    A faster version of ::
+
+        U = scipy.linalg.cholesky(A);  column = scipy.linalg.solve_triangular(U, b, trans="T")
+
+    (`daskals.kernels.numpy.equations.solve_side_by_side` has the loops.) Eight rows of U are made at a time: what the
+    finished rows take from them is one product of thin matrices, by `add_rows`, and only the rest goes row by row.
+
+    A has shape (padded, padded + 8), padded being ``size`` rounded up to 8. Returns False if a pivot is no larger than
+    rounding errors make it; A then holds nothing of use.
     """
     stride = A.shape[1]
     least = PIVOT_ERRORS * size * np.finfo(A.dtype).eps
@@ -111,7 +121,7 @@ def factorise(A: Any, size: int) -> bool:
 
 @compiled
 def back_substitute(A: Any, size: int, x: Any) -> None:
-    """x = U^-1 of the column that `factorise` left beside U."""
+    """x = U^-1 times the column that `factorise` left beside U."""
     padded = A.shape[0]
     for i in range(size - 1, -1, -1):
         total = A[i, padded]
@@ -122,7 +132,10 @@ def back_substitute(A: Any, size: int, x: Any) -> None:
 
 @compiled
 def solve_nonnegative(A: Any, b: Any, c: float, rank: int, x: Any) -> bool:
-    """Minimise x'(A + cI)x/2 - b.x over x >= 0: block principal pivoting, see `_numpy_equations.solve_nonnegative`."""
+    """Minimise x'(A + cI)x/2 - b.x over x >= 0, by block principal pivoting; False if a system is singular.
+
+    `daskals.kernels.numpy.equations.solve_nonnegative` describes the method, and is its plain form.
+    """
     free, wrong = np.zeros(rank, np.bool_), np.zeros(rank, np.bool_)
     places = np.zeros(rank, np.int64)
     gradient = np.zeros(rank, A.dtype)

@@ -1,17 +1,17 @@
 """Vectorised building blocks for the compiled kernels: passes over chosen rows of a table.
 
-::
+Each is a faster version of a line of NumPy; `daskals.kernels.numpy.cg` has the plain form of the last two::
 
-    gather_rows   panel[t] = table[rows[t]]
-    dots          scores[t] = table[rows[t]] . v
-    combine       out += sum over t of  scores[t] * table[rows[t]]
+    gather_rows   gathered[:n] = table[rows]
+    dots          scores[:n] = table[rows] @ v
+    combine       out += scores[:n] @ table[rows]
 
 The last two are a product with A = Y'Y, Y being the chosen rows, without A: conjugate gradients need no more. They
 go over short runs of rows, so that the second finds in cache what the first has read; four rows at a time, since a
 dot product alone is a chain of additions that wait for each other. `dots` asks for rows `AHEAD` of time, because
 no prefetcher can guess where the next one is.
 
-As in `daskals.kernels._tiles` the vectors are given to LLVM: from loops Numba makes tests of overlap at every row.
+As in `daskals.kernels.numba.tiles` the vectors are given to LLVM: from loops Numba makes tests of overlap at every row.
 Tables have rows of ``vectors`` whole vectors and are row-major.
 """
 
@@ -57,14 +57,14 @@ class _Table:
 
 
 @intrinsic  # type: ignore[untyped-decorator]
-def gather_rows(typingctx: Any, panel: Any, table: Any, rows: Any, first: Any, n: Any, vectors: Any) -> Any:
-    """panel[t] = table[rows[first + t]] for t < n."""
-    signature = types.void(panel, table, rows, types.intp, types.intp, types.intp)
+def gather_rows(typingctx: Any, gathered: Any, table: Any, rows: Any, first: Any, n: Any, vectors: Any) -> Any:
+    """gathered[t] = table[rows[first + t]] for t < n."""
+    signature = types.void(gathered, table, rows, types.intp, types.intp, types.intp)
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        panel, table, rows, first, n, vectors = args
+        gathered, table, rows, first, n, vectors = args
         source = _Table(context, builder, signature.args[1:3], table, rows, first, vectors)
-        to = pointer(context, builder, panel, signature.args[0], ir.Constant(_INT, 0))
+        to = pointer(context, builder, gathered, signature.args[0], ir.Constant(_INT, 0))
         with cgutils.for_range(builder, n) as loop:
             row = source.row(loop.index)
             target = builder.gep(to, [builder.mul(loop.index, source.stride)])

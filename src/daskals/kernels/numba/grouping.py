@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from daskals.kernels.arrays import as_kernel_array
-from daskals.kernels.numba.equations import compiled
+from daskals.kernels.numba.compiling import compiled
 from daskals.kernels.types import AnyArray, Int32, LookedUp, Runs
 
 _NO_TABLE = np.zeros(0, np.int32)
@@ -56,7 +56,7 @@ def _scatter_runs(table: Any, keys: Any, first: int, value: int, starts: Any, pl
 def counting_sort(
     keys: Sequence[Int32 | LookedUp], n_keys: int, *columns: Sequence[AnyArray | LookedUp | Runs], first: int = 0
 ) -> tuple[AnyArray, ...]:
-    """Columns sorted by integer keys, and where runs begin; see `daskals.kernels._numpy.counting_sort`."""
+    """Columns sorted by integer keys, and where runs begin; see `daskals.kernels.numpy.grouping.counting_sort`."""
     tabled = [_tabled(part) for part in keys]
     starts = np.zeros(n_keys + 1, np.int64)
     for table, codes in tabled:

@@ -1,4 +1,7 @@
-"""Normal numbers of Spark's generator, compiled: the loop as Java has it. `_numpy_random` describes the generator."""
+"""Normal numbers of Spark's generator, compiled: a loop as Java has it, which takes the numbers one after another.
+
+`daskals.kernels.numpy.random` describes the generator, and gives the same bits.
+"""
 
 from __future__ import annotations
 
@@ -6,20 +9,19 @@ from math import log, sqrt
 from typing import Any
 
 import numpy as np
-from numba import njit
 
+from daskals.kernels.numba.compiling import compiled_exactly
 from daskals.kernels.types import Float64
 
 
-@njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
+@compiled_exactly
 def _step(state: Any) -> Any:
     state ^= state << np.uint64(21)
     state ^= state >> np.uint64(35)
     return state ^ (state << np.uint64(4))
 
 
-# (Without the liberties that the other kernels take: the bits of these numbers matter.)
-@njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
+@compiled_exactly
 def _gaussians(state: Any, out: Any) -> None:
     low26, low27 = np.uint64((1 << 26) - 1), np.uint64((1 << 27) - 1)
     pair = np.empty(2)
@@ -40,7 +42,7 @@ def _gaussians(state: Any, out: Any) -> None:
 
 
 def gaussians(state: int, count: int) -> Float64:
-    """The first normal numbers of the generator in this state; see `daskals.kernels._numpy_random.gaussians`."""
+    """The first normal numbers of the generator in this state; see `daskals.kernels.numpy.random.gaussians`."""
     out = np.empty(count)
     _gaussians(np.uint64(state), out)
     return out

@@ -1,23 +1,30 @@
 """Using the factors, compiled: scores of given pairs, and the best candidates of each query.
 
-`top_k` never has a matrix of scores. Queries are packed eight by eight and candidates `WIDTH` by `WIDTH`, entry by
-entry, so that their scores are one tile in registers (`daskals.kernels._tiles.score_tile`); a tile is written, and
-looked at score by score, only where one of them reaches the k-th best so far of its query. Candidates come in the
-order of their norms, the largest first. Good ones are then found early, which leaves few tiles to look at; and since
-q.c <= |q| |c|, eight queries are done with all that follows as soon as |q| |c| is below the k-th best of each.
+`top_k` is a faster version of a sort of all scores,
+
+    scores = queries @ candidates.T;  best = argsort(-scores)[:, :k]
+
+whose plain form is `daskals.kernels.numpy.scores.top_k`. Here there is never a matrix of scores. Queries are packed
+eight by eight and candidates `WIDTH` by `WIDTH`, entry by entry, so that their scores are one tile in registers
+(`daskals.kernels.numba.tiles.score_tile`); a tile is written, and looked at score by score, only where one of them
+reaches the k-th best so far of its query. Candidates come in the order of their norms, the largest first. Good ones are
+then found early, which leaves few tiles to look at; and since q.c <= |q| |c|, eight queries are done with all that
+follows as soon as |q| |c| is below the k-th best of each.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from daskals.kernels.arrays import as_kernel_array
-from daskals.kernels.numba.equations import compiled
+from daskals.kernels.numba.compiling import compiled
 from daskals.kernels.numba.tiles import BYTES, score_tile
 from daskals.kernels.numpy.scores import Seen
-from daskals.kernels.types import Float32, Int64
+from daskals.kernels.types import Float32, Float64, Int64
 
 #: Candidates in a tile.
 WIDTH = 3 * BYTES // 4
@@ -41,7 +48,7 @@ def _predict_pairs(left: Any, right: Any, left_rows: Any, right_rows: Any, out: 
 
 
 def predict_pairs(left: Float32, right: Float32, left_rows: Int64, right_rows: Int64) -> Float32:
-    """Dot products pair by pair; see `daskals.kernels._numpy.predict_pairs`."""
+    """Dot products pair by pair; see `daskals.kernels.numpy.scores.predict_pairs`."""
     out = np.empty(len(left_rows), np.float32)
     _predict_pairs(
         as_kernel_array(left, np.float32), as_kernel_array(right, np.float32),
@@ -54,13 +61,15 @@ def predict_pairs(left: Float32, right: Float32, left_rows: Int64, right_rows: I
 @compiled
 def _holds(values: Any, first: int, stop: int, wanted: int) -> bool:
     """Whether sorted values[first:stop] hold a value."""
+    end = stop
     while first < stop:
         middle = (first + stop) // 2
         if values[middle] < wanted:
             first = middle + 1
         else:
             stop = middle
-    return first < len(values) and values[first] == wanted
+    # what stands at ``end`` is another query's
+    return first < end and values[first] == wanted
 
 
 @compiled
@@ -130,27 +139,47 @@ def _top_k(
                 break
 
 
+@dataclass(frozen=True, eq=False)
+class Candidates:
+    """Rows that queries are scored against, in the order of their norms, the largest first."""
+
+    #: (tiles, rank, `WIDTH`): entry by entry, with zeros after the last row
+    tiles: Float32
+    #: (n,)
+    norms: Float64
+    #: (n,): the position of each row as it was given
+    order: Int64
+
+    def __len__(self) -> int:
+        return len(self.order)
+
+
+def pack_candidates(blocks: Sequence[Float32]) -> Candidates:
+    """Sort the rows of all blocks by their norms and pack them in tiles; see `daskals.kernels.numpy.scores`."""
+    rows = blocks[0] if len(blocks) == 1 else np.concatenate(blocks)
+    norms = np.sqrt(np.einsum("ij,ij->i", rows, rows, dtype=np.float64))
+    order = np.argsort(-norms, kind="stable")
+    return Candidates(_packed(rows[order], WIDTH), norms[order], order)
+
+
 def top_k(
     queries: Float32,
-    candidates: Float32,
+    candidates: Candidates,
     k: int,
     block_size: int = 4096,  # noqa: ARG001
     seen: Seen | None = None,
 ) -> tuple[Int64, Float32]:
-    """The k best candidates of each query; see `daskals.kernels._numpy.top_k`. No block of scores is ever made."""
-    m, n = len(queries), len(candidates)
-    k = min(k, n)
+    """The k best candidates of each query; see `daskals.kernels.numpy.scores.top_k`. ``block_size`` has no effect."""
+    m, k = len(queries), min(k, len(candidates))
     found, values = np.full((m, k), -1, np.int64), np.full((m, k), -np.inf, np.float32)
     if not m or not k:
         return found, values
-    norms = np.sqrt(np.einsum("ij,ij->i", candidates, candidates, dtype=np.float64))
-    order = np.argsort(-norms, kind="stable")
     query_norms = np.zeros(-(-m // 8) * 8)
     query_norms[:m] = np.sqrt(np.einsum("ij,ij->i", queries, queries, dtype=np.float64)) * SLACK
     nothing = np.zeros(1, np.int64), np.zeros(0, np.int32)
     starts, positions = nothing if seen is None else seen
     _top_k(
-        _packed(queries, 8), query_norms, _packed(candidates[order], WIDTH), norms[order], order,
+        _packed(queries, 8), query_norms, candidates.tiles, candidates.norms, candidates.order,
         as_kernel_array(starts, np.int64), as_kernel_array(positions, np.int32), found, values,
     )  # fmt: skip
     return found, values

@@ -1,222 +1,140 @@
-"""The arithmetic of ALS compiled by Numba: the functions of `daskals.kernels._numpy`, with the same signatures.
+"""The arithmetic of ALS compiled by Numba: the functions of `daskals.kernels.numpy.solving`, with the same signatures.
 
-Everything releases Python's lock and is cached between processes. See `_numpy` for the formulas; this module
-says only how they are made fast.
-
-A row's equations are assembled from panels: `PANEL_BYTES` worth of its source rows are gathered into a contiguous
-buffer, padded with zeros to a multiple of 8 entries, and added to A tile by tile (`daskals.kernels._tiles`). A
-stays in cache. The matrix then becomes its own Cholesky factor U (A = U'U, upper triangle, row-major), eight rows
-at a time with the same tiles; b stands as one more column beside A, so that the factorisation leaves U'^-1 b there.
-
-Rows with fewer ratings than the rank go, in explicit mode, through the dual system
-
-    (Y Y' + c I) z = r,   x = Y' z,   residuals r - Y x = c z
-
-which has one equation for each rating instead of one for each factor.
+Everything releases Python's lock and is cached between processes. `daskals.kernels.numpy.solving` has the formulas and
+says what each function does; `daskals.kernels.numba.exact` and `daskals.kernels.numba.cg` say how it is made fast. Here
+arrays are laid out for them.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
 
 from daskals.kernels.arrays import as_kernel_array
-from daskals.kernels.numba.assembling import PANEL_BYTES, assemble, sums
-from daskals.kernels.numba.cg import cg_rows
-from daskals.kernels.numba.equations import add_gram, back_substitute, compiled, factorise, solve_nonnegative
-from daskals.kernels.numpy.solving import Solution
-from daskals.kernels.types import Float, Float32, Float64, Int32, Int64, Losses
-
-#: The dual system is used for rows with at most this share of the rank in ratings.
-DUAL_SHARE = 0.75
+from daskals.kernels.numba.cg import cg_equations, cg_rows
+from daskals.kernels.numba.exact import add_rows_to_equations, solve_equations_exactly, solve_rows_exactly
+from daskals.kernels.numba.losses import direct_errors, loss_table, sum_table
+from daskals.kernels.objective import Objective, Solver
+from daskals.kernels.types import Bools, Equations, Float, Float32, Float64, Rows, Solution, SourceRows
 
 
-@compiled
-def _solve_primal(A: Any, b: Any, c: float, rank: int, x: Any) -> bool:
-    """x = (A + c I)^-1 b; A is overwritten. b = 0 has the solution 0 whatever A is."""
-    zero = True
-    for j in range(rank):
-        zero = zero and b[j] == 0
-        x[j] = 0
-    if zero:
-        return True
-    padded = A.shape[0]
-    for i in range(rank):
-        A[i, i] += A.dtype.type(c)
-        A[i, padded] = b[i]
-        for j in range(padded + 1, padded + 8):
-            A[i, j] = 0
-    if not factorise(A, rank):
-        return False
-    back_substitute(A, rank, x)
-    return True
-
-
-@compiled
-def _solve_dual(
-    first: int, stop: int, sources: Any, ratings: Any, factors: Any, c: float, columns: Any, K: Any, z: Any, x: Any
-) -> bool:
-    """x = Y'(YY' + cI)^-1 r for a row with few ratings; z receives (YY' + cI)^-1 r. Ratings must not be all zero.
-
-    ``columns`` (rank, padded) receives Y', ratings side by side.
-    """
-    rank, n = columns.shape[0], stop - first
-    padded = (n + 7) // 8 * 8
-    M = K[: padded * (padded + 8)].reshape(padded, padded + 8)
-    for t in range(n):
-        source = sources[first + t]
-        for j in range(rank):
-            columns[j, t] = factors[source, j]
-    for t in range(n, padded):
-        for j in range(rank):
-            columns[j, t] = 0
-    M[:] = 0
-    add_gram(M, columns, columns, rank, n)
-    for t in range(n):
-        M[t, t] += K.dtype.type(c)
-        M[t, padded] = ratings[first + t]
-    if not factorise(M, n):
-        return False
-    back_substitute(M, n, z)
-    for j in range(rank):
-        total = K.dtype.type(0)
-        for t in range(n):
-            total += columns[j, t] * z[t]
-        x[j] = total
-    return True
-
-
-@compiled
-def _solve_rows(
-    indptr: Any, sources: Any, ratings: Any, factors: Any, rank: int, gram: Any, implicit: bool, reg: float,
-    alpha: float, nonnegative: bool, rows: Any, failed: Any, losses: Any,
-) -> None:  # fmt: skip
-    padded, dtype = factors.shape[1], factors.dtype
-    most = max(8, PANEL_BYTES // (padded * factors.itemsize))
-    panel, weighted = np.zeros((most, padded), dtype), np.zeros((most if implicit else 0, padded), dtype)
-    # matrices of one column and of one row, so that every product is between arrays of one type: one compilation
-    targets, b, x = np.zeros((most, 1), dtype), np.zeros((1, padded), dtype), np.zeros(padded, dtype)
-    A = np.zeros((padded, padded + 8), dtype)
-    dual_most = 0 if implicit or nonnegative or reg == 0 else int(DUAL_SHARE * rank)
-    dual_padded = (dual_most + 7) // 8 * 8
-    columns = np.zeros((rank, dual_padded), dtype)
-    K, z = np.zeros(dual_padded * (dual_padded + 8), dtype), np.zeros(dual_padded, dtype)
-    for row in range(len(indptr) - 1):
-        first, stop = indptr[row], indptr[row + 1]
-        q, counted, weight = sums(ratings, first, stop, implicit, alpha)
-        losses[2] += weight
-        c = reg * counted
-        dual = stop - first <= dual_most and q > 0
-        if dual:
-            ok = _solve_dual(first, stop, sources, ratings, factors, c, columns, K, z, x)
-        else:
-            for i in range(padded):
-                for j in range(i // 8 * 8, padded):
-                    A[i, j] = gram[i, j] if implicit else 0
-                b[0, i] = 0
-            assemble(first, stop, sources, ratings, factors, rank, implicit, alpha, panel, weighted, targets, A, b)
-            if nonnegative:
-                ok = solve_nonnegative(A, b[0], c, rank, x)
-            else:
-                ok = _solve_primal(A, b[0], c, rank, x)
-                if c == 0 and not implicit and stop - first < rank:
-                    # fewer equations than unknowns, which rounding can hide from the pivots; right only for x = 0
-                    for j in range(rank):
-                        ok = ok and x[j] == 0
-        if not ok:
-            failed[row] = True
-            continue
-        norm, explained, residual = 0.0, 0.0, 0.0
-        for j in range(rank):
-            rows[row, j] = x[j]
-            norm += float(x[j]) * float(x[j])
-            explained += float(b[0, j]) * float(x[j])
-        if dual:
-            for t in range(stop - first):
-                residual += float(z[t]) * float(z[t])
-            losses[0] += c * c * residual
-        else:
-            losses[0] += q - explained - c * norm
-        losses[1] += c * norm
+def pack_sources(blocks: Sequence[Float32], dtype: npt.DTypeLike) -> SourceRows:
+    """Join the rows of all blocks and pad them to a multiple of 8 entries; see `daskals.kernels.numpy.solving`."""
+    rank = blocks[0].shape[1]
+    padded = _padded(rank)
+    if len(blocks) == 1 and padded == rank:
+        return SourceRows(as_kernel_array(blocks[0], dtype), rank)
+    values = np.zeros((sum(map(len, blocks)), padded), dtype)
+    first = 0
+    for block in blocks:
+        values[first : first + len(block), :rank] = block
+        first += len(block)
+    return SourceRows(values, rank)
 
 
 def solve_rows(
-    indptr: Int64,
-    sources: Int32,
-    ratings: Float32,
-    factors: Float,
+    rows: Rows,
+    sources: SourceRows,
     gram: Float64 | None,
-    *,
-    reg: float,
-    alpha: float = 1.0,
-    nonnegative: bool = False,
+    objective: Objective,
+    solver: Solver,
     previous: Float32 | None = None,
-    cg_steps: int = 0,
 ) -> Solution:
-    """Solve the normal equations of every row of a CSR block; see `daskals.kernels._numpy.solve_rows`."""
-    n_rows, rank = len(indptr) - 1, factors.shape[1]
-    padded = -(-rank // 8) * 8
-    padded_gram = np.zeros((padded, padded), factors.dtype)
-    if gram is not None:
-        padded_gram[:rank, :rank] = gram
-    if padded > rank:
-        factors = np.pad(factors, ((0, 0), (0, padded - rank)))
-    rows = np.zeros((n_rows, rank), np.float32)
-    failed = np.zeros(n_rows, np.bool_)
-    losses = np.zeros(3)
-    problem = (
-        as_kernel_array(indptr, np.int64), as_kernel_array(sources, np.int32), as_kernel_array(ratings, np.float32),
-        as_kernel_array(factors, factors.dtype), rank, padded_gram, gram is not None, float(reg), float(alpha),
-    )  # fmt: skip
-    if cg_steps:
-        assert previous is not None
-        cg_rows(*problem, as_kernel_array(previous, np.float32), cg_steps, rows, losses)
+    """Solve the normal equations of every row; see `daskals.kernels.numpy.solving.solve_rows`."""
+    rank, factors = sources.rank, as_kernel_array(sources.values, sources.values.dtype)
+    solution, failed, table = _room_for(rows, rank)
+    rows = _as_kernel_rows(rows)
+    problem = (*rows, factors, rank, _padded_gram(gram, rank, factors.dtype, objective), *_numbers(objective))
+    if solver.cg_steps:
+        cg_rows(*problem, _start_rows(previous), solver.cg_steps, solution, table)
     else:
-        _solve_rows(*problem, nonnegative, rows, failed, losses)
-    if nonnegative:
-        np.maximum(rows, 0, out=rows)
-    return Solution(rows, np.flatnonzero(failed), Losses(*losses.tolist()))
+        solve_rows_exactly(*problem, objective.nonnegative, solution, failed, table)
+    _clip(solution, objective)
+    if not objective.implicit:
+        direct_errors(*rows, factors, solution, table)
+    return Solution(solution, np.flatnonzero(failed), sum_table(table))
 
 
-def no_equations(n_rows: int, rank: int, dtype: npt.DTypeLike) -> tuple[Float, Float]:
-    """A and b of rows without ratings, padded as `assemble` wants them."""
-    padded = -(-rank // 8) * 8
-    return np.zeros((n_rows, padded, padded), dtype), np.zeros((n_rows, padded), dtype)
+def no_equations(n_rows: int, rank: int, dtype: npt.DTypeLike) -> Equations:
+    """The equations of rows without ratings, padded as `assemble` wants them."""
+    padded = _padded(rank)
+    return Equations(np.zeros((n_rows, padded, padded), dtype), np.zeros((n_rows, padded), dtype), rank)
 
 
-@compiled
-def _add_equations(
-    A: Any, b: Any, indptr: Any, sources: Any, ratings: Any, factors: Any, rank: int, implicit: bool, alpha: float
-) -> None:
-    padded, dtype = factors.shape[1], factors.dtype
-    most = max(8, PANEL_BYTES // (padded * factors.itemsize))
-    panel, weighted = np.zeros((most, padded), dtype), np.zeros((most if implicit else 0, padded), dtype)
-    targets = np.zeros((most, 1), dtype)
-    for row in range(len(indptr) - 1):
-        assemble(
-            indptr[row], indptr[row + 1], sources, ratings, factors, rank, implicit, alpha, panel, weighted, targets,
-            A[row], b[row : row + 1],
-        )  # fmt: skip
+def add_equations(equations: Equations, rows: Rows, sources: SourceRows, objective: Objective) -> Equations:
+    """The equations with these ratings added; see `daskals.kernels.numpy.solving.add_equations`."""
+    A, b = equations.A.copy(), equations.b.copy()
+    factors = as_kernel_array(sources.values, sources.values.dtype)
+    add_rows_to_equations(
+        A, b, *_as_kernel_rows(rows), factors, sources.rank, objective.implicit, float(objective.alpha)
+    )
+    return Equations(A, b, equations.rank)
 
 
-def add_equations(
-    A: Float, b: Float, indptr: Int64, sources: Int32, ratings: Float32, factors: Float, alpha: float | None
-) -> None:
-    """Add ratings of every row to its A and b; see `daskals.kernels._numpy.add_equations`."""
-    rank, padded = factors.shape[1], b.shape[1]
-    factors = as_kernel_array(np.pad(factors, ((0, 0), (0, padded - rank))) if padded > rank else factors, b.dtype)
-    _add_equations(
-        A, b, as_kernel_array(indptr, np.int64), as_kernel_array(sources, np.int32),
-        as_kernel_array(ratings, np.float32), factors, rank,
-        alpha is not None, alpha or 0.0,
-    )  # fmt: skip
+def solve_equations(
+    equations: Equations,
+    rows: Rows,
+    gram: Float64 | None,
+    objective: Objective,
+    solver: Solver,
+    previous: Float32 | None = None,
+) -> Solution:
+    """Solve equations to which all ratings were added; see `daskals.kernels.numpy.solving.solve_equations`."""
+    rank, dtype = equations.rank, solver.dtype
+    A, b = (as_kernel_array(each, dtype) for each in (equations.A, equations.b))
+    solution, failed, table = _room_for(rows, rank)
+    rows = _as_kernel_rows(rows)
+    known = (rank, _padded_gram(gram, rank, dtype, objective), *_numbers(objective))
+    if solver.cg_steps:
+        cg_equations(A, b, *rows, *known, _start_rows(previous), solver.cg_steps, solution, table)
+    else:
+        solve_equations_exactly(A, b, rows.indptr, rows.ratings, *known, objective.nonnegative, solution, failed, table)
+    _clip(solution, objective)
+    return Solution(solution, np.flatnonzero(failed), sum_table(table))
 
 
-def whole_equations(A: Float, b: Float, rank: int, dtype: npt.DTypeLike) -> tuple[Float, Float]:
-    """Symmetric A and b without padding; see `daskals.kernels._numpy.whole_equations`."""
-    A = A[:, :rank, :rank].astype(dtype)
-    i, j = np.triu_indices(rank, 1)
-    A[:, j, i] = A[:, i, j]
-    return A, b[:, :rank].astype(dtype)
+def _padded(rank: int) -> int:
+    return -(-rank // 8) * 8
+
+
+def _padded_gram(gram: Float64 | None, rank: int, dtype: npt.DTypeLike, objective: Objective) -> Float:
+    """Y'Y with zeros to a multiple of 8; zeros alone for the explicit objective."""
+    padded = np.zeros((_padded(rank), _padded(rank)), dtype)
+    if objective.implicit:
+        if gram is None:
+            raise TypeError("gram is needed for the implicit objective, and was not given")
+        padded[:rank, :rank] = gram
+    return padded
+
+
+def _start_rows(previous: Float32 | None) -> Float32:
+    if previous is None:
+        raise TypeError("previous is needed for conjugate gradients, and was not given")
+    return as_kernel_array(previous, np.float32)
+
+
+def _as_kernel_rows(rows: Rows) -> Rows:
+    return Rows(
+        as_kernel_array(rows.indptr, np.int64),
+        as_kernel_array(rows.source_positions, np.int32),
+        as_kernel_array(rows.ratings, np.float32),
+    )
+
+
+def _numbers(objective: Objective) -> tuple[bool, float, float]:
+    """What compiled code is told of the objective: implicit, reg, alpha."""
+    return objective.implicit, float(objective.reg), float(objective.alpha)
+
+
+def _room_for(rows: Rows, rank: int) -> tuple[Float32, Bools, Float64]:
+    """Arrays that a compiled function writes to: the solution, which rows failed, and the table of losses."""
+    n_rows = len(rows.indptr) - 1
+    return np.zeros((n_rows, rank), np.float32), np.zeros(n_rows, np.bool_), loss_table(n_rows)
+
+
+def _clip(solution: Float32, objective: Objective) -> None:
+    """Take from nonnegative rows what rounding left below zero."""
+    if objective.nonnegative:
+        np.maximum(solution, 0, out=solution)

@@ -1,6 +1,8 @@
 """One vectorised building block for the compiled kernels: add a product of two thin matrices to a tile.
 
-All the heavy arithmetic of ALS has one shape. With rows t = 0 .. n - 1 of two matrices (both row-major)::
+A faster version of ``C += sign * left.T @ right``; the plain forms are the matrix products of
+`daskals.kernels.numpy.equations`. All the heavy arithmetic of ALS has this shape. With rows t = 0 .. n - 1 of two
+matrices (both row-major)::
 
     C[i, j] += sign * sum over t of  left[t, i] * right[t, j]        i < ROWS,  j < VECTORS * width
 
@@ -13,9 +15,9 @@ lock, no threads of its own. Numba cannot be brought to do this from loops (it m
 overlap, and reads and writes C at each t), so the tile is given to LLVM as vectors, by Numba's extension
 interface. LLVM splits or joins the vectors to what the processor has.
 
-Useful GFLOP/s on one thread (upper triangle only), panels of 64 rows, rank 16 / 32 / 64 / 128, medians of three runs
-of ``benchmarks/micro.py --ratings 100000 --repeat 5`` on a core whose sgemm makes 109: 59 / 80 / 93 / 98, where
-``np.dot(P.T, P)`` of the same panels makes 54 / 57 / 58 / 42.
+Useful GFLOP/s on one thread (upper triangle only), 64 gathered rows, rank 16 / 32 / 64 / 128, medians of three runs of
+``benchmarks/micro.py --ratings 100000 --repeat 5`` on a core whose sgemm makes 109: 59 / 80 / 93 / 98, where
+``np.dot(P.T, P)`` of the same rows makes 54 / 57 / 58 / 42.
 """
 
 from __future__ import annotations

@@ -2,16 +2,18 @@
 
 from daskals.kernels.numpy.grouping import counting_sort
 from daskals.kernels.numpy.random import gaussians
-from daskals.kernels.numpy.scores import predict_pairs, top_k
-from daskals.kernels.numpy.solving import add_equations, no_equations, solve_rows, whole_equations
+from daskals.kernels.numpy.scores import pack_candidates, predict_pairs, top_k
+from daskals.kernels.numpy.solving import add_equations, no_equations, pack_sources, solve_equations, solve_rows
 
 __all__ = [
     "add_equations",
     "counting_sort",
     "gaussians",
     "no_equations",
+    "pack_candidates",
+    "pack_sources",
     "predict_pairs",
+    "solve_equations",
     "solve_rows",
     "top_k",
-    "whole_equations",
 ]

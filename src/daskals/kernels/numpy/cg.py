@@ -1,4 +1,17 @@
-"""The normal equations of many rows in plain NumPy and SciPy: made, solved, improved on. `_numpy` has the formulas."""
+"""Conjugate gradients on the normal equations of many rows at once, in plain NumPy and SciPy.
+
+A step needs one product with A = sum w y y' (+ Y'Y) + c I for each row, and A need not be formed for that
+(`product_without_A`). After Takács, Pilászy and Tikk, "Applications of the conjugate gradient method for implicit
+feedback collaborative filtering" (2011).
+
+When a row stops, in both sets of kernels. A row takes a step while
+
+* its residual b - A x is not zero, and has a squared length above eps^2 times that before the first step (eps being
+  that of the dtype): what is left after that is rounding errors, and steps on them could divide zero by zero;
+* the direction d of the step has a curvature d'A d above zero, as it has in exact arithmetic.
+
+Once a row has stopped it takes none of the steps that remain.
+"""
 
 from __future__ import annotations
 
@@ -7,26 +20,29 @@ from collections.abc import Callable
 import numpy as np
 from scipy import sparse
 
-from daskals.kernels.types import Float, Float32, Float64, Int32, Int64
+from daskals.kernels.types import Float, Float64, Int32, Int64
+
+#: Rows x of shape (rows, rank) in, the product of each row's A with its x out.
+Product = Callable[[Float], Float]
 
 
-def cg_steps_on_rows(
+def right_hand_sides(indptr: Int64, sources: Int32, targets: Float, factors: Float) -> Float:
+    """b = sum t y of every row, shape (rows, rank)."""
+    b: Float = sparse.csr_matrix((targets, sources, indptr), (len(indptr) - 1, len(factors))) @ factors
+    return b
+
+
+def product_without_A(
     indptr: Int64,
     sources: Int32,
     weights: Float | None,
-    targets: Float,
     factors: Float,
     gram: Float64 | None,
     c: Float64,
-    previous: Float32,
-    steps: int,
-) -> tuple[Float, Float, Float]:
-    """``steps`` steps of conjugate gradients on A x = b for all rows, from ``previous``, A never being formed.
+) -> Product:
+    """The product with A = sum w y y' + gram + c I of each row, none of which is ever formed.
 
-    Returns x, b and the residuals b - A x, each of shape (rows, rank). All rows take their steps together; a row
-    whose residual is zero stays. With an inexact x the squared error is q - (b + residual).x - c |x|^2. After
-    Takács, Pilászy and Tikk, "Applications of the conjugate gradient method for implicit feedback collaborative
-    filtering" (2011).
+    ``weights`` None are all 1, ``gram`` None is all 0.
     """
     shape = (len(indptr) - 1, len(factors))
     Y = factors[sources]
@@ -40,26 +56,27 @@ def cg_steps_on_rows(
         product += c[:, None].astype(x.dtype) * x
         return product if gram is None else product + x @ gram.astype(x.dtype)
 
-    b = sparse.csr_matrix((targets, sources, indptr), shape) @ factors
-    x, residual = conjugate_gradients(apply, b, previous.astype(factors.dtype), steps)
-    return x, b, residual
+    return apply
 
 
-def conjugate_gradients(apply: Callable[[Float], Float], b: Float, x: Float, steps: int) -> tuple[Float, Float]:
-    """``steps`` steps on A x = b for all rows, ``apply`` being the product with A; returns x and b - A x."""
+def conjugate_gradients(apply: Product, b: Float, x: Float, steps: int) -> tuple[Float, Float]:
+    """At most ``steps`` steps on A x = b for every row, from ``x``; see the head of the module for when a row stops.
+
+    ``apply`` is the product with A. Returns x and the residuals b - A x, each (rows, rank), as new arrays.
+    """
     residual = b - apply(x)
     direction = residual
     square = np.einsum("ij,ij->i", residual, residual)
-    # residuals this small are rounding errors; steps on them would divide zero by zero
-    enough = np.finfo(x.dtype).eps ** 2 * np.maximum(square, np.einsum("ij,ij->i", b, b))
+    enough = np.finfo(x.dtype).eps ** 2 * square
+    going = np.ones(len(b), np.bool_)
     for _ in range(steps):
         image = apply(direction)
         curvature = np.einsum("ij,ij->i", direction, image)
-        useful = (curvature > 0) & (square > enough)
-        length = np.divide(square, curvature, out=np.zeros_like(square), where=useful)[:, None]
+        going &= (curvature > 0) & (square > enough)
+        length = np.divide(square, curvature, out=np.zeros_like(square), where=going)[:, None]
         x = x + length * direction
         residual = residual - length * image
         before, square = square, np.einsum("ij,ij->i", residual, residual)
-        ratio = np.divide(square, before, out=np.zeros_like(square), where=useful)[:, None]
+        ratio = np.divide(square, before, out=np.zeros_like(square), where=going)[:, None]
         direction = residual + ratio * direction
     return x, residual

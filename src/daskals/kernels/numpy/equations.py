@@ -1,15 +1,18 @@
-"""The normal equations of many rows in plain NumPy and SciPy: made, solved, improved on. `_numpy` has the formulas."""
+"""The normal equations of many rows in plain NumPy and SciPy: assembling A and b, and solving A x = b.
+
+`daskals.kernels.numpy.solving` has the formulas.
+"""
 
 from __future__ import annotations
-
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 from scipy.linalg import lapack
 
-from daskals.kernels.types import Float, Float32, Float64, Int32, Int64
+from daskals.kernels.numpy.cg import right_hand_sides
+from daskals.kernels.objective import Objective
+from daskals.kernels.types import Bools, Float, Float32, Float64, Int32, Int64
 
 #: Up to this rank all equations of a batch are assembled by one sparse product and solved side by side; above
 #: it each row has its own BLAS and LAPACK calls. On the first 20,000 users of ML-20M's
@@ -24,34 +27,18 @@ PIVOT_ERRORS = 8
 TABLE_COLUMNS = 64
 
 
-def weights_and_targets(ratings: Float32, alpha: float | None, dtype: npt.DTypeLike) -> tuple[Float | None, Float]:
-    """w and t of each rating (see the head of the module); ``alpha`` None is the explicit objective, w = 1."""
-    if alpha is None:
+def weights_and_targets(ratings: Float32, objective: Objective, dtype: npt.DTypeLike) -> tuple[Float | None, Float]:
+    """w and t of each rating (`daskals.kernels.numpy.solving`); w is None, for 1, in the explicit objective."""
+    if not objective.implicit:
         return None, ratings.astype(dtype)
-    weights = (alpha * np.abs(ratings)).astype(dtype)
+    weights = (objective.alpha * np.abs(ratings)).astype(dtype)
     return weights, np.where(ratings > 0, 1 + weights, 0).astype(dtype)
 
 
-def row_sums(indptr: Int64, ratings: Float32, alpha: float | None) -> tuple[Float64, Float64, float]:
-    """q of each row, how many of its ratings count for the regularisation, and the weights of all rows' residuals."""
-    wide = ratings.astype(np.float64)
-    if alpha is None:
-        return sum_rows(indptr, wide**2), np.diff(indptr).astype(np.float64), float(len(ratings))
-    weights = alpha * np.abs(wide)
-    q = sum_rows(indptr, np.where(ratings > 0, 1 + weights, 0))
-    return q, sum_rows(indptr, ratings > 0), float(weights.sum())
-
-
-def are_too_few(n_ratings: Int64, b: Float, c: Float64) -> npt.NDArray[np.bool_]:
+def are_too_few(n_ratings: Int64, b: Float, c: Float64) -> Bools:
     """Rows of more unknowns than equations, without a penalty: rounding can hide it from the pivots."""
-    few: npt.NDArray[np.bool_] = (c == 0) & (n_ratings < b.shape[1]) & b.any(axis=1)
+    few: Bools = (c == 0) & (n_ratings < b.shape[1]) & b.any(axis=1)
     return few
-
-
-def sum_rows(indptr: Int64, values: npt.NDArray[Any]) -> Float64:
-    """Sums of ``values`` over the rows of a CSR block, float64."""
-    total: Float64 = np.concatenate([[0.0], np.cumsum(values, dtype=np.float64)])
-    return total[indptr[1:]] - total[indptr[:-1]]
 
 
 def assemble_side_by_side(
@@ -72,7 +59,7 @@ def assemble_side_by_side(
     for first in range(0, len(lower[0]), TABLE_COLUMNS):
         i, j = (side[first : first + TABLE_COLUMNS] for side in lower)
         A[:, i, j] = A[:, j, i] = W @ (factors[:, i] * factors[:, j])
-    return A, sparse.csr_matrix((targets, sources, indptr), shape) @ factors
+    return A, right_hand_sides(indptr, sources, targets, factors)
 
 
 def assemble_row_by_row(
@@ -93,7 +80,7 @@ def assemble_row_by_row(
     return A, b
 
 
-def solve_equations(A: Float, b: Float, *, nonnegative: bool = False) -> tuple[Float, npt.NDArray[np.bool_]]:
+def solve_systems(A: Float, b: Float, *, nonnegative: bool = False) -> tuple[Float, Bools]:
     """Solutions of many small symmetric positive definite systems, and which of them are singular.
 
     A has shape (m, rank, rank), b (m, rank). A system counts as singular when a pivot of its Cholesky
@@ -144,7 +131,7 @@ def solve_row_by_row(A: Float, b: Float) -> tuple[Float, Float]:
     return x, smallest
 
 
-def solve_nonnegative(A: Float, b: Float) -> tuple[Float, npt.NDArray[np.bool_]]:
+def solve_nonnegative(A: Float, b: Float) -> tuple[Float, Bools]:
     """Minimise  x'Ax/2 - b.x  over x >= 0 for many systems, exactly, by block principal pivoting.
 
     Each entry is either free (its gradient (Ax - b) is zero) or fixed at zero (its gradient is not negative).
@@ -182,7 +169,7 @@ def solve_nonnegative(A: Float, b: Float) -> tuple[Float, npt.NDArray[np.bool_]]
     return np.maximum(x, 0), failed
 
 
-def _solve_free(A: Float, b: Float, free: npt.NDArray[np.bool_]) -> tuple[Float, npt.NDArray[np.bool_]]:
+def _solve_free(A: Float, b: Float, free: Bools) -> tuple[Float, Bools]:
     """Solve for the free entries with the others at zero: rows and columns of those become the identity."""
     both = free[:, :, None] & free[:, None, :]
     reduced = np.where(both, A, 0) + np.where(free, 0, 1)[:, :, None] * np.eye(A.shape[1])

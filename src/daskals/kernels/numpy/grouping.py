@@ -1,19 +1,4 @@
-"""The arithmetic of ALS in plain NumPy and SciPy: correct everywhere, and the oracle of the compiled kernels.
-
-Every function is pure: arrays in, new arrays out. Letters are those of the papers: a row x of the destination
-solves
-
-    A x = b,   A = sum w y y' (+ Y'Y) + c I,   b = sum t y
-
-over the row's ratings, with source rows y and, for a rating r (`_numpy_equations.weights_and_targets`),
-
-    explicit   w = 1            t = r                                 c = reg * number of ratings
-    implicit   w = alpha |r|    t = 1 + alpha |r| if r > 0 else 0     c = reg * number of ratings > 0
-
-The squared error of the row comes with the solution. It is E(x) = q - 2 b.x + x'(A - cI)x with q = sum of
-(weight * target value squared), and since A x = b that is q - b.x - c |x|^2. (With x >= 0 enforced the same holds:
-x'(Ax - b) = 0 is one of the optimality conditions.)
-"""
+"""Sorting rows by integer keys, in plain NumPy and SciPy: how ratings are grouped by block and by row."""
 
 from __future__ import annotations
 

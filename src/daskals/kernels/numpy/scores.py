@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 import numpy as np
 
 from daskals.kernels.types import Float32, Int32, Int64
@@ -10,6 +13,22 @@ from daskals.kernels.types import Float32, Int32, Int64
 Seen = tuple[Int64, Int32]
 #: Bytes of scores in hand at a time when ranking.
 SCORE_BYTES = 16 << 20
+
+
+@dataclass(frozen=True, eq=False)
+class Candidates:
+    """Rows that queries are scored against, as `top_k` wants them."""
+
+    #: (n, rank)
+    rows: Float32
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+
+def pack_candidates(blocks: Sequence[Float32]) -> Candidates:
+    """Join the rows of all blocks, each (rows of the block, rank); position n is that of the n-th row of all."""
+    return Candidates(blocks[0] if len(blocks) == 1 else np.concatenate(blocks))
 
 
 def predict_pairs(left: Float32, right: Float32, left_rows: Int64, right_rows: Int64) -> Float32:
@@ -27,16 +46,17 @@ def predict_pairs(left: Float32, right: Float32, left_rows: Int64, right_rows: I
 
 
 def top_k(
-    queries: Float32, candidates: Float32, k: int, block_size: int = 4096, seen: Seen | None = None
+    queries: Float32, candidates: Candidates, k: int, block_size: int = 4096, seen: Seen | None = None
 ) -> tuple[Int64, Float32]:
     """For each query row the k candidates of largest dot product, best first, of equal ones the later first.
 
-    Shapes (m, rank), (n, rank); returns positions of candidates, int64 (m, k), and scores, float32 (m, k), with
-    k cut to n. Scores are made tile by tile, at most ``block_size`` wide and high: never the whole m x n matrix.
+    Queries have the shape (m, rank); n candidates come from `pack_candidates`. Returns positions of candidates, int64
+    (m, k), and scores, float32 (m, k), with k cut to n. Scores are made tile by tile, at most ``block_size`` wide and
+    high: never the whole m x n matrix.
 
     ``seen`` are candidates that are not wanted, as a CSR matrix without values: ``(indptr, positions)``, int64
-    (m + 1,) and int32, the positions of a query sorted. A query that has fewer than k others ends with positions
-    -1 and scores -inf.
+    (m + 1,) and int32, the positions of a query in ascending order. A query that has fewer than k others ends with
+    positions -1 and scores -inf.
     """
     m, n = len(queries), len(candidates)
     k = min(k, n)
@@ -49,7 +69,7 @@ def top_k(
         found = np.empty((rows.stop - top, 0), np.int64)
         values = np.empty((rows.stop - top, 0), np.float32)
         for left in range(0, n, width):
-            tile = queries[rows] @ candidates[left : left + width].T
+            tile = queries[rows] @ candidates.rows[left : left + width].T
             if seen is not None:
                 _cross_out(tile, top, left, *seen)
             values, found = _keep_best(values, found, tile, left, k)

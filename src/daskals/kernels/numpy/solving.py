@@ -5,139 +5,203 @@ solves
 
     A x = b,   A = sum w y y' (+ Y'Y) + c I,   b = sum t y
 
-over the row's ratings, with source rows y and, for a rating r (`_numpy_equations.weights_and_targets`),
+over the row's ratings, with source rows y and, for a rating r (`daskals.kernels.numpy.equations.weights_and_targets`),
 
     explicit   w = 1            t = r                                 c = reg * number of ratings
     implicit   w = alpha |r|    t = 1 + alpha |r| if r > 0 else 0     c = reg * number of ratings > 0
 
-The squared error of the row comes with the solution. It is E(x) = q - 2 b.x + x'(A - cI)x with q = sum of
-(weight * target value squared), and since A x = b that is q - b.x - c |x|^2. (With x >= 0 enforced the same holds:
-x'(Ax - b) = 0 is one of the optimality conditions.)
+There are two ways to the equations. `solve_rows` has all source rows at hand, and makes the equations of some rows,
+solves them and forgets them. Where the source rows come in parts, `add_equations` adds up the equations of all rows
+part by part, and `solve_equations` solves them at the end. What follows after the equations is one code for both. In
+single precision the two differ by rounding, since sums are taken in another order.
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
-from daskals.kernels.numpy.cg import cg_steps_on_rows
+from daskals.kernels.numpy.cg import Product, conjugate_gradients, product_without_A, right_hand_sides
 from daskals.kernels.numpy.equations import (
     SIDE_BY_SIDE_RANK,
     are_too_few,
     assemble_row_by_row,
     assemble_side_by_side,
-    row_sums,
-    solve_equations,
+    solve_systems,
     weights_and_targets,
 )
-from daskals.kernels.types import Float, Float32, Float64, Int32, Int64, Losses
+from daskals.kernels.numpy.losses import CANCELLED, direct_errors, row_sums
+from daskals.kernels.objective import Objective, Solver
+from daskals.kernels.types import (
+    Bools,
+    Equations,
+    Float,
+    Float32,
+    Float64,
+    Int64,
+    Losses,
+    Rows,
+    Solution,
+    SourceRows,
+)
 
 #: Bytes of normal equations in hand at a time.
 BATCH_BYTES = 4 << 20
 
+_Array = TypeVar("_Array")
+#: Solves rows ``batch`` whose c are given: returns x (rows, rank), which rows failed, and b.x with the b that belongs
+#: to x (`daskals.kernels.numpy.losses`).
+BatchSolver = Callable[[slice, Float64], tuple[Float, Bools, Float64]]
 
-class Solution(NamedTuple):
-    """What `solve_rows` returns."""
 
-    #: (rows, rank) float32; rows that failed hold zeros
-    rows: Float32
-    #: which rows have equations that are singular to working precision
-    failed: Int64
-    #: sums over the rows that were solved
-    losses: Losses
+def pack_sources(blocks: Sequence[Float32], dtype: npt.DTypeLike) -> SourceRows:
+    """Join the rows of all blocks, each (rows of the block, rank), as `solve_rows` wants them."""
+    whole = blocks[0] if len(blocks) == 1 else np.concatenate(blocks)
+    return SourceRows(np.require(whole, dtype, ["C", "A"]), whole.shape[1])
 
 
 def solve_rows(
-    indptr: Int64,
-    sources: Int32,
-    ratings: Float32,
-    factors: Float,
+    rows: Rows,
+    sources: SourceRows,
     gram: Float64 | None,
-    *,
-    reg: float,
-    alpha: float = 1.0,
-    nonnegative: bool = False,
+    objective: Objective,
+    solver: Solver,
     previous: Float32 | None = None,
-    cg_steps: int = 0,
 ) -> Solution:
-    """Solve the normal equations of every row of a CSR block.
+    """Solve the normal equations of every row.
 
     Parameters
     ----------
-    indptr, sources, ratings
-        The rows' ratings, as in `daskals.blocks.InBlock`.
-    factors : array, shape (sources, rank)
-        Source rows; their dtype, float32 or float64, is the precision of the arithmetic.
-    gram : array of float64, shape (rank, rank), or None
-        Y'Y of all source rows for the implicit objective; None means the explicit one.
-    previous : array of float32, shape (rows, rank), and cg_steps : int
-        With ``cg_steps`` > 0 the equations are not solved exactly but improved on: so many steps of the method of
-        conjugate gradients, from the rows ``previous``. No row fails then.
+    rows
+        The ratings of the rows.
+    sources
+        All source rows, packed with the dtype of the solver.
+    gram : array of float64, shape (rank, rank)
+        Y'Y of all source rows. The implicit objective needs it; the explicit one does not look at it.
+    objective, solver
+        What is minimised, and how.
+    previous : array of float32, shape (rows, rank)
+        The rows as they were. Conjugate gradients start from them; an exact solution does not look at them. No row
+        fails with conjugate gradients.
     """
-    n_rows, rank = len(indptr) - 1, factors.shape[1]
-    side_by_side = rank <= SIDE_BY_SIDE_RANK
-    weights, targets = weights_and_targets(ratings, None if gram is None else alpha, factors.dtype)
-    q, counted, weight = row_sums(indptr, ratings, None if gram is None else alpha)
-    c = reg * counted
-    rows = np.zeros((n_rows, rank), np.float32)
-    failed = np.zeros(n_rows, np.bool_)
+    factors, rank = sources.values, sources.rank
+    weights, targets = weights_and_targets(rows.ratings, objective, factors.dtype)
+    gram = _needed(gram, "gram") if objective.implicit else None
+    assemble = assemble_side_by_side if rank <= SIDE_BY_SIDE_RANK else assemble_row_by_row
+
+    def solve(batch: slice, c: Float64) -> tuple[Float, Bools, Float64]:
+        cut = slice(rows.indptr[batch.start], rows.indptr[batch.stop])
+        indptr = rows.indptr[batch.start : batch.stop + 1] - cut.start
+        positions, w, t = rows.source_positions[cut], None if weights is None else weights[cut], targets[cut]
+        if solver.cg_steps:
+            apply = product_without_A(indptr, positions, w, factors, gram, c)
+            b = right_hand_sides(indptr, positions, t, factors)
+            return _improve(apply, b, _needed(previous, "previous")[batch], solver)
+        A, b = assemble(indptr, positions, w, t, factors)
+        A[:, np.arange(rank), np.arange(rank)] += c[:, None].astype(A.dtype)
+        if gram is not None:
+            A += gram.astype(A.dtype)
+        return _solve_exactly(A, b, c, np.diff(indptr), objective)
+
+    # a conjugate gradient step holds source rows and products of them, an exact solve one matrix for each row
+    width = 2 * len(rows.ratings) / max(1, len(rows.indptr) - 1) if solver.cg_steps else rank
+    return _solve_in_batches(rows, rank, objective, rank * factors.itemsize * width, solve, sources)
+
+
+def no_equations(n_rows: int, rank: int, dtype: npt.DTypeLike) -> Equations:
+    """The equations of ``n_rows`` rows without ratings."""
+    return Equations(np.zeros((n_rows, rank, rank), dtype), np.zeros((n_rows, rank), dtype), rank)
+
+
+def add_equations(equations: Equations, rows: Rows, sources: SourceRows, objective: Objective) -> Equations:
+    """The equations with these ratings of every row added; ``equations`` stay as they are."""
+    weights, targets = weights_and_targets(rows.ratings, objective, sources.values.dtype)
+    assemble = assemble_side_by_side if sources.rank <= SIDE_BY_SIDE_RANK else assemble_row_by_row
+    A, b = assemble(rows.indptr, rows.source_positions, weights, targets, sources.values)
+    return Equations(equations.A + A, equations.b + b, equations.rank)
+
+
+def solve_equations(
+    equations: Equations,
+    rows: Rows,
+    gram: Float64 | None,
+    objective: Objective,
+    solver: Solver,
+    previous: Float32 | None = None,
+) -> Solution:
+    """Solve equations to which all ratings have been added; arguments and result are those of `solve_rows`.
+
+    Source rows are not at hand here. So the squared error of a row that is nearly fitted is not computed again from
+    residuals; it is only kept from being negative (`daskals.kernels.numpy.losses`).
+    """
+    rank, dtype = equations.rank, solver.dtype
+    gram = _needed(gram, "gram") if objective.implicit else None
+
+    def solve(batch: slice, c: Float64) -> tuple[Float, Bools, Float64]:
+        A, b = equations.A[batch].astype(dtype), equations.b[batch].astype(dtype)
+        # (`solve_rows` adds these two in the other order: each way keeps the bits that its fits have always had)
+        if gram is not None:
+            A += gram.astype(dtype)
+        A[:, np.arange(rank), np.arange(rank)] += c[:, None].astype(dtype)
+        if solver.cg_steps:
+            return _improve(lambda x: np.einsum("mij,mj->mi", A, x), b, _needed(previous, "previous")[batch], solver)
+        return _solve_exactly(A, b, c, np.diff(rows.indptr[batch.start : batch.stop + 1]), objective)
+
+    return _solve_in_batches(rows, rank, objective, rank * rank * np.dtype(dtype).itemsize, solve)
+
+
+def _needed(array: _Array | None, name: str) -> _Array:
+    if array is None:
+        raise TypeError(f"{name} is needed for this objective and solver, and was not given")
+    return array
+
+
+def _improve(apply: Product, b: Float, previous: Float32, solver: Solver) -> tuple[Float, Bools, Float64]:
+    """Conjugate gradients from ``previous``, as a `BatchSolver` returns them."""
+    x, residual = conjugate_gradients(apply, b, previous.astype(b.dtype), solver.cg_steps)
+    return x, np.zeros(len(b), np.bool_), np.einsum("ij,ij->i", b + residual, x, dtype=np.float64)
+
+
+def _solve_exactly(
+    A: Float, b: Float, c: Float64, n_ratings: Int64, objective: Objective
+) -> tuple[Float, Bools, Float64]:
+    """The solutions of A x = b, as a `BatchSolver` returns them."""
+    x, failed = solve_systems(A, b, nonnegative=objective.nonnegative)
+    if not objective.implicit and not objective.nonnegative:
+        failed |= are_too_few(n_ratings, b, c)
+    return x, failed, np.einsum("ij,ij->i", b, x, dtype=np.float64)
+
+
+def _solve_in_batches(
+    rows: Rows,
+    rank: int,
+    objective: Objective,
+    row_bytes: float,
+    solve: BatchSolver,
+    sources: SourceRows | None = None,
+) -> Solution:
+    """Solve all rows, `BATCH_BYTES` of them at a time, a row taking so many bytes; and add up their losses."""
+    n_rows = len(rows.indptr) - 1
+    q, counted, weight = row_sums(rows, objective)
+    c = objective.reg * counted
+    solution, failed = np.zeros((n_rows, rank), np.float32), np.zeros(n_rows, np.bool_)
     explained, norms = np.zeros(n_rows), np.zeros(n_rows)
-    # (a conjugate gradient step holds source rows and products of them, a solve one matrix for each row)
-    row_bytes = rank * factors.itemsize * (2 * len(ratings) / max(1, n_rows) if cg_steps else rank)
     step = max(1, int(BATCH_BYTES // max(1, row_bytes)))
     for first in range(0, n_rows, step):
         batch = slice(first, min(first + step, n_rows))
-        cut = slice(indptr[batch.start], indptr[batch.stop])
-        equations = (
-            indptr[batch.start : batch.stop + 1] - cut.start,
-            sources[cut],
-            None if weights is None else weights[cut],
-            targets[cut],
-            factors,
-        )
-        if cg_steps:
-            assert previous is not None
-            x, b, residual = cg_steps_on_rows(*equations, gram, c[batch], previous[batch], cg_steps)
-            explained[batch] = np.einsum("ij,ij->i", b + residual, x, dtype=np.float64)
-        else:
-            A, b = assemble_side_by_side(*equations) if side_by_side else assemble_row_by_row(*equations)
-            A[:, np.arange(rank), np.arange(rank)] += c[batch, None].astype(A.dtype)
-            if gram is not None:
-                A += gram.astype(A.dtype)
-            x, failed[batch] = solve_equations(A, b, nonnegative=nonnegative)
-            if gram is None and not nonnegative:
-                failed[batch] |= are_too_few(np.diff(equations[0]), b, c[batch])
-            explained[batch] = np.einsum("ij,ij->i", b, x, dtype=np.float64)
-        rows[batch] = x
+        x, failed[batch], explained[batch] = solve(batch, c[batch])
+        solution[batch] = x
         norms[batch] = np.einsum("ij,ij->i", x, x, dtype=np.float64)
-    solved = ~failed
+    errors = q - explained - c * norms
+    if sources is not None and not objective.implicit:
+        cancelled = np.flatnonzero((errors < CANCELLED * q) & ~failed)
+        errors[cancelled] = direct_errors(rows, sources, solution, cancelled)
     losses = Losses(
-        squared_error=float((q - explained - c * norms)[solved].sum()),
-        penalty=float((c * norms)[solved].sum()),
+        squared_error=float(np.maximum(errors, 0)[~failed].sum()),
+        penalty=float((c * norms)[~failed].sum()),
         weight=weight,
     )
-    return Solution(rows, np.flatnonzero(failed), losses)
-
-
-def no_equations(n_rows: int, rank: int, dtype: npt.DTypeLike) -> tuple[Float, Float]:
-    """A and b of ``n_rows`` rows without ratings, for `add_equations`; only the kernels know what A looks like."""
-    return np.zeros((n_rows, rank, rank), dtype), np.zeros((n_rows, rank), dtype)
-
-
-def add_equations(
-    A: Float, b: Float, indptr: Int64, sources: Int32, ratings: Float32, factors: Float, alpha: float | None
-) -> None:
-    """Add ratings of every row to its A and b; ``alpha`` None is the explicit objective."""
-    weights, targets = weights_and_targets(ratings, alpha, factors.dtype)
-    assemble = assemble_side_by_side if factors.shape[1] <= SIDE_BY_SIDE_RANK else assemble_row_by_row
-    more = assemble(indptr, sources, weights, targets, factors)
-    A += more[0]
-    b += more[1]
-
-
-def whole_equations(A: Float, b: Float, rank: int, dtype: npt.DTypeLike) -> tuple[Float, Float]:
-    """Symmetric A (rows, rank, rank) and b (rows, rank) of this type, new arrays, after all `add_equations`."""
-    assert A.shape[1:] == (rank, rank)
-    return A.astype(dtype), b.astype(dtype)
+    return Solution(solution, np.flatnonzero(failed), losses)

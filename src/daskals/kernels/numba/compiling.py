@@ -1,0 +1,44 @@
+"""How functions are compiled: without Python's lock, and once for all processes where there is room for a cache."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
+from numba import njit
+
+_logger = logging.getLogger("daskals")
+#: All liberties with the order of sums, but no "nnan": a NaN pivot must be seen.
+_FASTMATH = {"contract", "reassoc", "nsz", "arcp"}
+
+
+def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Compile arithmetic whose sums may be taken in any order. Divisions by zero give infinities, not errors."""
+    return _compile(function, error_model="numpy", fastmath=_FASTMATH)
+
+
+def compiled_exactly(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Compile arithmetic of which every bit matters."""
+    return _compile(function)
+
+
+def _compile(function: Callable[..., Any], **options: Any) -> Callable[..., Any]:
+    try:
+        kernel: Callable[..., Any] = njit(nogil=True, cache=True, **options)(function)
+    except RuntimeError as error:  # "cannot cache function ...: no locator available for file ..."
+        if "cache" not in str(error):
+            raise
+        _tell_that_nothing_is_kept()
+        kernel = njit(nogil=True, **options)(function)
+    return kernel
+
+
+@cache
+def _tell_that_nothing_is_kept() -> None:
+    """Say it once in a process."""
+    _logger.warning(
+        "Compiled kernels cannot be kept: neither daskals' folder nor the user's cache folder is writable. Each "
+        "process compiles them again, which can take a minute. Set NUMBA_CACHE_DIR to a folder that is writable."
+    )
