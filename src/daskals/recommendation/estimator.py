@@ -21,9 +21,10 @@ from daskals.engine.start_values import StartValues
 from daskals.execution.scheduler import Scheduler, current_scheduler
 from daskals.execution.settings import Settings
 from daskals.execution.tasks import new_token
-from daskals.io.checkpoints import Checkpoints, identity_of
+from daskals.io.checkpoints import Checkpoints
 from daskals.io.frames import Frame, kind_of
 from daskals.io.frames_in import Columns, check_columns, rating_chunks
+from daskals.io.identity import identity_of
 from daskals.io.ids import id_type
 from daskals.io.model_files import Factors
 from daskals.io.readwrite import Savable
@@ -236,7 +237,8 @@ class ALS(ALSParams, Savable):
             return self._iterate(plan, prepared, checkpoints, resume)
 
     def _iterate(self, plan: Plan, prepared: Prepared, checkpoints: Checkpoints | None, resume: bool) -> ALSModel:
-        found = checkpoints.newest(prepared.ratings, self.getMaxIter()) if checkpoints and resume else None
+        columns = History.COLUMNS
+        found = checkpoints.newest(prepared.ratings, self.getMaxIter(), columns) if checkpoints and resume else None
         history = History(found.history if found else {})
         loop = Iterations(prepared.ratings, self._start_values(), plan, found.point if found else None)
         for iteration in itertools.islice(loop, self.getMaxIter() - loop.number):
@@ -249,7 +251,7 @@ class ALS(ALSParams, Savable):
                 write = functools.partial(self._write, checkpoints, prepared, loop, history)
                 plan.scheduler.retry(write, "Writing a checkpoint")
                 if plan.loses_history:
-                    loop.restart_from(checkpoints.read(iteration.number, prepared.ratings).point)
+                    loop.restart_from(checkpoints.read(iteration.number, prepared.ratings))
 
         def kept() -> ALSModel:
             users, items = (matrix.persist(plan.scheduler) for matrix in loop.factors())
