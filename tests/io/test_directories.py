@@ -19,6 +19,7 @@ from support.models import (
     UUID,
     assert_is_spark_s,
     assert_same,
+    edit_metadata,
     fit,
     pandas,
     ratings_with,
@@ -145,12 +146,36 @@ META = {
         {"daskals": {"user": {"form": "int5", "shown": "int5", "bounds": None}}},
         "int5",
     ),
+    "nested too deep": ('{"class":' + "[" * 100_000, "nested too deep"),
+    "no text": ("\0\0\0", "is not JSON"),
+    "rank of 64 bits": ({"rank": 2**63}, f"there is no rank, or a wrong one: {2**63}"),
+    "absurd rank": ({"rank": 2**31 - 1}, f"row 0 has 2 factors, but the model's rank is {2**31 - 1}"),
+    "rank true": ({"rank": True}, "there is no rank, or a wrong one: True"),
+    "our parameters no map": ({"daskals": {"paramMap": [1]}}, r"daskals\.paramMap is missing or of a wrong type"),
+    "value out of range": ({"paramMap": {"coldStartStrategy": "keep"}}, "coldStartStrategy='keep' is not allowed"),
+    "history no map": ({"daskals": {"history": [1]}}, r"damaged in daskals\.history: there are no lists of iteration"),
+    "history of words": (
+        {"daskals": {"history": {"iteration": ["1"], "objective": [1], "rmse": [1], "seconds": [1]}}},
+        "there is '1' in iteration, where a number should be",
+    ),
+    "history of other iterations": (
+        {"daskals": {"history": {"iteration": [7], "objective": [1], "rmse": [1], "seconds": [1]}}},
+        r"iterations are not numbered 1, 2, 3 \.\.\.: \[7\]",
+    ),
+    "ragged history": (
+        {"daskals": {"history": {"iteration": [1], "objective": [1, 2], "rmse": [1], "seconds": [1]}}},
+        r"lists of different lengths: \[1, 2, 1, 1\]",
+    ),
+    "history without a column": (
+        {"daskals": {"history": {"iteration": [1], "objective": [1], "rmse": [1]}}},
+        "there are no lists of iteration, objective, rmse, seconds",
+    ),
 }
 
 
 @pytest.mark.parametrize("name", META)
 def test_damaged_metadata_are_named(spark_model, name):
-    """ValueError, or TypeError for a value of a wrong type; with the path."""
+    """ValueError, with the path."""
     change, words = META[name]
     (file,) = (spark_model / "metadata").glob("part-*")
     if isinstance(change, str):
@@ -158,9 +183,55 @@ def test_damaged_metadata_are_named(spark_model, name):
     else:
         fields = {**json.loads(file.read_text()), **change}
         file.write_text(json.dumps({name: value for name, value in fields.items() if value is not None}))
-    with pytest.raises((ValueError, TypeError), match=words) as caught:
+    with pytest.raises(ValueError, match=words) as caught:
         ALSModel.load(spark_model)
     assert str(spark_model) in str(caught.value)
+
+
+BOUNDS = "its bounds are"
+NOTES = {
+    "bounds of words": ({"bounds": ["0", "3"]}, BOUNDS),
+    "bounds no list": ({"bounds": {"0": 3}}, BOUNDS),
+    "bounds fractional": ({"bounds": [0, 1.5]}, BOUNDS),
+    "bounds that descend": ({"bounds": [0, 3, 2]}, BOUNDS),
+    "bounds of nothing": ({"bounds": []}, BOUNDS),
+    "neither bounds nor files": ({}, BOUNDS),
+    "bounds of too many rows": ({"bounds": [0, 4]}, "its files have 3 rows, of 4 that were written"),
+    "a form of no kind": ({"bounds": [0, 3], "form": "int32"}, "its form is 'int32', none of int64, uint64"),
+    "a form that is a list": ({"bounds": [0, 3], "form": []}, r"its form is \[\]"),
+    "shown in no type": ({"bounds": [0, 3], "shown": "int5"}, "shown as 'int5', which is no type of such"),
+    "shown in no text": ({"bounds": [0, 3], "shown": None}, "shown as None"),
+    "shown as dates": ({"bounds": [0, 3], "shown": "datetime64[ns]"}, "shown as 'datetime64"),
+    "shown as categories": ({"bounds": [0, 3], "shown": "category"}, "shown as 'category'"),
+    "shown in a zone that is none": ({"bounds": [0, 3], "shown": "datetime64[ns, Mars/Olympus]"}, "Mars"),
+    "ids of another kind": (
+        {"bounds": [0, 3], "form": "str", "shown": "object"},
+        "has ids of type int32, expected str",
+    ),
+    "files no map": ({"files": [1]}, "its files have no lists of rows, first, last, checksum"),
+    "files without a column": ({"files": {"rows": [3], "first": [0], "last": [2]}}, "its files have no lists of"),
+    "files ragged": ({"files": {"rows": [3], "first": [], "last": [2], "checksum": [1]}}, "of different lengths"),
+    "files of words": (
+        {"files": {"rows": ["3"], "first": [0], "last": [2], "checksum": [1]}},
+        "what it says of file 0",
+    ),
+    "ids of words": ({"files": {"rows": [3], "first": ["a"], "last": [2], "checksum": [1]}}, "what it says of file 0"),
+    "other rows": ({"files": {"rows": [2], "first": [0], "last": [2], "checksum": [1]}}, "is not as it was written"),
+}
+
+
+@pytest.mark.parametrize("name", NOTES)
+def test_damaged_notes_of_a_side_are_named(model, tmp_path, name):
+    change, words = NOTES[name]
+    model.save(tmp_path / "model")
+
+    def damage(fields):
+        fields["daskals"]["user"] = {"form": "int64", "shown": "int64", **change}
+
+    edit_metadata(tmp_path / "model", damage)
+    with pytest.raises(ValueError, match=words) as caught:
+        ALSModel.load(tmp_path / "model")
+    assert str(tmp_path / "model") in str(caught.value)
 
 
 @pytest.mark.parametrize("missing", ["all", "metadata", "part"])

@@ -191,6 +191,25 @@ def same_id_in_two_files(path):
     return path / "userFactors"
 
 
+def two_columns_of_ids(path):
+    table = pq.read_table(part(path))
+    return replace(path, pa.Table.from_arrays([table["id"], *table.columns], names=["id", *table.column_names]))
+
+
+def a_folder(path):
+    file = part(path)
+    file.unlink()
+    file.mkdir()
+    return file
+
+
+def a_broken_link(path):
+    file = part(path)
+    file.unlink()
+    file.symlink_to(path / "nowhere")
+    return file
+
+
 def scalars(ids, values):
     return lambda path: replace(path, pa.table({"id": ids, "features": pa.array(values, pa.float32())}))
 
@@ -212,6 +231,24 @@ DAMAGE = {
     "id twice in two files": (same_id_in_two_files, ValueError, "an id that is there twice"),
     "ids of text": (with_rows(["a", "b"], [[1, 2]] * 2), ValueError, "ids of type .*string.*, expected int64"),
     "fractional ids": (with_rows([0.5, 3.0], [[1, 2]] * 2), ValueError, "ids of type double, expected int64"),
+    "unsigned ids that do not fit": (
+        with_rows(np.array([0, 2**64 - 1], np.uint64), [[1, 2]] * 2),
+        ValueError,
+        "an id in row 0 or after it does not fit into int64",
+    ),
+    "two columns of ids": (two_columns_of_ids, ValueError, "has several columns 'id'"),
+    "lists of lists": (
+        with_rows([0, 3], [[[1.0], [2.0]]] * 2, pa.list_(pa.list_(pa.float32()))),
+        ValueError,
+        "expected lists of float",
+    ),
+    "lists of text": (
+        with_rows([0, 3], [["1", "2"]] * 2, pa.list_(pa.string())),
+        ValueError,
+        "expected lists of float",
+    ),
+    "a folder": (a_folder, ValueError, "is no file that can be read"),
+    "a broken link": (a_broken_link, ValueError, "is no file that can be read"),
     "features no lists": (scalars([0, 3], [1.0, 2.0]), ValueError, "features"),
     "no users": (
         no_side("userFactors"),
@@ -231,6 +268,21 @@ def test_damaged_factors_are_named(spark_model, name):
     with pytest.raises(error, match=words) as caught:
         ALSModel.load(spark_model)
     assert str(place) in str(caught.value)
+
+
+@pytest.mark.filterwarnings("ignore:Spark cannot load this model")
+@pytest.mark.parametrize("kind", ["strings", "dates"])
+def test_ids_that_are_missing_are_named(tmp_path, kind):
+    path = tmp_path / "model"
+    fit(ratings_with(IDS["strings"], IDS["dates"])).save(path)
+    side = "userFactors" if kind == "strings" else "itemFactors"
+    file = part(path, side)
+    table = pq.read_table(file)
+    for missing in (pa.nulls(len(table), table["id"].type), pa.nulls(len(table))):
+        replace(path, pa.table({"id": missing, "features": table["features"]}), side)
+        with pytest.raises(ValueError, match=r"row 0 has no id|has ids of type null") as caught:
+            ALSModel.load(path)
+        assert str(file) in str(caught.value)
 
 
 @pytest.mark.parametrize(

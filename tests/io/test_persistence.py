@@ -4,6 +4,7 @@ import json
 import pickle
 import shutil
 import traceback
+import warnings
 from pathlib import Path
 
 import dask
@@ -183,9 +184,25 @@ def test_options_that_are_not_there_are_refused(instance):
 
 
 def test_the_warning_of_ids_points_to_the_caller(tmp_path):
-    with pytest.warns(UserWarning, match="Spark cannot load") as caught:
-        fit(ratings_with(IDS["strings"])).save(tmp_path / "model")
-    assert [Path(each.filename).name for each in caught] == [Path(__file__).name]
+    model = fit(ratings_with(IDS["strings"]))
+    for save in ("model.save(path)", "model.write().save(path)"):
+        line = compile(save, "caller.py", "eval")
+        with pytest.warns(UserWarning, match="Spark cannot load") as caught:
+            eval(line, {"model": model, "path": tmp_path / save})
+        assert [each.filename for each in caught] == ["caller.py"]
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_a_model_is_saved_though_the_warning_of_ids_is_an_error(tmp_path, overwrite):
+    """As with python -W error."""
+    model = fit(ratings_with(IDS["strings"], IDS["dates"]))
+    writer = model.write().overwrite() if overwrite else model.write()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with pytest.raises(UserWarning, match="Spark cannot load this model: the ids of userFactors"):
+            writer.save(tmp_path / "model")
+    assert [each.name for each in tmp_path.iterdir()] == ["model"]
+    assert_same(ALSModel.load(tmp_path / "model"), model)
 
 
 # ---- nothing is executed ---------------------------------------------------------------------------------
