@@ -229,13 +229,14 @@ def test_an_interrupt_cancels_what_is_ours_and_leaves_the_cluster_usable(fragile
 @pytest.mark.parametrize("seed", range(3))
 def test_a_fit_goes_on_on_another_cluster_after_the_death_of_its_driver(fragile, driver, tmp_path, seed):
     folder = tmp_path / "checkpoints"
-    until(lambda: (folder / "iteration-000003").exists() or driver.poll() is not None, "no checkpoints")
+    until(lambda: list(folder.glob("fit-*/iteration-000003")) or driver.poll() is not None, "no checkpoints")
     time.sleep(np.random.default_rng(seed).uniform(0, 0.5))
     driver.send_signal(signal.SIGKILL)
     driver.wait()
     fragile.assert_forgotten()
-    reached = max(int(name[-6:]) for name in os.listdir(folder) if "draft" not in name)
-    before = ALSModel.load(str(folder / f"iteration-{reached:06d}")).history
+    newest = max(folder.glob("fit-*/iteration-??????"))
+    reached = int(newest.name[-6:])
+    before = ALSModel.load(str(newest)).history
     longer = als(maxIter=reached + 3, checkpointDir=str(folder), checkpointInterval=1)
     with fragile_cluster(tmp_path / "other workers", n_workers=3):
         model = longer.fit(lazy(), resume=True)
@@ -280,16 +281,16 @@ def test_a_fit_goes_on_elsewhere_after_the_death_of_its_scheduler(tmp_path):
         soon = {**os.environ, "DASK_DISTRIBUTED__COMM__TIMEOUTS__CONNECT": "3s"}  # it tries to reach the dead one
         driver = subprocess.Popen(fit, stdout=subprocess.PIPE, text=True, env=soon)
         others.append(driver)
-        until(lambda: (folder / "iteration-000003").exists() or driver.poll() is not None, "no checkpoints")
+        until(lambda: list(folder.glob("fit-*/iteration-000003")) or driver.poll() is not None, "no checkpoints")
         scheduler.kill()
         said = driver.communicate(timeout=HANGING)[0]
     finally:
         for process in (scheduler, *others):
             process.terminate()
             process.wait()
-    newest = max(name for name in os.listdir(folder) if "draft" not in name)
-    assert f"The newest checkpoint is {folder / newest}: fit(..., resume=True) goes on from it" in said
-    longer = {"maxIter": int(newest[-6:]) + 2}
+    newest = max(folder.glob("fit-*/iteration-??????"))
+    assert f"The newest checkpoint is {newest}: fit(..., resume=True) goes on from it" in said
+    longer = {"maxIter": int(newest.name[-6:]) + 2}
     with dask.config.set(scheduler="threads"):
         model = als(**longer, checkpointDir=str(folder), checkpointInterval=1).fit(lazy(), resume=True)
         assert_equal(factors(model), factors(als(**longer).fit(lazy())))

@@ -5,6 +5,7 @@ import os
 import re
 import signal
 import time
+from pathlib import Path
 from typing import NamedTuple
 
 import dask
@@ -171,7 +172,7 @@ def test_a_step_that_dask_gives_up_is_done_again(fragile, expected, caplog, tmp_
     assert len(plugin.keys) == 1
     assert "trying again, 1 of 3" in caplog.text
     assert_equal(factors(model), expected)
-    assert sorted(os.listdir(folder)) == ["iteration-000003", "iteration-000006"]
+    assert sorted(path.name for path in folder.glob("fit-*/*")) == ["iteration-000003", "iteration-000006"]
 
 
 @pytest.mark.parametrize("retries", [0, 2])
@@ -210,7 +211,7 @@ def advice_of(estimator):
 
 def assert_goes_on(fragile, estimator, advice, expected):
     """The advice names the newest checkpoint and the way on, nothing of the fit stays, and the way is one."""
-    newest = os.path.join(estimator.getCheckpointDir(), "iteration-000004")
+    (newest,) = Path(estimator.getCheckpointDir()).glob("fit-*/iteration-000004")
     assert f"The newest checkpoint is {newest}: fit(..., resume=True) goes on from it" in advice
     fragile.heal()
     fragile.assert_forgotten()

@@ -86,7 +86,9 @@ def fitting(slurm, ratings, folder):
     """A fit in a process of its own, which has two workers and a checkpoint."""
     process = slurm.start(*on_jobs(slurm, ratings, folder, 20), "--checkpoint-interval", 2)
     try:
-        wait_for(lambda: list((folder / "checkpoints").glob("iteration-??????")), "the first checkpoint", slurm.logs)
+        wait_for(
+            lambda: list((folder / "checkpoints").glob("fit-*/iteration-??????")), "the first checkpoint", slurm.logs
+        )
         yield process
     finally:
         process.kill()

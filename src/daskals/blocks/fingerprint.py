@@ -1,24 +1,14 @@
-"""Ratings to in-blocks: the steps of the shuffle, as array functions.
-
-`split` cuts ratings into a piece for each destination block; `build` joins the pieces that a block receives. With
-the ratings of the picture in `daskals.blocks` in two chunks and user blocks [0, 4) and [4, 8)::
-
-    chunk 0: 7.6 3.4 0.3 5.0 3.1   -- split -->   3.4 0.3 3.1 | 7.6 5.0
-    chunk 1: 1.5 6.5 1.1 2.4 2.0   -- split -->   1.5 1.1 2.4 2.0 | 6.5
-                                   -- build -->   0.3, 1.1 1.5, 2.0 2.4, 3.1 3.4 | 5.0, 6.5, 7.6
-
-What is split are chunks (`decode`) for the first side. The second side is the transpose of the first: its pieces
-come from the blocks of the first (`transpose`), when the chunks have gone from memory already.
-"""
+"""Numbers that tell data from other data: of ratings and ids for checkpoints, of factors for files."""
 
 from __future__ import annotations
 
+import hashlib
 import zlib
 
 import numpy as np
 
-from daskals.blocks.ratings import InBlock
-from daskals.kernels.types import Ids
+from daskals.blocks.ratings import InBlock, SideName
+from daskals.kernels.types import Float32, Ids
 
 
 def fingerprint(block: InBlock) -> int:
@@ -36,7 +26,30 @@ def fingerprint(block: InBlock) -> int:
     return int(mixed.sum(dtype=np.uint64))
 
 
-def fingerprint_of_ids(ids: Ids) -> int:
-    """A number that tells these sorted ids from others."""
-    data = "\0".join(ids).encode() if ids.dtype.kind == "O" else np.ascontiguousarray(ids).tobytes()
-    return zlib.crc32(data)
+def fingerprint_of_ids(ids: Ids, side: SideName) -> int:
+    """A number of 64 bits that tells these sorted ids of this side from others, and from the same on the other side.
+
+    Integers are the same whatever their type. Dates differ from the integers that count their nanoseconds: start
+    values follow from the ids themselves where those are integers, and from their order where not.
+    """
+    kind = "integers" if ids.dtype.kind in "iu" else ids.dtype.kind
+    digest = hashlib.blake2b(f"{side} {kind} ".encode(), digest_size=8)
+    for part in _bytes_of(ids):
+        digest.update(part)
+    return int.from_bytes(digest.digest(), "little")
+
+
+def checksum(ids: Ids, rows: Float32) -> int:
+    """CRC-32 of ids (n,) and the rows (n, rank) that belong to them."""
+    total = 0
+    for part in (*_bytes_of(ids), np.ascontiguousarray(rows).reshape(-1).data):
+        total = zlib.crc32(part, total)
+    return total
+
+
+def _bytes_of(ids: Ids) -> tuple[bytes | memoryview, ...]:
+    """The bytes of ids; of strings their lengths too, which say where each one ends."""
+    if ids.dtype.kind != "O":
+        return (np.ascontiguousarray(ids).view(np.uint8).data,)
+    lengths = np.fromiter(map(len, ids), np.int64, len(ids))
+    return lengths.data, "".join(ids).encode("utf-8", "surrogatepass")

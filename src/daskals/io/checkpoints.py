@@ -1,39 +1,44 @@
 """Checkpoints of a fit, and going on from them.
 
-A checkpoint is a model: the directory ``iteration-000010`` in the folder of checkpoints is one that `ALSModel.load`
-and Spark read, whole or absent. Its metadata say besides which ratings and parameters it belongs to, so that a fit
-never goes on from another one's. The newest two are kept.
+::
+
+    <checkpointDir>/fit-1a2b3c4d5e6f/iteration-000010      a folder for each fit
+    <checkpointDir>/fit-1a2b3c4d5e6f/iteration-000020
+    <checkpointDir>/fit-0f9e8d7c6b5a/iteration-000004      another fit
+
+The name of a fit's folder follows from its ratings and the parameters that decide its factors (`daskals.io.identity`),
+so that several fits may have one checkpointDir.
+
+A checkpoint is a model: its directory is one that `ALSModel.load` and Spark read, whole or absent. Its metadata say
+besides to which fit it belongs, so that a fit never goes on from another one's. The newest two of a fit are kept; older
+ones are removed, and nothing else is: not what stands beside a fit's own folder, nor what it has not written there.
 """
 
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import fsspec
 
-from daskals.blocks.fingerprint import fingerprint, fingerprint_of_ids
-from daskals.blocks.ratings import InBlock
 from daskals.engine.factors import rebased
 from daskals.engine.loop import ResumePoint
 from daskals.engine.sides import Ratings
 from daskals.execution.scheduler import Scheduler
-from daskals.execution.tasks import new_token, task
-from daskals.io.directories import join, new_directory, read_metadata, write_metadata
-from daskals.io.model_files import Factors, read_sides, write_sides
-from daskals.kernels.types import Ids
+from daskals.execution.waiting import LOSSES
+from daskals.io.directories import file_name, join, new_directory, read_metadata, write_metadata
+from daskals.io.identity import differences, folder_name
+from daskals.io.model_files import Factors, read_history, read_sides, write_sides
 
 logger = logging.getLogger("daskals")
 KEPT = 2
-PREFIX = "iteration-"
-#: Parameters that decide the factors of an iteration. (maxIter does not: it says how many there are.)
-IDENTITY_PARAMS = (
-    *("rank", "regParam", "implicitPrefs", "alpha", "nonnegative", "seed", "numUserBlocks", "numItemBlocks"),
-    *("precision", "sparkRandom", "solver", "cgSteps"),
-)
+_NAME = re.compile(r"iteration-(\d{6}|[1-9]\d{6,})", re.ASCII)
+#: What a removal that was cut short may leave of a checkpoint.
+_PARTS = {"metadata", "userFactors", "itemFactors"}
 
 
 @dataclass(frozen=True)
@@ -44,8 +49,45 @@ class Checkpoint:
     history: dict[str, list[Any]]
 
 
+class _Found(NamedTuple):
+    """A directory that has the name of a checkpoint."""
+
+    number: int
+    path: str
+    #: its metadata; None where they cannot be read as those of a model
+    fields: dict[str, Any] | None
+    #: why not
+    fault: ValueError | None = None
+
+    @property
+    def about(self) -> dict[str, Any]:
+        """What the metadata of a checkpoint say beside those of a model; nothing for a model that is none."""
+        about = (self.fields or {}).get("daskals", {}).get("checkpoint")
+        return about if isinstance(about, dict) else {}
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """Of which fit it is; empty for a model that is no checkpoint."""
+        identity = self.about.get("identity")
+        return identity if isinstance(identity, dict) else {}
+
+    @property
+    def time(self) -> float:
+        """When it was written."""
+        time = (self.fields or {}).get("timestamp")
+        return time if isinstance(time, int | float) else 0
+
+    def is_of(self, identity: dict[str, Any]) -> bool:
+        """Whether this is a checkpoint of the fit with this identity."""
+        return not self.fault and self.identity == identity
+
+    def is_remains(self) -> bool:
+        """Whether this is what a removal that was cut short has left of a checkpoint."""
+        return self.fields is None and not self.fault and {file_name(path) for path, _ in _listed(self.path)} <= _PARTS
+
+
 class Checkpoints:
-    """The folder of checkpoints of one fit.
+    """The checkpoints of one fit, in its own folder below ``folder``.
 
     ``class_name`` is Spark's name of the class of models. ``identity`` is what a checkpoint must agree with: names and
     values of the data and the decisive parameters.
@@ -57,6 +99,7 @@ class Checkpoints:
         self._scheduler = scheduler
         self._class_name = class_name
         self._folder = folder
+        self._own_folder = join(folder, folder_name(identity))
         self._interval = interval
         self._identity = identity
         #: path of the newest that this fit has written or gone on from
@@ -84,10 +127,15 @@ class Checkpoints:
         path = self._path(number)
         try:
             with new_directory(path, overwrite=True) as draft:
-                about = write_sides(self._scheduler, draft, factors)
-                about["checkpoint"] = {"iteration": number, "identity": self._identity}
-                write_metadata(draft, {**fields, "daskals": {**fields.get("daskals", {}), **about}})
+                notes = write_sides(self._scheduler, draft, factors).notes
+                notes["checkpoint"] = {"iteration": number, "identity": self._identity}
+                write_metadata(draft, {**fields, "daskals": {**fields.get("daskals", {}), **notes}})
+        except LOSSES:  # one of them is an OSError, and says nothing of files
+            raise
         except OSError as error:
+            client = self._scheduler.client
+            if client and client.status != "running":
+                raise
             raise OSError(
                 f"Checkpoint {path} could not be written: {error}. Earlier checkpoints are untouched: make room, or "
                 "set another checkpointDir, and call fit(..., resume=True)."
@@ -97,97 +145,98 @@ class Checkpoints:
         self._tidy(number)
 
     def newest(self, ratings: Ratings, most: int) -> Checkpoint | None:
-        """The newest checkpoint of at most ``most`` iterations; None where there is none.
+        """The newest checkpoint of at most ``most`` iterations.
 
-        ``ValueError`` that says what differs if it is one of other data or parameters.
+        None where this fit has left none. ``ValueError`` if it has left nothing at all and others have: it says what
+        differs from the newest of theirs. ``ValueError`` too if nothing that it has left can be read.
         """
-        found = {number: theirs for number, theirs in self._found().items() if theirs is not None and number <= most}
-        if not found:
+        found = _models_in(self._own_folder, self._class_name)
+        ours = [each for each in found if each.is_of(self._identity)]
+        if not ours:
+            self._raise_why_none(found)
+        usable = [each for each in ours if each.number <= most]
+        if not usable:
             logger.info("no checkpoint in %s: starting from the beginning", self._folder)
             return None
-        ours = [number for number, theirs in found.items() if theirs == self._identity]
-        number = max(ours or found)
-        path = self._path(number)
-        self._check(path, found[number])
-        self._newest = path
-        logger.info("going on from checkpoint %s", path)
-        return self.read(number, ratings)
+        newest = usable[-1]
+        for each in found:
+            if each.fault and newest.number < each.number <= most:
+                logger.warning("passing over a checkpoint that cannot be read: %s", each.fault)
+        logger.info("going on from checkpoint %s", newest.path)
+        self._newest = newest.path
+        return Checkpoint(self.read(newest.number, ratings), read_history(newest.path, newest.fields or {}))
 
-    def read(self, number: int, ratings: Ratings) -> Checkpoint:
+    def read(self, number: int, ratings: Ratings) -> ResumePoint:
         """The checkpoint of this iteration, in the blocks of ``ratings``."""
         path = self._path(number)
-        fields = read_metadata(path, self._class_name)
-        factors = read_sides(self._scheduler, path, fields)
-        point = ResumePoint(
+        factors = read_sides(self._scheduler, path, read_metadata(path, self._class_name))
+        return ResumePoint(
             number, rebased(factors.users, ratings.users.bounds), rebased(factors.items, ratings.items.bounds)
         )
-        return Checkpoint(point, fields["daskals"].get("history", {}))
 
-    def _check(self, path: str, theirs: dict[str, Any]) -> None:
-        differences = [
-            f"  {name}: {theirs.get(name)!r} in the checkpoint, {mine!r} now"
-            for name, mine in self._identity.items()
-            if theirs.get(name) != mine
-        ]
-        if differences:
+    def _raise_why_none(self, found: list[_Found]) -> None:
+        """Raise what explains that this fit has no checkpoint, if it is more than that nothing was written yet."""
+        for each in reversed(found):
+            if each.fault:
+                raise each.fault
+        if _listed(self._own_folder):
+            return
+        folders = [path for path, is_folder in _listed(self._folder) if is_folder and file_name(path)[:4] == "fit-"]
+        models = [each for folder in (self._folder, *folders) for each in _models_in(folder, self._class_name)]
+        others = [each for each in models if each.fields is not None]
+        if others:
+            newest = max(others, key=lambda each: (each.time, each.number))
             raise ValueError(
-                "\n".join([f"Checkpoint {path} is one of another fit:", *differences])
-                + "\nSet the parameters back, or another checkpointDir, or call fit without resume=True."
+                f"Checkpoint {newest.path} is one of another fit:\n{differences(newest.identity, self._identity)}\n"
+                "Set the parameters back, or another checkpointDir, or call fit without resume=True."
             )
 
     def _path(self, number: int) -> str:
-        return join(self._folder, f"{PREFIX}{number:06d}")
-
-    def _found(self) -> dict[int, dict[str, Any] | None]:
-        """Which checkpoints there are, and whose; None for what is left of one that lost its metadata."""
-        fs, place = fsspec.url_to_fs(self._folder)
-        names = [file.rstrip("/").rsplit("/", 1)[-1] for file in fs.ls(place, detail=False)] if fs.exists(place) else []
-        numbers = [name[len(PREFIX) :] for name in names if name.startswith(PREFIX)]
-        found: dict[int, dict[str, Any] | None] = {}
-        for number in sorted(int(number) for number in numbers if number.isdecimal()):
-            try:
-                fields = read_metadata(self._path(number), self._class_name)
-            except FileNotFoundError:
-                found[number] = None
-            else:
-                found[number] = fields.get("daskals", {}).get("checkpoint", {}).get("identity", {})
-        return found
+        return join(self._own_folder, f"iteration-{number:06d}")
 
     def _tidy(self, newest: int) -> None:
-        """Remove our checkpoints before the newest two, and remains; those of other fits stay."""
-        found = self._found()
-        ours = [number for number, theirs in found.items() if theirs == self._identity and number <= newest]
-        for number in [*ours[:-KEPT], *(number for number, theirs in found.items() if theirs is None)]:
-            fs, place = fsspec.url_to_fs(self._path(number))
-            # metadata first: what is left of a removal that is cut short is no model
-            if fs.exists(f"{place}/metadata"):
-                fs.rm(f"{place}/metadata", recursive=True)
-            fs.rm(place, recursive=True)
+        """Remove our checkpoints before the newest two, and what a removal that was cut short has left of some."""
+        try:
+            found = [each for each in _models_in(self._own_folder, self._class_name) if each.number <= newest]
+            ours = [each.path for each in found if each.is_of(self._identity)]
+            for path in [*ours[:-KEPT], *(each.path for each in found if each.is_remains())]:
+                fs, place = fsspec.url_to_fs(path)
+                # metadata first: what is left of a removal that is cut short is no model
+                if fs.exists(f"{place}/metadata"):
+                    fs.rm(f"{place}/metadata", recursive=True)
+                fs.rm(place, recursive=True)
+        except OSError as error:  # such as another process with the same fit that was faster
+            logger.warning("an old checkpoint in %s could not be removed: %s", self._own_folder, error)
 
 
-def identity_of(scheduler: Scheduler, ratings: Ratings, values: dict[str, Any]) -> dict[str, Any]:
-    """What identifies a fit: its decisive parameters and its data, whatever the blocks, the order or the cluster."""
-    token = new_token()
-    prints = scheduler.fetch(
-        *(
-            task(_print_of_block, block, name=f"als-print-{token}-{number}")
-            for number, block in enumerate(ratings.users.in_blocks)
-        ),
-        task(_print_of_ids, ratings.users.ids, name=f"als-print-{token}-users"),
-        task(_print_of_ids, ratings.items.ids, name=f"als-print-{token}-items"),
+def _models_in(folder: str, class_name: str) -> list[_Found]:
+    """The directories in a folder that have the name of a checkpoint, by iteration."""
+    matches = [(_NAME.fullmatch(file_name(path)), path) for path, is_folder in _listed(folder) if is_folder]
+    places = sorted((int(match[1]), path) for match, path in matches if match)
+    return [_find(number, path, class_name) for number, path in places]
+
+
+def _find(number: int, path: str, class_name: str) -> _Found:
+    try:
+        found = _Found(number, path, read_metadata(path, class_name))
+    except FileNotFoundError:
+        return _Found(number, path, None)
+    except ValueError as error:
+        return _Found(number, path, None, error)
+    written = found.about.get("iteration", number)
+    if written == number:
+        return found
+    return found._replace(
+        fault=ValueError(f"{path} has another name than it was written with: it is of iteration {written!r}")
     )
-    return {
-        "ratings": ratings.n_ratings,
-        "users": ratings.users.n_rows,
-        "items": ratings.items.n_rows,
-        "fingerprint of the data": f"{sum(prints) % 2**64:016x}",
-        **{name: values[name] for name in IDENTITY_PARAMS},
-    }
 
 
-def _print_of_block(block: InBlock) -> int:
-    return fingerprint(block)
-
-
-def _print_of_ids(ids: Ids) -> int:
-    return fingerprint_of_ids(ids)
+def _listed(folder: str) -> list[tuple[str, bool]]:
+    """What is in a folder: each path, and whether it is a folder."""
+    fs, place = fsspec.url_to_fs(folder)
+    if not fs.isdir(place):
+        return []
+    return [
+        (join(folder, file_name(each["name"].rstrip("/"))), each["type"] == "directory")
+        for each in fs.ls(place, detail=True)
+    ]

@@ -1,14 +1,15 @@
-"""Spark's directories for models and estimators, read and written without Spark; for factors see `factor_files`.
+"""Spark's directories for models and estimators, read and written without Spark.
 
 ::
 
     <path>/metadata/part-00000          one line of JSON: class, uid, parameters, rank
     <path>/metadata/_SUCCESS
     <path>/userFactors/part-00000.snappy.parquet ...     id, features (list of float); a file for each block
-    <path>/itemFactors/part-00000.snappy.parquet ...
+    <path>/userFactors/_SUCCESS                          (`daskals.io.factor_folders`, `daskals.io.factor_files`)
+    <path>/itemFactors/ ...                              likewise
 
-What Spark has no place for stands in the JSON under ``"daskals"``, a key that Spark ignores. The files hold data
-only: nothing that is read is ever executed.
+What Spark has no place for stands in the JSON under ``"daskals"``, a key that Spark ignores (`daskals.io.notes`). The
+files hold data only: nothing that is read is ever executed.
 
 A directory is written beside its place under another name, and moved there when it is complete; what stood there
 before is kept until then. Where a file system cannot rename a directory at once (object stores), it is copied: the
@@ -18,10 +19,12 @@ copied stays until all is.
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import fsspec
@@ -82,18 +85,30 @@ def _replace(fs: Any, draft: str, place: str) -> None:
 
 
 def _rename(fs: LocalFileSystem, draft: str, place: str) -> None:
+    """Move a directory to its place, and away what stands there; back again if the move fails.
+
+    Others may do the same at the same time: what they have put there in between is moved away too.
+    """
     old = f"{draft}-old"
-    replaces = fs.exists(place)
-    if replaces:
-        fs.mv(place, old, recursive=True)
-    try:
-        fs.mv(draft, place, recursive=True)
-    except BaseException:
-        if replaces:
-            fs.mv(old, place, recursive=True)
-        raise
-    if replaces:
-        fs.rm(old, recursive=True)
+    while True:
+        with suppress(FileNotFoundError):
+            os.rename(place, old)
+        try:
+            os.rename(draft, place)
+        except OSError as error:
+            another_was_faster = error.errno in (errno.ENOTEMPTY, errno.EEXIST)
+            if not another_was_faster:
+                with suppress(FileNotFoundError):
+                    os.rename(old, place)
+                raise
+        else:
+            another_was_faster = False
+        if os.path.islink(old):
+            os.unlink(old)
+        elif os.path.exists(old):
+            fs.rm(old, recursive=True)
+        if not another_was_faster:
+            return
 
 
 def join(directory: str, *names: str) -> str:
@@ -117,10 +132,8 @@ def read_metadata(path: str, class_name: str) -> dict[str, Any]:
     ``FileNotFoundError`` if there are none; ``ValueError`` that names the file and the fault if they are damaged
     or those of another class.
     """
-    fs, place = fsspec.url_to_fs(join(path, "metadata"))
-    parts = sorted(
-        file for file in (fs.ls(place, detail=False) if fs.exists(place) else []) if file_name(file).startswith("part-")
-    )
+    fs, _ = fsspec.url_to_fs(path)
+    parts = list_files(join(path, "metadata"), lambda name: name.startswith("part-"))
     if not parts:
         raise FileNotFoundError(
             f"{path} holds no model: there is no file metadata/part-* in it. Check the path; a write that was cut "
@@ -131,9 +144,11 @@ def read_metadata(path: str, class_name: str) -> dict[str, Any]:
         fields = json.loads(lines[0]) if lines else None
     except ValueError as error:
         raise ValueError(f"{parts[0]} is not JSON: {error}") from None
+    except RecursionError:
+        raise ValueError(f"{parts[0]} is not the metadata of a model: its JSON is nested too deep") from None
     if not isinstance(fields, dict) or "class" not in fields:
         raise ValueError(f"{parts[0]} is not the metadata of a model: it has no class name")
-    faults = [name for name in ("paramMap", "defaultParamMap", "daskals") if not isinstance(fields.get(name, {}), dict)]
+    faults = _fields_that_are_no_maps(fields)
     if faults or not isinstance(fields.get("uid"), str):
         raise ValueError(f"{parts[0]} is damaged: {', '.join(faults) or 'uid'} is missing or of a wrong type")
     if fields["class"] != class_name:
@@ -149,6 +164,29 @@ def _loader_of(class_name: object) -> str:
     package, _, rest = str(class_name).partition("org.apache.spark.ml.")
     found = not package and rest.partition(".")[0] in ("recommendation", "evaluation", "tuning")
     return f". Load it with daskals.{rest}.load" if found else ""
+
+
+def _fields_that_are_no_maps(fields: dict[str, Any]) -> list[str]:
+    names = ["paramMap", "defaultParamMap", "daskals"]
+    faults = [name for name in names if not isinstance(fields.get(name, {}), dict)]
+    if not faults and not isinstance(fields.get("daskals", {}).get("paramMap", {}), dict):
+        faults.append("daskals.paramMap")
+    return faults
+
+
+def list_files(folder: str, accepts: Callable[[str], bool]) -> list[str]:
+    """The files in a folder whose names are accepted, by name; none if there is no folder.
+
+    ``ValueError`` that names what is no file: a pipe that is opened would wait for ever.
+    """
+    fs, place = fsspec.url_to_fs(folder)
+    found = fs.ls(place, detail=True) if fs.exists(place) else []
+    accepted = sorted((each for each in found if accepts(file_name(each["name"]))), key=lambda each: each["name"])
+    for each in accepted:
+        # a link is not listed as a file, though it may lead to one
+        if each["type"] != "file" and not fs.isfile(each["name"]):
+            raise ValueError(f"{each['name']} is no file that can be read: it is a folder, a pipe or a broken link")
+    return [each["name"] for each in accepted]
 
 
 def file_name(file: str) -> str:

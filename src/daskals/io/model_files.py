@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-import pandas as pd
-
 from daskals.engine.factors import FactorMatrix
 from daskals.execution.scheduler import Scheduler
-from daskals.io.factor_files import read_factors, write_factors
+from daskals.io.directories import join
+from daskals.io.factor_folders import read_factors, write_factors
 from daskals.io.ids import IdType
+from daskals.io.notes import decode_history, decode_rank, decode_side, encode_side
 
 
 @dataclass(frozen=True)
@@ -24,38 +25,59 @@ class Factors:
     item_ids: IdType
 
 
-def write_sides(scheduler: Scheduler, directory: str, factors: Factors) -> dict[str, Any]:
-    """Write both sides; returns what the metadata must say of them, under "daskals"."""
-    sides = {"user": (factors.users, factors.user_ids), "item": (factors.items, factors.item_ids)}
-    about = {}
-    for side, (matrix, ids) in sides.items():
-        write_factors(scheduler, directory, f"{side}Factors", matrix)
-        about[side] = {"form": ids.kind, "shown": str(ids.dtype), "bounds": np.asarray(matrix.bounds).tolist()}
-    return about
+@dataclass(frozen=True)
+class Written:
+    """What is known of factors that have been written."""
+
+    #: what the metadata must say of them, under "daskals"
+    notes: dict[str, Any]
+    #: sentences for the user, to be said when all of the model is in its place
+    warnings: list[str]
+
+
+def write_sides(scheduler: Scheduler, directory: str, factors: Factors) -> Written:
+    """Write both sides, in "userFactors" and "itemFactors"."""
+    written = Written({}, [])
+    for side, matrix, ids in (("user", factors.users, factors.user_ids), ("item", factors.items, factors.item_ids)):
+        name = f"{side}Factors"
+        files, for_spark = write_factors(scheduler, join(directory, name), matrix)
+        written.notes[side] = encode_side(ids, files)
+        if not for_spark:
+            written.warnings.append(
+                f"Spark cannot load this model: the ids of {name} are not integers of 32 bits. daskals can."
+            )
+    return written
 
 
 def read_sides(scheduler: Scheduler, path: str, fields: dict[str, Any]) -> Factors:
     """Both sides of the model at ``path`` with these metadata; Spark's say nothing of ids, which are integers.
 
-    ``ValueError`` that names the file and the fault if something is damaged, ``FileNotFoundError`` if a side is
-    missing.
+    ``ValueError`` that names the file and the fault if something is damaged, ``FileNotFoundError`` if a side or one
+    of its files is missing.
     """
-    rank = fields.get("rank")
-    if not isinstance(rank, int) or rank < 1:
-        raise ValueError(f"The metadata of {path} have no rank, or a wrong one: {rank!r}")
-    (users, user_ids), (items, item_ids) = (
-        _read_side(scheduler, path, fields, side, rank) for side in ("user", "item")
-    )
-    return Factors(users, items, user_ids, item_ids)
+    with _naming(f"The metadata of {path}"):
+        rank = decode_rank(fields.get("rank"))
+    notes = {}
+    for side in ("user", "item"):
+        with _naming(f"The metadata of {path} are damaged in daskals.{side}"):
+            notes[side] = decode_side(fields.get("daskals", {}).get(side))
+    users, items = (read_factors(scheduler, join(path, f"{side}Factors"), rank, notes[side]) for side in notes)
+    return Factors(users, items, notes["user"].ids, notes["item"].ids)
 
 
-def _read_side(
-    scheduler: Scheduler, path: str, fields: dict[str, Any], side: str, rank: int
-) -> tuple[FactorMatrix, IdType]:
-    about = fields.get("daskals", {}).get(side, {"form": "int64", "shown": "int32", "bounds": None})
+def read_history(path: str, fields: dict[str, Any]) -> dict[str, list[Any]]:
+    """The history in the metadata of ``path``: the lists of `daskals.io.history`, empty ones if there is none.
+
+    ``ValueError`` that names the path and the fault if it is damaged.
+    """
+    with _naming(f"The metadata of {path} are damaged in daskals.history"):
+        return decode_history(fields.get("daskals", {}).get("history"))
+
+
+@contextmanager
+def _naming(place: str) -> Iterator[None]:
+    """Faults found inside are told with their place."""
     try:
-        ids = IdType(about["form"], pd.api.types.pandas_dtype(about["shown"]))
-        bounds = about["bounds"]
-    except (KeyError, TypeError) as error:
-        raise ValueError(f"The metadata of {path} are damaged: daskals.{side} is {about!r} ({error})") from None
-    return read_factors(scheduler, path, f"{side}Factors", rank, ids.kind, bounds), ids
+        yield
+    except ValueError as error:
+        raise ValueError(f"{place}: {error}") from None

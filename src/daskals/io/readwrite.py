@@ -5,6 +5,7 @@ Counterparts in Spark: ``pyspark.ml.util.MLWritable``, ``MLReadable``, ``MLWrite
 
 from __future__ import annotations
 
+import warnings
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any
 
@@ -67,12 +68,20 @@ class MLWriter(OnCluster):
         return self
 
     def save(self, path: str) -> None:
-        """Write to a folder or any URL that fsspec knows; ``FileExistsError`` if there is something already."""
-        with self._on_cluster(), new_directory(str(path), overwrite=self._overwrite) as draft:
-            self._write(draft)
+        """Write to a folder or any URL that fsspec knows; ``FileExistsError`` if there is something already.
 
-    def _write(self, directory: str) -> None:
-        self._instance._save(directory)
+        A ``UserWarning`` of what Spark cannot load comes when all is in its place.
+        """
+        self._save_and_warn(path, stacklevel=3)
+
+    def _save_and_warn(self, path: str, stacklevel: int) -> None:
+        with self._on_cluster(), new_directory(str(path), overwrite=self._overwrite) as draft:
+            cautions = self._write(draft)
+        for each in dict.fromkeys(cautions):
+            warnings.warn(each, stacklevel=stacklevel)
+
+    def _write(self, directory: str) -> list[str]:
+        return self._instance._save(directory)
 
 
 class MLReader(OnCluster):
@@ -101,7 +110,7 @@ class Savable(Params):
 
     def save(self, path: str) -> None:
         """Write to a new folder, or any URL that fsspec knows: ``write().save(path)``."""
-        self.write().save(path)
+        self.write()._save_and_warn(path, stacklevel=3)
 
     @classmethod
     def read(cls) -> MLReader:
@@ -118,8 +127,10 @@ class Savable(Params):
         loaded: Self = cls.read().load(path)
         return loaded
 
-    def _save(self, directory: str) -> None:
+    def _save(self, directory: str) -> list[str]:
+        """Write all files into a directory; returns what the user is to be warned of when it is in its place."""
         write_metadata(directory, self._metadata())
+        return []
 
     def _metadata(self) -> dict[str, Any]:
         values = {param.name: value for param, value in self._paramMap.items()}
@@ -153,10 +164,11 @@ class Savable(Params):
             self._known(path, name)
         try:
             self._set(**values)
+            Params.validate(self)
         except TypeError as error:
             raise ValueError(f"The metadata of {path} hold a value of a wrong type: {error}") from None
         except ValueError as error:
-            raise ValueError(f"The metadata of {path} hold a value out of range: {error}") from None
+            raise ValueError(f"The metadata of {path} hold a value that is not allowed: {error}") from None
 
     def _known(self, path: str, name: str) -> Any:
         try:

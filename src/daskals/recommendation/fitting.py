@@ -21,9 +21,10 @@ from daskals.engine.start_values import StartValues
 from daskals.execution.scheduler import Scheduler
 from daskals.execution.settings import Settings
 from daskals.execution.tasks import new_token
-from daskals.io.checkpoints import Checkpoints, identity_of
+from daskals.io.checkpoints import Checkpoints
 from daskals.io.frames import Frame, FrameKind, kind_of
 from daskals.io.frames_in import Columns, check_columns, rating_chunks
+from daskals.io.identity import identity_of
 from daskals.io.ids import IdType, id_type
 from daskals.io.model_files import Factors
 from daskals.kernels.objective import Objective, Solver
@@ -164,7 +165,7 @@ class Fit:
                 write = functools.partial(self._write, checkpoints, loop, history)
                 plan.scheduler.retry(write, "Writing a checkpoint")
                 if plan.loses_history:
-                    loop.restart_from(checkpoints.read(iteration.number, ratings).point)
+                    loop.restart_from(checkpoints.read(iteration.number, ratings))
 
         def kept() -> Factors:
             return self.prepared.factors(*(matrix.persist(plan.scheduler) for matrix in loop.factors()))

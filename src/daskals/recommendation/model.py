@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping
 from pickle import PicklingError
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
@@ -17,12 +16,11 @@ from daskals.engine.recommend import recommend
 from daskals.execution.scheduler import check_holders, current_scheduler
 from daskals.execution.tasks import new_token
 from daskals.io.directories import read_metadata, write_metadata
-from daskals.io.factor_files import spark_can_load
 from daskals.io.frames import Frame, FrameKind, kind_of, partitions
 from daskals.io.frames_in import Columns, check_columns, pair_chunks, wanted_ids
 from daskals.io.frames_out import collect_factors, collect_predictions, collect_recommendations
 from daskals.io.ids import IdType, id_type_to_look_up
-from daskals.io.model_files import Factors, read_sides, write_sides
+from daskals.io.model_files import Factors, read_history, read_sides, write_sides
 from daskals.io.readwrite import Savable
 from daskals.params.converters import to_int
 from daskals.params.param import Param, ParamMap
@@ -227,18 +225,12 @@ class ALSModel(ModelParams, Savable):
 
     # -- files
 
-    def _save(self, directory: str) -> None:
-        scheduler = current_scheduler()
+    def _save(self, directory: str) -> list[str]:
         self._check_alive()
-        about = write_sides(scheduler, directory, self._factors)
+        written = write_sides(current_scheduler(), directory, self._factors)
         fields = self._metadata()
-        write_metadata(directory, {**fields, "daskals": {**fields["daskals"], **about}})
-        for name, matrix in (("userFactors", self._factors.users), ("itemFactors", self._factors.items)):
-            if not spark_can_load(scheduler, matrix):
-                warnings.warn(
-                    f"Spark cannot load this model: the ids of {name} are not integers of 32 bits. daskals can.",
-                    stacklevel=5,
-                )
+        write_metadata(directory, {**fields, "daskals": {**fields["daskals"], **written.notes}})
+        return written.warnings
 
     def _metadata(self) -> dict[str, Any]:
         """Spark's fields, and the history under "daskals"."""
@@ -251,7 +243,7 @@ class ALSModel(ModelParams, Savable):
     def _load(cls, path: str, kind: FrameKind = "dask") -> Self:
         fields = read_metadata(path, cls._java_class)
         factors = read_sides(current_scheduler(), path, fields)
-        history = History.of(fields.get("daskals", {}).get("history", {}))
+        history = History.of(read_history(path, fields))
         model = cls(factors, kind, history.frame())
         model._take(path, fields)
         return model

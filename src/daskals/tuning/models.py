@@ -53,8 +53,8 @@ class TuningModelWriter(MLWriter):
             raise ValueError(f"{self._model.uid} has no sub-models to save: fit again with collectSubModels=True")
         return self
 
-    def _write(self, directory: str) -> None:
-        self._model._save_all(directory, self._sub_models)
+    def _write(self, directory: str) -> list[str]:
+        return self._model._save_all(directory, self._sub_models)
 
 
 class TuningModel(ValidatorParams):
@@ -94,15 +94,15 @@ class TuningModel(ValidatorParams):
         """
         return cls._load(str(path), frames)
 
-    def _save(self, directory: str) -> None:
-        self._save_all(directory, self.subModels is not None)
+    def _save(self, directory: str) -> list[str]:
+        return self._save_all(directory, self.subModels is not None)
 
-    def _save_all(self, directory: str, sub_models: bool) -> None:
+    def _save_all(self, directory: str, sub_models: bool) -> list[str]:
         models = {"bestModel": self.bestModel, **(by_folder("subModels", self.subModels) if sub_models else {})}
-        for folder, model in models.items():
-            model._save(join(directory, folder))
+        warnings = [each for folder, model in models.items() for each in model._save(join(directory, folder))]
         self._save_parts(directory)
         write_metadata(directory, {**self._metadata(), "persistSubModels": sub_models})
+        return warnings
 
     @classmethod
     def _load(cls, path: str, kind: FrameKind = "dask") -> Self:

@@ -87,9 +87,9 @@ class ValidatorParams(Savable):
 
     # -- files
 
-    def _save(self, directory: str) -> None:
+    def _save(self, directory: str) -> list[str]:
         self._save_parts(directory)
-        super()._save(directory)
+        return super()._save(directory)
 
     def _save_parts(self, directory: str) -> None:
         self._require("be saved")

@@ -1,0 +1,235 @@
+"""The factors of one side of a model: a folder of files, one for each block, written and read by workers.
+
+How the files of a folder become blocks again::
+
+    part-00000  ids  1 ..  6                        blocks [1 .. 6] [7 .. 9] [11 .. 20]: ranges that do not overlap
+    part-00001  ids  7 ..  9        -- we -->       are blocks as they are, whatever the names of their files
+    part-00002  ids 11 .. 20
+
+    part-00000  ids 3 6 9           -- Spark -->    every row is laid where its id belongs
+    part-00001  ids 1 4 7
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections import Counter
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
+import dask
+import fsspec
+import numpy as np
+from dask.delayed import Delayed
+from distributed import futures_of
+
+from daskals.blocks.ids import merge, positions
+from daskals.blocks.ratings import Index
+from daskals.engine.factors import FactorMatrix, ids_of_blocks, lay_out
+from daskals.execution.scheduler import Scheduler
+from daskals.execution.tasks import new_token, task, tree_reduce
+from daskals.io.directories import join, list_files
+from daskals.io.factor_files import FileRecord, read_again, read_block, record_of, write_block
+from daskals.io.ids import IdKind
+from daskals.io.notes import SideNotes
+from daskals.kernels.types import Float32, Ids, Int64
+
+HINT = "Copy it again from where it was written, or save the model again."
+
+# ---- writing
+
+
+def write_factors(scheduler: Scheduler, folder: str, matrix: FactorMatrix) -> tuple[tuple[FileRecord, ...], bool]:
+    """Write one side, a file for each block; returns what each file holds, and whether Spark can load this side.
+
+    Blocks that workers hold are written there, and not sent around. All files have ids of the same type.
+    """
+    fs, place = fsspec.url_to_fs(folder)
+    fs.makedirs(place, exist_ok=True)
+    token = new_token()
+    for_spark = task(fits_spark, matrix.ids, name=f"als-fits-{token}")
+    writes = []
+    for number, (ids, block) in enumerate(zip(ids_of_blocks(matrix), matrix.blocks, strict=True)):
+        file = join(folder, _name(number, len(matrix.blocks)))
+        with _where_it_is(scheduler, block):
+            writes.append(task(write_block, file, ids, block, for_spark, name=f"als-write-{token}-{number}"))
+    *records, fits = scheduler.fetch(*writes, for_spark)
+    fs.touch(f"{place}/_SUCCESS")
+    return tuple(records), fits
+
+
+def _name(number: int, n_files: int) -> str:
+    """The name of a file: in the order of names the files are in the order of blocks, however many there are."""
+    return f"part-{number:0{max(5, len(str(n_files - 1)))}d}.snappy.parquet"
+
+
+def _where_it_is(scheduler: Scheduler, block: Delayed) -> AbstractContextManager[Any]:
+    """Inside, tasks are made for the workers that hold a block, or for others should these be lost.
+
+    Left alone, the scheduler may move a block to a worker that has less to do.
+    """
+    client = scheduler.client
+    workers = [each for held in client.who_has(futures_of(block)).values() for each in held] if client else []
+    return dask.annotate(workers=workers, allow_other_workers=True) if workers else nullcontext()
+
+
+def fits_spark(ids: Ids) -> bool:
+    """Whether Spark can load sorted ids: they are integers of 32 bits."""
+    if ids.dtype.kind not in "iu":
+        return False
+    limits = np.iinfo(np.int32)
+    return not len(ids) or (limits.min <= int(ids[0]) and int(ids[-1]) <= limits.max)
+
+
+# ---- reading
+
+
+def read_factors(scheduler: Scheduler, folder: str, rank: int, notes: SideNotes) -> FactorMatrix:
+    """One side of a model, lazily: a task for each file reads it when its rows are needed, and again each time.
+
+    All files are read once here, by tasks, to check them and to hold them to what the metadata say of them; later
+    readings must find the same. ``FileNotFoundError`` if a file is missing, ``ValueError`` that names the file and
+    the fault if one is damaged, doubled or another one's.
+    """
+    fs, _ = fsspec.url_to_fs(folder)
+    files = [fs.unstrip_protocol(file) for file in list_files(folder, _is_part)]
+    if not files:
+        raise FileNotFoundError(f"{folder} holds no Parquet files: this side of the model is missing")
+    token, kind = new_token(), notes.ids.kind
+    records = _inspect(scheduler, files, rank, kind, token, notes)
+    _check_range(files, records, notes)
+    full = sorted((number for number in range(len(files)) if records[number].rows), key=lambda n: records[n].first)
+    reads = [
+        task(read_again, files[number], rank, kind, records[number], name=f"als-load-{token}-{number}")
+        for number in full or range(len(files))
+    ]
+    ids = task(_ids, _index(reads, token), name=f"als-load-ids-{token}")
+    return _in_blocks(reads, [records[number] for number in full], ids, rank, token)
+
+
+def _inspect(
+    scheduler: Scheduler, files: list[str], rank: int, kind: IdKind, token: str, notes: SideNotes
+) -> tuple[FileRecord, ...]:
+    """What each file holds, which is what the metadata say, and no id twice."""
+    reads = [task(read_block, file, rank, kind, name=f"als-check-{token}-{n}") for n, file in enumerate(files)]
+    told = [task(_record, each, name=f"als-check-record-{token}-{n}") for n, each in enumerate(reads)]
+    index = _index(reads, f"{token}-check")
+    *records, n_ids = scheduler.fetch(*told, task(_size, index, name=f"als-check-size-{token}"))
+    _check_as_written(files, records, notes)
+    if n_ids != sum(record.rows for record in records):
+        id_ = task(_repeated, index, name=f"als-check-repeated-{token}")
+        holding = [task(_holds, each, id_, name=f"als-check-holds-{token}-{n}") for n, each in enumerate(reads)]
+        culprit, *held = scheduler.fetch(id_, *holding)
+        both = " and ".join(itertools.compress(files, held))
+        raise ValueError(f"{both} are damaged, or one is too many: they have an id that is there twice, {culprit!r}")
+    return tuple(records)
+
+
+def _check_as_written(files: Sequence[str], records: Sequence[FileRecord], notes: SideNotes) -> None:
+    """Hold files to what the metadata say of them, where they say something."""
+    folder, rows = files[0].rpartition("/")[0], sum(record.rows for record in records)
+    if notes.files is None:
+        if notes.rows is not None and notes.rows != rows:
+            raise ValueError(f"{folder} is damaged: its files have {rows} rows, of {notes.rows} that were written")
+        return
+    due = Counter(notes.files)
+    strays = []
+    for file, record in zip(files, records, strict=True):
+        if due[record]:
+            due[record] -= 1
+        else:
+            strays.append((file, record))
+    missing = [(number, record) for number, record in enumerate(notes.files) if record.rows and due[record]]
+    for file, record in strays:
+        if missing:
+            expected = f"expected {_words(missing[0][1])}"
+        else:
+            expected = "the metadata tell of no such file, or it is there twice"
+        if missing or record.rows:  # one more file without rows does no harm
+            raise ValueError(f"{file} is not as it was written: it has {_words(record)}; {expected}. {HINT}")
+    for number, record in missing:
+        name = _name(number, len(notes.files))
+        raise FileNotFoundError(f"{folder}/{name} is missing, which has {_words(record)}. {HINT}")
+
+
+def _words(record: FileRecord) -> str:
+    if not record.rows:
+        return "no rows"
+    return f"{record.rows} rows, ids {record.first!r} to {record.last!r}, with checksum {record.checksum}"
+
+
+def _check_range(files: Sequence[str], records: Sequence[FileRecord], notes: SideNotes) -> None:
+    """Integers must fit into the type in which they are shown: they would become others."""
+    if notes.ids.dtype.kind not in "iu":
+        return
+    limits = np.iinfo(notes.ids.dtype)
+    for file, record in zip(files, records, strict=True):
+        for id_ in (record.first, record.last):
+            if isinstance(id_, int) and not limits.min <= id_ <= limits.max:
+                raise ValueError(f"{file} has the id {id_}, which does not fit into {notes.ids.dtype}, the type of ids")
+
+
+def _in_blocks(
+    reads: list[Delayed], records: Sequence[FileRecord], ids: Delayed, rank: int, token: str
+) -> FactorMatrix:
+    """Files as blocks; laid out anew where the ranges of their ids overlap. ``records`` are by first id."""
+    pairs: Any = itertools.pairwise(records)
+    if records and all(before.last < after.first for before, after in pairs):
+        bounds = np.cumsum([0, *(record.rows for record in records)])
+        blocks = tuple(task(_rows, each, name=f"als-load-rows-{token}-{n}") for n, each in enumerate(reads))
+        return FactorMatrix(ids, bounds, blocks, rank, token)
+    n_ids = sum(record.rows for record in records)
+    bounds = np.linspace(0, n_ids, min(len(reads), n_ids) + 1).astype(np.int64)
+    placed = [task(_placed, each, ids, name=f"als-load-place-{token}-{n}") for n, each in enumerate(reads)]
+    blocks = tuple(
+        task(lay_out, int(bounds[b]), int(bounds[b + 1]), rank, *placed, name=f"als-load-block-{token}-{b}")
+        for b in range(len(bounds) - 1)
+    )
+    return FactorMatrix(ids, bounds, blocks, rank, token)
+
+
+def _is_part(name: str) -> bool:
+    return name.endswith(".parquet") and name[0] not in "._"
+
+
+def _index(reads: list[Delayed], token: str) -> Delayed:
+    """A task for the ids of all files."""
+    parts = [task(_index_of, each, name=f"als-load-index-{token}-{n}") for n, each in enumerate(reads)]
+    return tree_reduce(_merged, parts, f"als-load-tree-{token}")
+
+
+def _index_of(rows: tuple[Ids, Float32]) -> Index:
+    return Index(rows[0], np.ones(len(rows[0]), np.int64))
+
+
+def _merged(*indexes: Index) -> Index:
+    return merge(indexes)
+
+
+def _size(index: Index) -> int:
+    return len(index.ids)
+
+
+def _ids(index: Index) -> Ids:
+    return index.ids
+
+
+def _repeated(index: Index) -> object:
+    return index.ids[index.counts > 1][:1].tolist()[0]
+
+
+def _holds(rows: tuple[Ids, Float32], id_: object) -> bool:
+    return id_ in rows[0].tolist()
+
+
+def _record(rows: tuple[Ids, Float32]) -> FileRecord:
+    return record_of(*rows)
+
+
+def _rows(rows: tuple[Ids, Float32]) -> Float32:
+    return rows[1]
+
+
+def _placed(rows: tuple[Ids, Float32], ids: Ids) -> tuple[Int64, Float32]:
+    return positions(ids, rows[0]), rows[1]

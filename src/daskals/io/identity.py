@@ -1,0 +1,85 @@
+"""What identifies a fit: the ratings and the parameters that decide its factors.
+
+Two fits of one identity have the same factors after each iteration, and may go on from each other's checkpoints.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Any
+
+from daskals.blocks.fingerprint import fingerprint, fingerprint_of_ids
+from daskals.blocks.ratings import InBlock, SideName
+from daskals.engine.sides import Ratings
+from daskals.execution.scheduler import Scheduler
+from daskals.execution.tasks import new_token, task
+from daskals.kernels.types import Ids
+
+#: Parameters that decide the factors of an iteration. (maxIter does not: it says how many there are.)
+IDENTITY_PARAMS = (
+    *("rank", "regParam", "implicitPrefs", "alpha", "nonnegative", "seed", "numUserBlocks", "numItemBlocks"),
+    *("precision", "sparkRandom", "solver", "cgSteps"),
+)
+#: Those of them that have no effect beside some values of others.
+DEPENDENT_PARAMS = ("alpha", "precision", "cgSteps")
+
+
+def folder_name(identity: dict[str, Any]) -> str:
+    """The name of the folder of a fit: a hash of its identity."""
+    digest = hashlib.blake2b(json.dumps(identity, sort_keys=True).encode(), digest_size=6)
+    return f"fit-{digest.hexdigest()}"
+
+
+def differences(theirs: dict[str, Any], mine: dict[str, Any]) -> str:
+    """A line for each difference between the identity in a checkpoint and this fit's.
+
+    A parameter that has no effect in one of the two fits is not told: another one, which differs, decides that.
+    """
+    return "\n".join(
+        f"  {name}: {theirs.get(name)!r} in the checkpoint, {value!r} now"
+        for name, value in mine.items()
+        if theirs.get(name) != value and (name in theirs or name not in DEPENDENT_PARAMS)
+    )
+
+
+def identity_of(scheduler: Scheduler, ratings: Ratings, values: dict[str, Any]) -> dict[str, Any]:
+    """What identifies a fit: its decisive parameters and its data, whatever the blocks, the order or the cluster."""
+    token = new_token()
+    prints = scheduler.fetch(
+        *(
+            task(_print_of_block, block, name=f"als-print-{token}-{number}")
+            for number, block in enumerate(ratings.users.in_blocks)
+        ),
+        task(_print_of_ids, ratings.users.ids, "users", name=f"als-print-{token}-users"),
+        task(_print_of_ids, ratings.items.ids, "items", name=f"als-print-{token}-items"),
+    )
+    return {
+        "ratings": ratings.n_ratings,
+        "users": ratings.users.n_rows,
+        "items": ratings.items.n_rows,
+        "fingerprint of the data": f"{sum(prints) % 2**64:016x}",
+        **_decisive(values),
+    }
+
+
+def _decisive(values: dict[str, Any]) -> dict[str, Any]:
+    """The parameters that decide factors: words in lower case, and without those that have no effect beside others."""
+    decisive = {
+        name: values[name].lower() if isinstance(values[name], str) else values[name] for name in IDENTITY_PARAMS
+    }
+    if decisive["nonnegative"]:  # which is solved in float64 in any case
+        del decisive["precision"]
+    if not decisive["implicitPrefs"]:
+        del decisive["alpha"]
+    if decisive["solver"] != "cg":
+        del decisive["cgSteps"]
+    return decisive
+
+
+def _print_of_block(block: InBlock) -> int:
+    return fingerprint(block)
+
+
+def _print_of_ids(ids: Ids, side: SideName) -> int:
+    return fingerprint_of_ids(ids, side)

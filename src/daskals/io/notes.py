@@ -1,0 +1,136 @@
+"""What the metadata of a model say that Spark has no place for, under the key "daskals".
+
+::
+
+    "daskals": {
+        "user": {
+            "form": "int64",                                how ids are read (`daskals.io.ids.IdKind`)
+            "shown": "int32",                               and of which type they are in frames
+            "files": {
+                "rows": [3, 2],                             what each file of userFactors holds, in the order of ids
+                "first": [0, 7],
+                "last": [5, 9],
+                "checksum": [907060870, 2212294583]
+            }
+        },
+        "item": ...,
+        "history": {"iteration": [1, 2], "objective": [...], ...}
+    }
+
+A model that Spark wrote has no such key. Everything here is checked: a fault is a ``ValueError`` that names it, and
+the caller adds the name of the file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, get_args
+
+import numpy as np
+import pandas as pd
+
+from daskals.io.factor_files import FileRecord
+from daskals.io.history import EXPLICIT_COLUMNS, IMPLICIT_COLUMNS, PREFERENCE_ERROR
+from daskals.io.ids import IdKind, IdType
+
+SPARK_IDS = IdType("int64", np.dtype(np.int32))
+#: The largest rank there is: Spark's is an integer of 32 bits.
+MOST_FACTORS = 2**31 - 1
+
+
+@dataclass(frozen=True)
+class SideNotes:
+    """What is known of one side of a saved model before its files are read."""
+
+    ids: IdType
+    #: what each file holds; None where the metadata do not say
+    files: tuple[FileRecord, ...] | None = None
+    #: how many rows there are in all; None where the metadata do not say
+    rows: int | None = None
+
+
+def encode_side(ids: IdType, files: Sequence[FileRecord]) -> dict[str, Any]:
+    """What metadata say of a side."""
+    columns = {name: [getattr(record, name) for record in files] for name in FileRecord._fields}
+    return {"form": ids.kind, "shown": str(ids.dtype), "files": columns}
+
+
+def decode_side(about: Any) -> SideNotes:
+    """The same read back, or what earlier versions said: "bounds" of the blocks instead of "files"."""
+    if about is None:
+        return SideNotes(SPARK_IDS)
+    if not isinstance(about, dict):
+        raise ValueError(f"{about!r} is no map of form, shown and files")
+    ids = _decode_ids(about.get("form"), about.get("shown"))
+    if "files" in about:
+        return SideNotes(ids, files=_decode_files(about["files"], ids.kind))
+    bounds = about.get("bounds")
+    if not _are_integers(bounds) or not bounds or bounds != sorted(bounds) or bounds[0] != 0:
+        raise ValueError(f"it has no files, and its bounds are {bounds!r}, no ascending integers from 0")
+    return SideNotes(ids, rows=bounds[-1])
+
+
+def _decode_ids(form: Any, shown: Any) -> IdType:
+    if form not in get_args(IdKind):
+        raise ValueError(f"its form is {form!r}, none of {', '.join(get_args(IdKind))}")
+    try:
+        dtype = pd.api.types.pandas_dtype(shown)
+    except Exception:  # of an unknown name pandas and those that it asks make errors of many kinds
+        dtype = None
+    if not isinstance(shown, str) or dtype is None or not _holds(dtype, form):
+        raise ValueError(f"ids of form {form} are to be shown as {shown!r}, which is no type of such")
+    return IdType(form, dtype)
+
+
+def _holds(dtype: Any, kind: IdKind) -> bool:
+    """Whether ids of this kind can be shown in this type."""
+    if kind == "str":
+        return pd.api.types.is_string_dtype(dtype) or pd.api.types.is_object_dtype(dtype)
+    if kind == "datetime64[ns]":
+        return pd.api.types.is_datetime64_dtype(dtype)
+    return isinstance(dtype, np.dtype) and dtype.kind in "iu"
+
+
+def _decode_files(columns: Any, kind: IdKind) -> tuple[FileRecord, ...]:
+    plain = str if kind == "str" else int
+    if not isinstance(columns, dict) or not all(isinstance(columns.get(name), list) for name in FileRecord._fields):
+        raise ValueError(f"its files have no lists of {', '.join(FileRecord._fields)}")
+    if len({len(columns[name]) for name in FileRecord._fields}) > 1:
+        raise ValueError("its files have lists of different lengths")
+    files = tuple(FileRecord(*row) for row in zip(*(columns[name] for name in FileRecord._fields), strict=True))
+    for number, each in enumerate(files):
+        ends = (each.first, each.last)
+        known = [type(end) is plain for end in ends] if each.rows else [end is None for end in ends]
+        if not _are_integers([each.rows, each.checksum]) or not all(known):
+            raise ValueError(f"what it says of file {number} is {each._asdict()}")
+    return files
+
+
+def decode_rank(rank: Any) -> int:
+    """The number of factors."""
+    if not _are_integers([rank]) or not 1 <= rank <= MOST_FACTORS:
+        raise ValueError(f"there is no rank, or a wrong one: {rank!r}")
+    return int(rank)
+
+
+def decode_history(columns: Any) -> dict[str, list[Any]]:
+    """A history: the lists of `daskals.io.history`, of numbers and of one length; empty where there is none."""
+    names = IMPLICIT_COLUMNS if isinstance(columns, dict) and PREFERENCE_ERROR in columns else EXPLICIT_COLUMNS
+    if columns is None or columns == {}:
+        return {name: [] for name in names}
+    if not isinstance(columns, dict) or not all(isinstance(columns.get(name), list) for name in names):
+        raise ValueError(f"there are no lists of {', '.join(names)}")
+    if len({len(columns[name]) for name in names}) > 1:
+        raise ValueError(f"there are lists of different lengths: {[len(columns[name]) for name in names]}")
+    for name in names:
+        for number in columns[name]:
+            if not isinstance(number, float) and not (_are_integers([number]) and abs(number) < 2**53):
+                raise ValueError(f"there is {number!r} in {name}, where a number should be")
+    if columns[names[0]] != list(range(1, len(columns[names[0]]) + 1)):
+        raise ValueError(f"iterations are not numbered 1, 2, 3 ...: {columns[names[0]]!r}")
+    return {name: columns[name] for name in names}
+
+
+def _are_integers(values: Any) -> bool:
+    return isinstance(values, list) and all(type(value) is int for value in values)
