@@ -178,16 +178,16 @@ def count_true(mask: Any) -> int:
     return int(np.count_nonzero(mask))
 
 
-def shown_ids(ids: Ids, shown: IdType) -> pd.Series:
-    """Ids as a column of the dtype in which they are shown."""
-    return pd.Series(ids).astype(shown.dtype)
+def id_column(ids: Ids, id_type: IdType) -> pd.Series:
+    """Ids as a column of a frame that we return, in the dtype of `IdType`."""
+    return pd.Series(ids).astype(id_type.dtype)
 
 
-def arrow_ids(ids: Ids, shown: IdType) -> pa.Array:
+def arrow_ids(ids: Ids, id_type: IdType) -> pa.Array:
     """The same as an Arrow array."""
-    return pa.Array.from_pandas(shown_ids(ids, shown))
+    return pa.Array.from_pandas(id_column(ids, id_type))
 
 
-def no_ids(shown: IdType) -> Ids:
-    """An array of no ids, of the dtype of its kind."""
-    return np.empty(0, object if shown.kind == "str" else shown.kind)
+def no_ids(kind: IdKind) -> Ids:
+    """An array of no ids, of the dtype of their kind."""
+    return np.empty(0, object if kind == "str" else kind)
