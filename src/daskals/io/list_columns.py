@@ -8,7 +8,7 @@ pandas understands, and ``read_parquet`` fails with "data type 'list<...>' not u
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import pandas as pd
 import pyarrow as pa
@@ -44,10 +44,12 @@ class ListArray(pd.arrays.ArrowExtensionArray):
     @property
     def dtype(self) -> ListDtype:
         """The dtype of the column."""
-        return ListDtype(super().dtype.pyarrow_dtype)
+        return ListDtype(cast(pd.ArrowDtype, super().dtype).pyarrow_dtype)
 
 
-@make_array_nonempty.register(ListDtype)
 def _two_values(dtype: ListDtype) -> Any:
     """What Dask puts into a frame when it tries out an operation."""
     return pd.array(make_array_nonempty(pd.ArrowDtype(dtype.pyarrow_dtype)), dtype=dtype)
+
+
+make_array_nonempty.register(ListDtype, _two_values)

@@ -26,6 +26,7 @@ from daskals.io.frames import Frame, kind_of
 from daskals.io.frames_in import Columns, check_columns, rating_chunks
 from daskals.io.ids import id_type
 from daskals.io.model_files import Factors
+from daskals.io.partition_faults import naming_bad_partitions
 from daskals.io.readwrite import Savable
 from daskals.kernels.objective import Objective, Solver
 from daskals.params.declared import ParamMap, keyword_only, keyword_only_like, read_param_maps
@@ -214,7 +215,8 @@ class ALS(ALSParams, Savable):
         def shuffled() -> Ratings:
             token = new_token()
             chunks = rating_chunks(scheduler, dataset, columns, user_ids, item_ids, token)
-            return shuffle(scheduler, chunks, self._blocks(scheduler.settings), token)
+            with naming_bad_partitions(scheduler, dataset, columns.named):
+                return shuffle(scheduler, chunks, self._blocks(scheduler.settings), token)
 
         return Prepared(scheduler.retry(shuffled, "Reading the ratings"), user_ids, item_ids, kind_of(dataset))
 
