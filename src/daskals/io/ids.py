@@ -65,12 +65,15 @@ def _id_type_of_dtype(dtype: Any, name: str) -> IdType:
 
 
 def _id_type_of_objects(column: pd.Series, name: str) -> IdType:
-    given = column[~nulls_of(column)]
-    found = pd.api.types.infer_dtype(given, skipna=False)
+    try:
+        found = pd.api.types.infer_dtype(column, skipna=True)
+    except decimal.InvalidOperation:  # a signalling NaN, which is found when the column is read
+        found = "decimal"
     if found in ("string", "empty"):
         return IdType("str", column.dtype)
     if found in ("integer", "decimal", "floating"):
         return IdType("int64", np.dtype(np.int64))
+    given = column[~nulls_of(column)]
     types = [type(value) for value in given]
     other = next((row for row, each in enumerate(types) if each is not types[0]), None)
     what = f"holds {types[0].__name__} objects"
