@@ -27,10 +27,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, overload
 
 import numpy as np
 
-from daskals.io.frames import Frame
+from daskals.io.frames import Frame, Rule
 from daskals.params.converters import at_least, to_boolean, to_int
 from daskals.params.declared import Param, ParamMap, keyword_only, keyword_only_like, read_param_maps
-from daskals.tuning.folds import Rule, check_folds, generator, split
+from daskals.tuning.folds import check_folds, generator, split
 from daskals.tuning.models import CrossValidatorModel, TrainValidationSplitModel, TuningModel
 from daskals.tuning.parameters import CrossValidatorParams, TrainValidationSplitParams, ValidatorParams
 
