@@ -1,6 +1,8 @@
 """Ids to positions and back: for ids of every type, whatever order they come in."""
 
+import gc
 import tracemalloc
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pandas as pd
@@ -15,7 +17,7 @@ from daskals.blocks.ratings import Index
 
 WIDTHS = ["int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"]
 #: what ids are kept as, by numpy dtype: see the head of `daskals.blocks.ids`
-FORMS = ["int64", "uint64", "datetime64[ns]", "object"]
+KINDS = ["int64", "uint64", "datetime64[ns]", "object"]
 
 
 def integers(dtype, min_size=0):
@@ -30,15 +32,15 @@ def integers(dtype, min_size=0):
     return kept.filter(lambda values: len(values) >= min_size).map(lambda values: np.array(values, dtype))
 
 
-def column(form, min_size=0):
-    """Arrays of ids in one of the forms."""
-    if form == "object":
+def column(kind, min_size=0):
+    """Arrays of ids in one of the kinds."""
+    if kind == "object":
         text = st.text(max_size=4) | st.sampled_from(["", "a", "A", "10", "9", "\u00e9", "\U0001f600", "\uffff"])
         return st.lists(text, min_size=min_size, max_size=30).map(lambda values: np.array(values, object))
-    if form == "datetime64[ns]":
+    if kind == "datetime64[ns]":
         moment = st.integers(-(2**62), 2**62)
         return st.lists(moment, min_size=min_size, max_size=30).map(lambda values: np.array(values, "datetime64[ns]"))
-    return integers(form, min_size)
+    return integers(kind, min_size)
 
 
 def in_order(values):
@@ -51,18 +53,18 @@ def index_of(values):
     return Index(distinct, np.bincount(codes, minlength=len(distinct)))
 
 
-each_form = pytest.mark.parametrize("form", FORMS)
+each_kind = pytest.mark.parametrize("kind", KINDS)
 each_width = pytest.mark.parametrize("dtype", WIDTHS)
 
 
 # ---- encode ----------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("form", [*WIDTHS, *FORMS[2:]])
+@pytest.mark.parametrize("kind", [*WIDTHS, *KINDS[2:]])
 @given(data=st.data())
-def test_encode_and_back(form, data):
+def test_encode_and_back(kind, data):
     """distinct[codes] is what was given, and distinct is sorted: strings by code point, as Python does it."""
-    ids = data.draw(column(form))
+    ids = data.draw(column(kind))
     distinct, codes = encode(ids)
     assert codes.dtype == np.int32
     assert distinct[codes].tolist() == ids.tolist()
@@ -102,12 +104,12 @@ def test_encode_by_counting_and_by_hashing_agree(start):
 # ---- merge -----------------------------------------------------------------------------------------------
 
 
-@each_form
+@each_kind
 @pytest.mark.parametrize("at_once", [8, indexing.MERGED_AT_ONCE])
 @given(data=st.data())
-def test_merge_is_the_index_of_all_together(form, at_once, data):
+def test_merge_is_the_index_of_all_together(kind, at_once, data):
     """However ids are divided among chunks, ids and counts are those of the whole; also of many ids, by halves."""
-    chunks = data.draw(st.lists(column(form), min_size=1, max_size=5))
+    chunks = data.draw(st.lists(column(kind), min_size=1, max_size=5))
     whole = index_of(np.concatenate(chunks))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(indexing, "MERGED_AT_ONCE", at_once)
@@ -118,11 +120,11 @@ def test_merge_is_the_index_of_all_together(form, at_once, data):
     assert merged.counts.dtype == np.int64
 
 
-@each_form
+@each_kind
 @given(data=st.data())
-def test_merge_in_any_grouping(form, data):
+def test_merge_in_any_grouping(kind, data):
     """Trees of merges give what one merge gives."""
-    one, two, three = (index_of(data.draw(column(form))) for _ in range(3))
+    one, two, three = (index_of(data.draw(column(kind))) for _ in range(3))
     flat, left, right = merge([one, two, three]), merge([merge([one, two]), three]), merge([three, merge([two, one])])
     for other in (left, right):
         assert other.ids.tolist() == flat.ids.tolist()
@@ -165,23 +167,23 @@ def check_positions(ids, queries):
     assert found.tolist() == [known.get(each, -1) for each in queries.tolist()]
 
 
-@pytest.mark.parametrize("form", [*WIDTHS, *FORMS[2:]])
+@pytest.mark.parametrize("kind", [*WIDTHS, *KINDS[2:]])
 @given(data=st.data())
-def test_positions_of_known_and_of_unknown_ids(form, data):
+def test_positions_of_known_and_of_unknown_ids(kind, data):
     """Queries of the same type: some are there, some are not."""
-    ids, _ = encode(data.draw(column(form)))
-    ids = ids.astype(form)
-    strangers = data.draw(column(form))
+    ids, _ = encode(data.draw(column(kind)))
+    ids = ids.astype(kind)
+    strangers = data.draw(column(kind))
     queries = np.concatenate([strangers, ids, ids[::-1], strangers])
-    check_positions(ids, queries.astype(form))
+    check_positions(ids, queries.astype(kind))
 
 
 @each_width
-@pytest.mark.parametrize("form", ["int64", "uint64"])
+@pytest.mark.parametrize("kind", ["int64", "uint64"])
 @given(data=st.data())
-def test_positions_across_widths_and_signs(form, dtype, data):
+def test_positions_across_widths_and_signs(kind, dtype, data):
     """Numbers are compared as numbers: 2^64 - 1 is not -1, and -1 is in no index of unsigned ids."""
-    ids = np.array(in_order(data.draw(integers(form))), form)
+    ids = np.array(in_order(data.draw(integers(kind))), kind)
     queries = data.draw(integers(dtype))
     check_positions(ids, queries)
     limits = np.iinfo(dtype)
@@ -209,11 +211,11 @@ def test_positions_by_table_and_by_search_agree(start):
     check_positions(spread, np.concatenate([far, spread[::7], spread[::5] - 1]))
 
 
-@each_form
-def test_positions_in_nothing_and_of_nothing(form):
+@each_kind
+def test_positions_in_nothing_and_of_nothing(kind):
     """An empty index knows no id; no queries have no positions."""
-    empty = np.empty(0, form)
-    some = np.array(["a", "b"], object) if form == "object" else np.array([3, 4]).astype(form)
+    empty = np.empty(0, kind)
+    some = np.array(["a", "b"], object) if kind == "object" else np.array([3, 4]).astype(kind)
     assert positions(empty, some).tolist() == [-1, -1]
     assert positions(some, empty).tolist() == []
     assert positions(empty, empty).tolist() == []
@@ -225,6 +227,55 @@ def test_spark_ids_are_integers_themselves_or_ranks(ids, others):
     assert spark_ids(encode(ids).uniques).tolist() == in_order(ids)
     strings = encode(np.array(others, object)).uniques
     assert spark_ids(strings).tolist() == list(range(len(strings)))
+
+
+# ---- strings: order, and the tables that are kept ---------------------------------------------------------
+
+
+def test_strings_sort_by_code_point_whatever_is_in_them():
+    """Also halves of surrogate pairs, which UTF-8 does not have, and a byte of zero."""
+    words = ["b", "", "a\x00b", "a", "\U0001f600", "\uffff", "\u00e9", "z" * 300]
+    for some in (words, [*words, "\ud83d"]):
+        distinct, codes = encode(np.array(some * 2, object))
+        assert distinct.tolist() == sorted(some)
+        assert distinct[codes].tolist() == some * 2
+
+
+def test_the_table_of_an_array_of_strings_is_made_once_and_goes_with_the_array(monkeypatch):
+    """Equal arrays have tables of their own."""
+    made = []
+    monkeypatch.setattr(
+        indexing.pd, "Index", lambda *args, kind=pd.Index, **more: made.append(1) or kind(*args, **more)
+    )
+    indexing._tables.clear()
+    ids = np.array(["a", "b", "c"], object)
+    queries = np.array(["c", "x"], object)
+    for _ in range(3):
+        assert positions(ids, queries).tolist() == [2, -1]
+    assert len(made) == 1 + 3  # one of the ids, and one of the queries each time
+    other = np.array(["b", "c"], object)
+    assert positions(other, queries).tolist() == [1, -1]
+    assert len(indexing._tables) == 2
+    del ids, other
+    gc.collect()
+    assert not indexing._tables
+
+
+def test_few_tables_are_kept():
+    """Of arrays that are all alive; the newest stay."""
+    indexing._tables.clear()
+    arrays = [np.array([f"{n}", f"{n}a"], object) for n in range(9)]
+    for n, ids in enumerate([*arrays, arrays[0]]):
+        assert positions(ids, np.array([f"{n % 9}a"], object)).tolist() == [1]
+    assert list(indexing._tables) == [id(each) for each in (*arrays[6:], arrays[0])]
+
+
+def test_threads_may_look_up_at_once():
+    ids = np.array(sorted(map(str, range(20_000))), object)
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(lambda n: positions(ids, ids[n::8]), range(8)))
+    for n, each in enumerate(found):
+        np.testing.assert_array_equal(each, np.arange(n, 20_000, 8))
 
 
 # ---- block_bounds ----------------------------------------------------------------------------------------

@@ -1,5 +1,8 @@
 """What a model returns: schemas, laziness, order, ties; pandas for pandas and dask for dask."""
 
+import pickle
+import subprocess
+import sys
 import uuid
 from itertools import pairwise
 
@@ -14,6 +17,7 @@ from dask.dataframe.utils import assert_eq
 from pandas.testing import assert_frame_equal, assert_series_equal
 
 from daskals import ALS
+from daskals.evaluation import RankingEvaluator
 
 RATINGS = pd.DataFrame(
     {
@@ -465,16 +469,110 @@ def test_no_iterations_leave_the_start_values_and_no_history():
     assert np.isfinite(model.transform(RATINGS)["prediction"]).all()
 
 
-def test_recommendations_are_written_and_read_as_parquet(tmp_path):
-    """A file for each block, written where it is made; read back as the README says, and by Arrow."""
-    model = ALS(**ESTIMATOR, numUserBlocks=3).fit(lazy(RATINGS))
-    found = model.recommendForAllUsers(2)
-    found.to_parquet(tmp_path / "recommendations", write_index=False)
-    files = sorted((tmp_path / "recommendations").glob("*.parquet"))
+# ---- files of what is returned ---------------------------------------------------------------------------
+
+#: what the lists of a frame are read as, and by whom
+READERS = {
+    "pandas": lambda path: pd.read_parquet(path),
+    "pandas, Arrow dtypes": lambda path: pd.read_parquet(path, dtype_backend="pyarrow"),
+    "dask": lambda path: dd.read_parquet(path).compute(),
+    "dask, Arrow dtypes": lambda path: dd.read_parquet(path, dtype_backend="pyarrow").compute(),
+    "Arrow": lambda path: pq.read_table(path).to_pandas(ignore_metadata=True),
+    "polars": lambda path: pytest.importorskip("polars").read_parquet(f"{path}/*.parquet").to_pandas(),
+    "duckdb": lambda path: pytest.importorskip("duckdb").sql(f"select * from '{path}/*.parquet'").df(),
+}
+
+
+def lists_of(frame):
+    """Ids of the rows, ascending, with plain Python lists."""
+    column = frame.columns[1]
+    frame = frame.sort_values(frame.columns[0])
+    rows = [each.tolist() if isinstance(each, np.ndarray) else list(each) for each in frame[column]]
+    return frame.iloc[:, 0].tolist(), rows
+
+
+def written(frame, folder):
+    """A folder of Parquet files of a frame of either kind."""
+    if isinstance(frame, dd.DataFrame):
+        frame.to_parquet(folder, write_index=False)
+    else:
+        folder.mkdir()
+        frame.to_parquet(folder / "all.parquet")
+    return folder
+
+
+@pytest.mark.filterwarnings("ignore:The inplace keyword:DeprecationWarning")  # of pandas 3.1, about Dask
+@pytest.mark.parametrize("reader", READERS)
+@pytest.mark.parametrize("make", [lambda frame: frame, lazy], ids=["pandas", "dask"])
+def test_what_to_parquet_writes_is_read_by_everyone_without_a_keyword(make, reader, tmp_path):
+    model = ALS(**ESTIMATOR, numUserBlocks=3).fit(make(RATINGS.assign(item=RATINGS["item"].astype(str))))
+    for name, found in (("recommended", model.recommendForAllUsers(2)), ("factors", model.userFactors)):
+        again = READERS[reader](written(found, tmp_path / name))
+        assert lists_of(again) == lists_of(found.compute() if isinstance(found, dd.DataFrame) else found)
+
+
+def test_files_are_read_where_daskals_is_not(tmp_path):
+    model = ALS(**ESTIMATOR).fit(RATINGS)
+    model.recommendForAllUsers(2).explode("recommendations").to_parquet(tmp_path / "exploded.parquet")
+    model.userFactors.to_parquet(tmp_path / "factors.parquet")
+    script = f"""
+import sys, pandas as pd, dask.dataframe as dd
+for name in ("exploded", "factors"):
+    path = r"{tmp_path}/" + name + ".parquet"
+    assert len(pd.read_parquet(path)) == len(dd.read_parquet(path)) > 0
+assert "daskals" not in sys.modules
+"""
+    subprocess.run([sys.executable, "-W", "error", "-c", script], check=True, cwd=tmp_path)
+
+
+def test_a_file_for_each_block_has_lists_of_structs(tmp_path):
+    """Written where the block is made; the type in the file is Arrow's."""
+    found = ALS(**ESTIMATOR, numUserBlocks=3).fit(lazy(RATINGS)).recommendForAllUsers(2)
+    files = sorted(written(found, tmp_path / "recommendations").glob("*.parquet"))
     assert len(files) == found.npartitions == 3
-    again = pd.read_parquet(tmp_path / "recommendations", dtype_backend="pyarrow").set_index("user").sort_index()
-    expected = found.compute().set_index("user").sort_index()
-    assert again.index.tolist() == expected.index.tolist()
-    assert again.recommendations.tolist() == expected.recommendations.tolist()
-    (field,) = (each for each in pq.read_schema(files[0]) if each.name == "recommendations")
+    field = pq.read_schema(files[0]).field("recommendations")
     assert field.type.value_type == pa.struct([("item", pa.int64()), ("rating", pa.float32())])
+
+
+def test_what_pandas_does_with_lists_it_does_with_ours(model):
+    """And the result can be written as well: the dtype goes along."""
+    found = model.recommendForAllUsers(2)
+    plain = found.astype({"recommendations": recommended("item")})
+    theirs = pd.arrays.ArrowExtensionArray(pa.array(found["recommendations"]))
+    plain["recommendations"] = pd.Series(theirs, index=plain.index)
+    assert type(plain["recommendations"].dtype) is pd.ArrowDtype
+    assert_frame_equal(found, plain)
+    assert_frame_equal(plain, found)
+    for operation in (
+        lambda frame: frame[frame["user"] > 1],
+        lambda frame: frame.iloc[[2, 0]],
+        lambda frame: frame.explode("recommendations"),
+        lambda frame: frame.explode("recommendations")["recommendations"].struct.explode(),
+        lambda frame: frame["recommendations"].list.len().to_frame(),
+        lambda frame: frame.reindex([0, 9]),
+        lambda frame: frame.merge(frame.assign(one=1), on="user"),
+        lambda frame: pd.concat([frame, frame.iloc[:1]]),
+        lambda frame: pd.json_normalize(frame.explode("recommendations")["recommendations"]),
+        lambda frame: pickle.loads(pickle.dumps(frame)),
+    ):
+        mine, its = operation(found), operation(plain)
+        assert_frame_equal(mine, its)
+        assert not [each for each in mine.dtypes if str(each).startswith(("list<", "struct<"))]
+    flat = [frame["recommendations"].list.flatten() for frame in (found, plain)]  # of pandas' own dtype
+    assert_series_equal(*flat)
+    assert hash(found.dtypes["recommendations"]) == hash(plain.dtypes["recommendations"])
+    assert found.dtypes["recommendations"] == plain.dtypes["recommendations"]
+    assert found.dtypes["recommendations"] != FACTORS
+    assert found.dtypes["recommendations"] != "object"
+    assert repr(found.dtypes["recommendations"]) == repr(plain.dtypes["recommendations"])
+
+
+def test_recommendations_read_back_are_evaluated_as_before(tmp_path):
+    found = ALS(**ESTIMATOR).fit(RATINGS).recommendForAllUsers(3)
+    path = written(found, tmp_path / "recommendations")
+    evaluator, expected = RankingEvaluator(metricName="precisionAtK", k=2), RATINGS.query("rating > 2")
+    score = evaluator.evaluate(found, heldOut=expected)
+    assert 0 < score < 1
+    assert evaluator.evaluate(pd.read_parquet(path), heldOut=expected) == score
+    assert evaluator.evaluate(dd.read_parquet(path), heldOut=expected) == score
+    assert evaluator.evaluate(dd.from_pandas(found, npartitions=2), heldOut=lazy(expected)) == score

@@ -244,7 +244,7 @@ def test_what_is_missing_is_said(start):
     script = "slurm/fit_jobqueue.py"
     assert "--checkpoint-dir is needed" in start(script, "ratings.csv", *SIZE, status=2)
     assert "start it with srun" in start("slurm/fit_runner.py", "ratings.csv", status=2)
-    wrong = {"rang=3": "no parameter 'rang'; its parameters are", "regParam=small": "must be a number, true or false"}
+    wrong = {"rang=3": "no parameter 'rang' (did you mean rank?)", "regParam=small": "must be a number, true or false"}
     for option, words in wrong.items():
         assert words in start("fit_job.py", "ratings.csv", "--set", option, status=2)
 

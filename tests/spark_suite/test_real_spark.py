@@ -12,6 +12,7 @@ from decimal import Decimal
 from pathlib import Path
 from types import SimpleNamespace
 
+import dask.dataframe as dd
 import numpy as np
 import pandas as pd
 import pyarrow as pa
@@ -601,6 +602,20 @@ def test_recommendations_for_a_subset(spark, fits, side):
     ours, theirs = getattr(found.ours, method)(ours, 4), getattr(found.theirs, method)(theirs, 4)
     assert_same_lists(ours, theirs, TOLERANCE)
     assert sorted(lists_of(ours)) == sorted({known[0], known[5], known[-1]})
+
+
+def test_spark_reads_the_frames_that_we_write(spark, fits, tmp_path):
+    """Recommendations and factors, as pandas writes them and as Dask does."""
+    model = fits("explicit", "2 x 3 blocks").ours
+    for name, frame in (("recommendations", model.recommendForAllUsers(4)), ("features", model.userFactors)):
+        frame = frame.compute() if hasattr(frame, "compute") else frame
+        frame.to_parquet(tmp_path / f"{name}.parquet")
+        dd.from_pandas(frame, npartitions=2).to_parquet(tmp_path / name, write_index=False)
+        for path in (tmp_path / f"{name}.parquet", tmp_path / name):
+            rows = spark.read.parquet(str(path)).orderBy(frame.columns[0]).collect()
+            assert [row[0] for row in rows] == frame.iloc[:, 0].tolist()
+            cells = [[each.asDict() if hasattr(each, "asDict") else each for each in row[name]] for row in rows]
+            assert cells == [list(each) for each in frame[name]]
 
 
 def test_ties(spark, tmp_path):

@@ -3,6 +3,8 @@
 import inspect
 import json
 import threading
+import time
+import uuid
 import warnings
 from itertools import chain, pairwise
 
@@ -19,6 +21,7 @@ from pandas.testing import assert_frame_equal
 
 from daskals import ALS
 from daskals.evaluation import RankingEvaluator, RegressionEvaluator
+from daskals.execution import waiting
 from daskals.params.converters import to_float
 from daskals.params.declared import Params
 from daskals.params.param import Param
@@ -542,6 +545,38 @@ def test_partitions_are_computed_twice_a_fold_and_once_at_the_end(als, rank_two,
     with dask.config.set(scheduler="synchronous"):
         cross(als, foldCol=fold_col).fit(frame)
     assert len(reads) == 3 * (2 * 3 + 1 + bool(fold_col))
+
+
+def test_validation_rows_stay_on_the_workers_and_are_made_once_a_fold(als, rank_two, tmp_path, cluster):
+    """The same on a cluster; each reading leaves a file."""
+    edges = [0, 200, 500, len(rank_two)]
+
+    def read(bounds):
+        (tmp_path / uuid.uuid4().hex).touch()
+        return rank_two[slice(*bounds)]
+
+    frame = dd.from_map(read, list(pairwise(edges)), meta=rank_two.head(0))
+    with cluster.as_current():
+        model = split(als, trainRatio=0.5).fit(frame)
+    assert len(list(tmp_path.iterdir())) == 3 * (2 + 1)
+    np.testing.assert_allclose(model.validationMetrics, split(als, trainRatio=0.5).fit(frame).validationMetrics, 1e-3)
+
+
+def test_validation_rows_are_computed_by_our_scheduler_which_watches_workers(als, rank_two, monkeypatch, cluster):
+    """A cluster without workers: the split gives up, as a fit does, rather than wait for ever."""
+
+    class Watch(waiting.WorkerWatch):
+        def look(self):
+            raise TimeoutError("The cluster has had no workers")
+
+    def read(number):
+        time.sleep(2)
+        return rank_two
+
+    monkeypatch.setattr(waiting, "WorkerWatch", Watch)
+    monkeypatch.setattr(fitting, "shuffle", lambda *_: pytest.fail("a fit began without validation rows"))
+    with cluster.as_current(), pytest.raises(TimeoutError, match="no workers"):
+        split(als).fit(dd.from_map(read, [0], meta=rank_two.head(0)))
 
 
 def test_sub_models_are_kept_where_asked_for(als, rank_two):

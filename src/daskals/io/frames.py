@@ -9,6 +9,7 @@ from typing import Any, Literal, TypeVar
 import dask
 import dask.dataframe as dd
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 from dask.delayed import Delayed
 
@@ -18,6 +19,8 @@ from daskals.execution.tasks import identity, new_token, task
 FrameKind = Literal["pandas", "dask"]
 Frame = Any  #: pandas.DataFrame or dask.dataframe.DataFrame
 T = TypeVar("T")
+#: (rows of a partition, number of the partition) -> which of the rows are meant
+Rule = Callable[[pd.DataFrame, int], npt.NDArray[np.bool_]]
 
 #: A pandas frame is cut into slices of at least this many rows,
 MIN_SLICE_ROWS = 250_000
@@ -86,6 +89,51 @@ def of_each_pair_of_partitions(
         for n, pair in enumerate(zip(*sides, strict=True))
     ]
     return list(scheduler.fetch(*tasks))
+
+
+def keep_rows(dataset: Frame, rule: Rule) -> Frame:
+    """The rows for which ``rule(partition, its number)`` is true; lazily of a dask frame, whose divisions stay.
+
+    A pandas frame is partition 0.
+    """
+    if kind_of(dataset) == "pandas":
+        return _kept(dataset, 0, rule)
+    # Not by map_partitions: Dask numbers the partitions anew when it takes some of the result, by head() for example.
+    token = new_token()
+    parts = [
+        task(_kept, part, number, rule, name=f"als-rows-{token}-{number}")
+        for number, part in enumerate(dataset.to_delayed())
+    ]
+    return _of_parts(parts, dataset)
+
+
+def _kept(frame: pd.DataFrame, number: int, rule: Rule) -> pd.DataFrame:
+    rows: pd.DataFrame = frame[rule(frame, number)]
+    return rows
+
+
+def hold(scheduler: Scheduler, dataset: Frame) -> tuple[Frame, int]:
+    """The same frame, computed once and held by the scheduler, and its number of rows.
+
+    Workers that are lost meanwhile are watched for, and the frame is computed again.
+    """
+    if kind_of(dataset) == "pandas":
+        return dataset, len(dataset)
+
+    def held() -> tuple[Frame, int]:
+        token = new_token()
+        parts = [
+            task(identity, part, name=f"als-hold-{token}-{number}") for number, part in enumerate(dataset.to_delayed())
+        ]
+        counts = [task(len, part, name=f"als-count-{token}-{number}") for number, part in enumerate(parts)]
+        (stayed,), (rows,) = scheduler.persist_and_fetch([parts], [counts])
+        return _of_parts(stayed, dataset), sum(rows)
+
+    return scheduler.retry(held, "Computing a frame")
+
+
+def _of_parts(parts: Sequence[Delayed], like: dd.DataFrame) -> dd.DataFrame:
+    return dd.from_delayed(parts, meta=like._meta, divisions=like.divisions, verify_meta=False)
 
 
 def concatenated(scheduler: Scheduler, parts: Sequence[Delayed], *, keep_index: bool = False) -> pd.DataFrame:

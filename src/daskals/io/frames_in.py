@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import decimal
-import numbers
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -16,17 +14,13 @@ from daskals.blocks.ratings import CodedChunk, CodedIds
 from daskals.execution.scheduler import Scheduler
 from daskals.execution.tasks import new_token, task, tree_reduce
 from daskals.io.frames import Frame, kind_of, partitions
-from daskals.io.ids import (
-    IdKind,
-    IdType,
-    count_true,
-    id_type_to_look_up,
-    is_arrow_decimal,
-    is_object,
-    place_of,
-    read_ids,
-)
-from daskals.kernels.types import Float32, Ids
+from daskals.io.ids import IdType, can_be_read_as, id_type_to_look_up, read_ids
+from daskals.io.partition_faults import Source, broken_promise, column_of
+from daskals.io.values import can_be_numbers, count_true, in_words, is_number, is_object, nulls_of, place_of
+from daskals.kernels.types import Float32, Float64, Ids
+
+#: A frame of more columns than this is not likely one of ratings under another name.
+MANY_COLUMNS = 20
 
 
 class Columns(NamedTuple):
@@ -36,23 +30,44 @@ class Columns(NamedTuple):
     item: str | None
     rating: str | None = None
 
+    @property
+    def named(self) -> list[str]:
+        """Those that there are."""
+        return [name for name in self if name is not None]
+
 
 def check_columns(dataset: Frame, columns: Columns, new: str | None) -> None:
     """The named columns must exist once, be distinct, and ``new`` must not be there; else ``ValueError``."""
     kind_of(dataset)
     present = list(dataset.columns)
-    names = [name for name in columns if name is not None]
     for role, name in zip(columns._fields, columns, strict=True):
         if name is not None and present.count(name) != 1:
             how = "No column" if name not in present else f"{present.count(name)} columns"
             raise ValueError(
-                f"{how} {name!r} in the dataset; its columns are {', '.join(map(repr, present))}. Rename the "
-                f"column, or set {role}Col to the name of the column of {role}s."
+                f"{how} {name!r} in the dataset; its columns are {_listed(present)}. Rename the "
+                f"column, or set {role}Col to the name of the column of {role}s.{_hint_at_melt(present)}"
             )
-    if len(set(names)) < len(names):
-        raise ValueError(f"userCol, itemCol and ratingCol must name different columns, got {', '.join(names)}")
+    if len(set(columns.named)) < len(columns.named):
+        raise ValueError(f"userCol, itemCol and ratingCol must name different columns, got {', '.join(columns.named)}")
     if new in present:
         raise ValueError(f"Column {new!r} already exists in the dataset. Drop it, or set predictionCol to a new name.")
+
+
+def _listed(names: Sequence[Any]) -> str:
+    more = f" and {len(names) - MANY_COLUMNS} more" if len(names) > MANY_COLUMNS else ""
+    return ", ".join(map(repr, names[:MANY_COLUMNS])) + more
+
+
+def _hint_at_melt(names: Sequence[Any]) -> str:
+    if len(names) <= MANY_COLUMNS:
+        return ""
+    return (
+        " If it is a table with a row for each user and a column for each item, make a row of each rating first: "
+        "table.rename_axis('user').reset_index().melt('user', var_name='item', value_name='rating').dropna()."
+    )
+
+
+# ---- tasks that read a frame -----------------------------------------------------------------------------
 
 
 def rating_chunks(
@@ -61,23 +76,24 @@ def rating_chunks(
     """Tasks that read the ratings, a `CodedChunk` each. Values are checked when a task runs: ``ValueError``."""
     assert columns.rating is not None
     dtype = dataset[columns.rating].dtype
-    of_numbers = pd.api.types.is_any_real_numeric_dtype(dtype)
-    if not of_numbers and not is_object(dtype) and not is_arrow_decimal(dtype):
+    if not can_be_numbers(dtype):
         raise TypeError(
             f"Column {columns.rating!r} is of type {dtype}, but ratings must be numbers: convert it first, "
             "for example with pandas.to_numeric."
         )
     return [
-        task(read_ratings, part, columns, users, items, name=f"als-read-{token}-{number}")
-        for number, part in enumerate(partitions(dataset[list(columns)], scheduler))
+        task(read_ratings, part, source, columns, users, items, name=f"als-read-{token}-{source.number}")
+        for part, source in _with_sources(dataset, partitions(dataset[columns.named], scheduler), columns)
     ]
 
 
-def pair_chunks(parts: Sequence[Delayed], columns: Columns, users: IdType, items: IdType, token: str) -> list[Delayed]:
-    """Tasks that read users and items, two `CodedIds` each, of a frame in ``parts``."""
+def pair_chunks(
+    dataset: Frame, parts: Sequence[Delayed], columns: Columns, users: IdType, items: IdType, token: str
+) -> list[Delayed]:
+    """Tasks that read users and items, two `CodedIds` each, of a dataset that is in ``parts``."""
     return [
-        task(read_pairs, part, columns, users, items, name=f"als-pairs-{token}-{number}")
-        for number, part in enumerate(parts)
+        task(read_pairs, part, source, columns, users, items, name=f"als-pairs-{token}-{source.number}")
+        for part, source in _with_sources(dataset, parts, columns)
     ]
 
 
@@ -86,52 +102,76 @@ def wanted_ids(scheduler: Scheduler, dataset: Frame, name: str, trained: IdType)
 
     ``ValueError`` if there is no such column, ``TypeError`` if its ids are of another kind than those trained on.
     """
-    check_columns(dataset, Columns(name, None, None), None)
+    columns = Columns(name, None)
+    check_columns(dataset, columns, None)
     given, token = id_type_to_look_up(dataset, name, trained), new_token()
     parts = [
-        task(_distinct, part, name, given.kind, name=f"als-wanted-{token}-{number}")
-        for number, part in enumerate(partitions(dataset[[name]], scheduler))
+        task(_distinct, part, source, name, given, name=f"als-wanted-{token}-{source.number}")
+        for part, source in _with_sources(dataset, partitions(dataset[columns.named], scheduler), columns)
     ]
     return tree_reduce(_union, parts, f"als-wanted-tree-{token}")
 
 
-def _distinct(frame: pd.DataFrame, name: str, kind: IdKind) -> Ids:
-    column = frame[name].dropna()
-    if kind != "str" and pd.api.types.is_float_dtype(column.dtype):
-        column = column[column % 1 == 0]  # as Spark: a fractional id is nobody's, and no error here
-    return read_ids(column, kind).uniques
+def _with_sources(dataset: Frame, parts: Sequence[Delayed], columns: Columns) -> Iterator[tuple[Delayed, Source]]:
+    dtypes = {name: str(dataset[name].dtype) for name in columns.named}
+    return ((part, Source(number, dtypes)) for number, part in enumerate(parts))
+
+
+# ---- what these tasks call -------------------------------------------------------------------------------
+
+
+def _distinct(frame: pd.DataFrame, source: Source, name: str, given: IdType) -> Ids:
+    column = _ids_of(frame, source, name, given)
+    column = column[~nulls_of(column)]
+    if given.kind != "str" and pd.api.types.is_float_dtype(column.dtype):
+        values = column.to_numpy(np.float64)
+        column = column[np.floor(values) == values]  # as Spark: a fractional id is nobody's, and no error here
+    return read_ids(column, given.kind).uniques
 
 
 def _union(*ids: Ids) -> Ids:
     return encode(np.concatenate(ids)).uniques
 
 
-def read_ratings(frame: pd.DataFrame, columns: Columns, users: IdType, items: IdType) -> CodedChunk:
+def read_ratings(frame: pd.DataFrame, source: Source, columns: Columns, users: IdType, items: IdType) -> CodedChunk:
     """The ratings of one part of a frame."""
     assert columns.rating is not None
-    ratings = read_numbers(frame[columns.rating])
-    return CodedChunk(*read_pairs(frame, columns, users, items), ratings)
+    column = column_of(frame, source, columns.rating)
+    if len(column) and not can_be_numbers(column.dtype):
+        raise broken_promise(column, source)
+    return CodedChunk(*read_pairs(frame, source, columns, users, items), read_numbers(column))
 
 
-def read_pairs(frame: pd.DataFrame, columns: Columns, users: IdType, items: IdType) -> tuple[CodedIds, CodedIds]:
+def read_pairs(
+    frame: pd.DataFrame, source: Source, columns: Columns, users: IdType, items: IdType
+) -> tuple[CodedIds, CodedIds]:
     """The users and items of one part of a frame."""
-    return read_ids(frame[columns.user], users.kind), read_ids(frame[columns.item], items.kind)
+    assert columns.user is not None
+    assert columns.item is not None
+    return (
+        read_ids(_ids_of(frame, source, columns.user, users), users.kind),
+        read_ids(_ids_of(frame, source, columns.item, items), items.kind),
+    )
+
+
+def _ids_of(frame: pd.DataFrame, source: Source, name: str, expected: IdType) -> pd.Series:
+    column = column_of(frame, source, name)
+    as_promised = is_object(column.dtype) and source.dtypes[name] == "object"  # then each value is looked at
+    if not as_promised and not can_be_read_as(column, expected):
+        raise broken_promise(column, source)
+    return column
 
 
 def read_numbers(column: pd.Series) -> Float32:
     """A column of ratings as float32; ``ValueError`` at a null, NaN or infinite one, naming the first row."""
-    if is_object(column.dtype):
-        _check_numbers(column)
-    try:
-        wide = column.to_numpy(np.float64, na_value=np.nan)
-    except (TypeError, ValueError) as error:
-        raise TypeError(f"Column {column.name!r} holds values that are not numbers: {error}") from None
+    wide = _float64_of_objects(column) if is_object(column.dtype) else column.to_numpy(np.float64, na_value=np.nan)
     with np.errstate(over="ignore"):
         ratings = wide.astype(np.float32)
     finite = np.isfinite(ratings)
     if not finite.all():
         row = int(np.argmin(finite))
-        what = "null or NaN" if np.isnan(wide[row]) else f"{wide[row]}, which is not a finite float32"
+        value = column.iloc[row] if is_object(column.dtype) else wide[row]
+        what = "null or NaN" if np.isnan(wide[row]) else f"{in_words(value)}, which is not a finite float32"
         raise ValueError(
             f"Column {column.name!r} is {what} in {place_of(column, row)} ({count_true(~finite)} such): ratings must "
             "be finite numbers. Drop or repair those rows first."
@@ -139,13 +179,21 @@ def read_numbers(column: pd.Series) -> Float32:
     return ratings
 
 
-def _check_numbers(column: pd.Series) -> None:
-    """``TypeError`` at the first value of an object column that is no number: NumPy would convert "3" and True."""
+def _float64_of_objects(column: pd.Series) -> Float64:
+    """Objects as numbers, NaN where they are null; ``TypeError`` at the first that is no number, as "3" and True."""
+    nulls, values = nulls_of(column), np.full(len(column), np.nan)
     for row, value in enumerate(column):
-        number = isinstance(value, numbers.Real | decimal.Decimal) and not isinstance(value, bool | np.bool_)
-        missing = pd.api.types.is_scalar(value) and pd.isna(value)
-        if not number and not missing:
+        if nulls[row]:
+            continue
+        if not is_number(value):
             raise TypeError(
-                f"Column {column.name!r} holds {value!r} in {place_of(column, row)}, but ratings must be numbers: "
-                "convert it first, for example with pandas.to_numeric."
+                f"Column {column.name!r} holds {in_words(value)} in {place_of(column, row)}, but ratings must be "
+                "numbers: convert it first, for example with pandas.to_numeric."
             )
+        try:
+            values[row] = float(value)
+        except OverflowError:  # a large integer
+            values[row] = np.inf
+        except ValueError:  # a signalling NaN
+            values[row] = np.nan
+    return values

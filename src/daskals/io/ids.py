@@ -1,8 +1,8 @@
-"""Columns of ids: of which kind they are, reading them into arrays, and showing them again.
+"""Columns of ids: of which kind they are, reading them into arrays, and making columns of them again.
 
 An id column may be of any integer type (NumPy's, nullable, Arrow's), of floats or decimals with integral values,
 of strings, of categories of those, or of dates. It is read as one of four *kinds*: int64, uint64, datetime64[ns],
-or str. What a model shows of its ids has the dtype of the column that it was trained on; where that was a nullable or
+or str. The ids that a model returns have the dtype of the column that it was trained on; where that was a nullable or
 Arrow integer, NumPy's of the same width; for floats and decimals, int64; for categories, the dtype of their values.
 """
 
@@ -18,14 +18,14 @@ import pyarrow as pa
 from daskals.blocks.ids import encode, sort_distinct
 from daskals.blocks.ratings import CodedIds
 from daskals.io.frames import Frame, kind_of
+from daskals.io.values import count_true, in_words, is_arrow_decimal, is_number, is_object, nulls_of, place_of
 from daskals.kernels.types import Ids
 
-is_object = pd.api.types.is_object_dtype
 IdKind = Literal["int64", "uint64", "datetime64[ns]", "str"]
 
 
 class IdType(NamedTuple):
-    """How the ids of a side are read, and how they are shown."""
+    """How the ids of a side are read, and how they are returned."""
 
     kind: IdKind
     #: pandas dtype of ids in frames that we return
@@ -35,46 +35,58 @@ class IdType(NamedTuple):
 def id_type(dataset: Frame, name: str) -> IdType:
     """How to read the ids in a column; ``TypeError`` if it cannot hold ids."""
     column = dataset[name]
-    dtype = column.dtype
-    if isinstance(dtype, pd.CategoricalDtype):
-        known = kind_of(dataset) == "pandas" or column.cat.known
-        categories = dtype.categories if known else column.head(1, npartitions=-1).cat.categories
-        column, dtype = pd.Series(categories), categories.dtype
-    if is_object(dtype) and isinstance(column, pd.Series):
-        return _id_type_of_objects(column, name)
+    if kind_of(dataset) == "pandas":
+        return _id_type_of_values(column, name)
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        known = column if column.cat.known else column.head(1, npartitions=-1)
+        return _id_type_of_values(pd.Series(known.cat.categories), name)
+    return _id_type_of_dtype(column.dtype, name)
+
+
+def _id_type_of_values(column: pd.Series, name: str) -> IdType:
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        return _id_type_of_values(pd.Series(column.cat.categories), name)
+    return _id_type_of_objects(column, name) if is_object(column.dtype) else _id_type_of_dtype(column.dtype, name)
+
+
+def _id_type_of_dtype(dtype: Any, name: str) -> IdType:
     if pd.api.types.is_bool_dtype(dtype):
-        raise TypeError(_not_ids(name, dtype))
+        raise TypeError(_not_ids(name, f"is of type {dtype}"))
     if pd.api.types.is_integer_dtype(dtype):
-        shown = np.dtype(getattr(dtype, "numpy_dtype", dtype))
-        return IdType("uint64" if shown == np.uint64 else "int64", shown)
+        plain = np.dtype(getattr(dtype, "numpy_dtype", dtype))
+        return IdType("uint64" if plain == np.uint64 else "int64", plain)
     if pd.api.types.is_float_dtype(dtype) or is_arrow_decimal(dtype):
         return IdType("int64", np.dtype(np.int64))
     if pd.api.types.is_datetime64_dtype(dtype):
         return IdType("datetime64[ns]", dtype)
     if pd.api.types.is_string_dtype(dtype) or is_object(dtype):
         return IdType("str", dtype)
-    raise TypeError(_not_ids(name, dtype))
+    raise TypeError(_not_ids(name, f"is of type {dtype}"))
 
 
 def _id_type_of_objects(column: pd.Series, name: str) -> IdType:
-    found = pd.api.types.infer_dtype(column, skipna=True)
+    try:
+        found = pd.api.types.infer_dtype(column, skipna=True)
+    except decimal.InvalidOperation:  # a signalling NaN, which is found when the column is read
+        found = "decimal"
     if found in ("string", "empty"):
         return IdType("str", column.dtype)
     if found in ("integer", "decimal", "floating"):
         return IdType("int64", np.dtype(np.int64))
-    raise TypeError(_not_ids(name, f"object ({found})"))
+    given = column[~nulls_of(column)]
+    types = [type(value) for value in given]
+    other = next((row for row, each in enumerate(types) if each is not types[0]), None)
+    what = f"holds {types[0].__name__} objects"
+    if other is not None:
+        what = f"mixes {types[0].__name__} with {types[other].__name__} ({place_of(given, other)})"
+    raise TypeError(f"{_not_ids(name, what)} Objects that have a text of their own, such as UUIDs: astype(str).")
 
 
-def _not_ids(name: str, dtype: object) -> str:
+def _not_ids(name: str, what: str) -> str:
     return (
-        f"Column {name!r} is of type {dtype}, which cannot hold ids: use integers, strings, categories or dates "
+        f"Column {name!r} {what}, which cannot hold ids: use integers, strings, categories or dates "
         "without a time zone."
     )
-
-
-def is_arrow_decimal(dtype: object) -> bool:
-    """Whether a dtype is that of Arrow decimals."""
-    return isinstance(dtype, pd.ArrowDtype) and pa.types.is_decimal(dtype.pyarrow_dtype)
 
 
 def id_type_to_look_up(dataset: Frame, name: str, trained: IdType) -> IdType:
@@ -90,31 +102,55 @@ def id_type_to_look_up(dataset: Frame, name: str, trained: IdType) -> IdType:
     return given
 
 
+def can_be_read_as(column: pd.Series, expected: IdType) -> bool:
+    """Whether ids in one partition of a frame are of the type that is expected of the whole frame.
+
+    Equal kinds are not enough: what is read is returned in the dtype of the whole, which must hold every value. No
+    rows are of every type, and objects are checked one by one where strings are expected.
+    """
+    if not len(column):
+        return True
+    if is_object(column.dtype):
+        return expected.kind == "str"
+    try:
+        found = _id_type_of_values(column, str(column.name))
+    except TypeError:
+        return False
+    return found.kind == expected.kind and (found.kind == "str" or np.can_cast(found.dtype, expected.dtype))
+
+
 def read_ids(column: pd.Series, kind: IdKind) -> CodedIds:
     """A column of ids, coded; ``ValueError`` at a null or a fractional one, naming the first row and its value."""
-    missing = column.isna().to_numpy()
+    if not len(column):
+        return CodedIds(no_ids(kind), np.empty(0, np.int32))
+    missing = nulls_of(column)
     if missing.any():
         raise ValueError(
             f"Column {column.name!r} is null in {place_of(column, int(np.argmax(missing)))} ({count_true(missing)} "
             "such): every rating needs a user and an item. Drop those rows first."
         )
     if isinstance(column.dtype, pd.CategoricalDtype):
-        used = encode(column.cat.codes.to_numpy())
-        first = np.empty(len(used.uniques), np.int64)
-        first[used.codes[::-1]] = np.arange(len(column))[::-1]
-        categories = pd.Series(column.cat.categories[used.uniques], column.index[first], name=column.name)
-        inner = read_ids(categories, kind)
-        return CodedIds(inner.uniques, inner.codes[used.codes])
+        return _read_categories(column, kind)
     if kind == "str":
         try:
             codes, distinct = pd.factorize(column)
         except TypeError as error:
-            raise TypeError(_not_ids(str(column.name), f"object ({error})")) from None
+            raise TypeError(_not_ids(str(column.name), f"holds objects ({error})")) from None
         return sort_distinct(_strings(column, distinct, codes), codes)
     if kind == "datetime64[ns]":
         return encode(_nanoseconds(column))
     coded = encode(_integers(column, kind))
     return CodedIds(coded.uniques.astype(kind), coded.codes)
+
+
+def _read_categories(column: pd.Series, kind: IdKind) -> CodedIds:
+    """Only the categories that occur are read. An error names the first row of a category."""
+    used = encode(column.cat.codes.to_numpy())
+    first = np.empty(len(used.uniques), np.int64)
+    first[used.codes[::-1]] = np.arange(len(column))[::-1]
+    categories = pd.Series(column.cat.categories[used.uniques], column.index[first], name=column.name)
+    inner = read_ids(categories, kind)
+    return CodedIds(inner.uniques, inner.codes[used.codes])
 
 
 def _nanoseconds(column: pd.Series) -> Ids:
@@ -143,51 +179,61 @@ def _strings(column: pd.Series, distinct: Any, codes: Any) -> Ids:
 
 
 def _integers(column: pd.Series, kind: IdKind) -> Ids:
-    if is_object(column.dtype) or is_arrow_decimal(column.dtype):
-        return _integral(column, np.array([_as_number(value) for value in column], dtype=object), kind)
-    values = column.to_numpy()
-    if is_object(values.dtype):  # nullable and Arrow integers, whose nulls were excluded above
-        values = column.to_numpy(np.dtype(kind))
-    return values if values.dtype.kind in "iu" else _integral(column, values, kind)
-
-
-def _as_number(value: Any) -> Any:
-    return int(value) if isinstance(value, decimal.Decimal) and value == value.to_integral_value() else value
-
-
-def _integral(column: pd.Series, values: Ids, kind: IdKind) -> Ids:
+    dtype = column.dtype
+    if is_object(dtype) or is_arrow_decimal(dtype):
+        return _integers_of_objects(column, kind)
+    if pd.api.types.is_integer_dtype(dtype):
+        # nullable and Arrow integers, whose nulls were excluded above, could become objects
+        return column.to_numpy() if isinstance(dtype, np.dtype) else column.to_numpy(np.dtype(kind))
+    values = column.to_numpy(np.float64)
     limits = np.iinfo(kind)
-    fits = np.array([value % 1 == 0 and limits.min <= int(value) <= limits.max for value in values.tolist()], np.bool_)
+    # the ends of the range are powers of two, which floats hold exactly; NaN is in no range
+    inside = (values >= float(limits.min)) & (values < float(limits.max + 1))
+    fits = inside & (np.floor(values) == values)
     if not fits.all():
-        row = int(np.argmin(fits))
-        raise ValueError(
-            f"Column {column.name!r} is {values[row]} in {place_of(column, row)} ({count_true(~fits)} such): numeric "
-            f"ids must be whole numbers in the range of {kind}."
-        )
+        _raise_no_whole_number(column, values, fits, kind)
     return values.astype(kind)
 
 
-def place_of(column: pd.Series, row: int) -> str:
-    """Words for the row of a column, by its label, for error messages."""
-    label = column.index[row]
-    return f"row {label.item() if isinstance(label, np.generic) else label!r}"
+def _integers_of_objects(column: pd.Series, kind: IdKind) -> Ids:
+    """Python's numbers and decimals; each is looked at by itself, which is slow."""
+    limits, ids, fits = np.iinfo(kind), np.zeros(len(column), kind), np.ones(len(column), np.bool_)
+    values = list(column)
+    for row, value in enumerate(values):
+        if not is_number(value):
+            raise TypeError(
+                f"Column {column.name!r} mixes numbers with {type(value).__name__}: {in_words(value)} in "
+                f"{place_of(column, row)}. Convert the column with astype(str), or repair that row."
+            )
+        try:
+            whole = int(value)
+            fits[row] = whole == value and limits.min <= whole <= limits.max
+        except (OverflowError, ValueError, decimal.InvalidOperation):  # an infinity, a NaN
+            fits[row] = False
+        ids[row] = whole if fits[row] else 0
+    if not fits.all():
+        _raise_no_whole_number(column, values, fits, kind)
+    return ids
 
 
-def count_true(mask: Any) -> int:
-    """How many entries of a mask are set."""
-    return int(np.count_nonzero(mask))
+def _raise_no_whole_number(column: pd.Series, values: Any, fits: Any, kind: IdKind) -> None:
+    row = int(np.argmin(fits))
+    raise ValueError(
+        f"Column {column.name!r} is {in_words(values[row])} in {place_of(column, row)} ({count_true(~fits)} such): "
+        f"numeric ids must be whole numbers in the range of {kind}."
+    )
 
 
-def shown_ids(ids: Ids, shown: IdType) -> pd.Series:
-    """Ids as a column of the dtype in which they are shown."""
-    return pd.Series(ids).astype(shown.dtype)
+def id_column(ids: Ids, id_type: IdType) -> pd.Series:
+    """Ids as a column of a frame that we return, in the dtype of `IdType`."""
+    return pd.Series(ids).astype(id_type.dtype)
 
 
-def arrow_ids(ids: Ids, shown: IdType) -> pa.Array:
+def arrow_ids(ids: Ids, id_type: IdType) -> pa.Array:
     """The same as an Arrow array."""
-    return pa.Array.from_pandas(shown_ids(ids, shown))
+    return pa.Array.from_pandas(id_column(ids, id_type))
 
 
-def no_ids(shown: IdType) -> Ids:
-    """An array of no ids, of the dtype of its kind."""
-    return np.empty(0, object if shown.kind == "str" else shown.kind)
+def no_ids(kind: IdKind) -> Ids:
+    """An array of no ids, of the dtype of their kind."""
+    return np.empty(0, object if kind == "str" else kind)

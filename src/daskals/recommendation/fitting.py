@@ -27,6 +27,7 @@ from daskals.io.frames_in import Columns, check_columns, rating_chunks
 from daskals.io.identity import identity_of
 from daskals.io.ids import IdType, id_type
 from daskals.io.model_files import Factors
+from daskals.io.partition_faults import naming_bad_partitions
 from daskals.kernels.objective import Objective, Solver
 from daskals.recommendation.cautions import warn_of_overflow
 from daskals.recommendation.history import History
@@ -109,7 +110,8 @@ def prepare(params: ALSParams, scheduler: Scheduler, dataset: Frame) -> Prepared
     def shuffled() -> Ratings:
         token = new_token()
         chunks = rating_chunks(scheduler, dataset, columns, user_ids, item_ids, token)
-        return shuffle(scheduler, chunks, blocks_wanted(params, scheduler.settings), token)
+        with naming_bad_partitions(scheduler, dataset, columns.named):
+            return shuffle(scheduler, chunks, blocks_wanted(params, scheduler.settings), token)
 
     return Prepared(scheduler.retry(shuffled, "Reading the ratings"), user_ids, item_ids, kind_of(dataset))
 

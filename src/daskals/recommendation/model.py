@@ -156,7 +156,7 @@ class ALSModel(ModelParams, Savable):
         self._check_alive()
         scheduler, token = current_scheduler(), new_token()
         parts = partitions(dataset, scheduler)
-        pairs = pair_chunks(parts, columns, users, items, token)
+        pairs = pair_chunks(dataset, parts, columns, users, items, token)
         scores = predict(pairs, self._factors.users, self._factors.items, scheduler.settings.panels, token)
         drop = model.getColdStartStrategy().lower() == "drop"
         return collect_predictions(scheduler, dataset, parts, scores, new, drop=drop)

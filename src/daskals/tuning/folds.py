@@ -2,20 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
-import dask.dataframe as dd
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
 from daskals.execution.scheduler import current_scheduler
-from daskals.execution.tasks import new_token, task
-from daskals.io.frames import Frame, kind_of, of_each_partition
-
-Mask = npt.NDArray[np.bool_]
-#: (rows of a partition, number of the partition) -> which of the rows are for validation
-Rule = Callable[[pd.DataFrame, int], Mask]
+from daskals.io.frames import Frame, Rule, hold, keep_rows, kind_of, of_each_partition
 
 
 def generator(seed: int, number: int) -> np.random.Generator:
@@ -26,35 +18,17 @@ def generator(seed: int, number: int) -> np.random.Generator:
 def split(dataset: Frame, rule: Rule, where: str) -> tuple[Frame, Frame]:
     """The training rows, lazily if the dataset is lazy, and the validation rows, held by the scheduler.
 
-    ``ValueError`` if there are no validation rows (or, of a pandas frame, no training rows).
+    ``rule`` tells which rows are for validation. ``ValueError`` that names the split, ``where``, if there are no
+    validation rows (or, of a pandas frame, no training rows).
     """
-    train, validation = _rows(dataset, rule, validation=False), _rows(dataset, rule, validation=True)
-    if kind_of(dataset) == "dask":
-        validation = validation.persist()
-    for name, frame in (("validation", validation), ("training", train)):
-        if (frame is validation or kind_of(frame) == "pandas") and not len(frame):
-            raise ValueError(
-                f"There are no {name} rows in {where}: the dataset has too few rows. Use fewer folds, or another "
-                "trainRatio; or say in a column, foldCol, which row is in which fold."
-            )
+    train = keep_rows(dataset, lambda frame, number: ~rule(frame, number))
+    validation, n_rows = hold(current_scheduler(), keep_rows(dataset, rule))
+    if not n_rows or (kind_of(train) == "pandas" and not len(train)):
+        raise ValueError(
+            f"There are no {'training' if n_rows else 'validation'} rows in {where}: the dataset has too few rows. Use "
+            "fewer folds, or another trainRatio; or say in a column, foldCol, which row is in which fold."
+        )
     return train, validation
-
-
-def _rows(dataset: Frame, rule: Rule, *, validation: bool) -> Frame:
-    if kind_of(dataset) == "pandas":
-        return _filtered(dataset, 0, rule, validation)
-    # Not by map_partitions: Dask numbers the partitions anew when it takes some of the result, by head() for example.
-    token = new_token()
-    parts = [
-        task(_filtered, part, number, rule, validation, name=f"als-fold-{token}-{number}")
-        for number, part in enumerate(dataset.to_delayed())
-    ]
-    return dd.from_delayed(parts, meta=dataset._meta, divisions=dataset.divisions, verify_meta=False)
-
-
-def _filtered(frame: pd.DataFrame, number: int, rule: Rule, validation: bool) -> pd.DataFrame:
-    rows: pd.DataFrame = frame[rule(frame, number) == validation]
-    return rows
 
 
 def check_folds(dataset: Frame, column: str, n_folds: int) -> None:

@@ -23,10 +23,10 @@ from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
-from daskals.io.frames import Frame
+from daskals.io.frames import Frame, Rule
 from daskals.params.keywords import keyword_only, keyword_only_like
 from daskals.params.param import ParamMap
-from daskals.tuning.folds import Rule, check_folds, generator, split
+from daskals.tuning.folds import check_folds, generator, split
 from daskals.tuning.models import CrossValidatorModel, TrainValidationSplitModel
 from daskals.tuning.parameters import CrossValidatorParams, TrainValidationSplitParams
 from daskals.tuning.searching import Validator
