@@ -8,9 +8,8 @@ import time
 import uuid
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
-from contextvars import copy_context
 from functools import partial
-from threading import Barrier, Event
+from threading import Event
 
 import dask
 import dask.dataframe as dd
@@ -20,6 +19,7 @@ import psutil
 import pytest
 from dask.distributed import Client, SchedulerPlugin
 from pandas.testing import assert_frame_equal
+from support.at_once import at_once
 
 from daskals import ALS
 from daskals.datasets import make_ratings
@@ -180,19 +180,6 @@ def test_workers_return_to_their_memory_when_the_model_is_gone(client):
 
 
 # ---- fits do not mix -------------------------------------------------------------------------------------
-
-
-def at_once(functions):
-    """The results of functions that start at the same time in a thread each, where the current client is current."""
-    together = Barrier(len(functions))
-
-    def start(function):
-        together.wait()
-        return function()
-
-    with ThreadPoolExecutor(len(functions)) as threads:
-        running = [threads.submit(copy_context().run, start, function) for function in functions]
-        return [each.result() for each in running]
 
 
 def test_fits_at_once_from_several_threads_do_not_mix(client):
