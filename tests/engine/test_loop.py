@@ -1,4 +1,4 @@
-"""The iterations of a fit: a plain iterable, with the numbers of the papers, that goes on from any point it is given."""
+"""The iterations of a fit: a plain iterable, with the numbers of the papers, that goes on from any point."""
 
 import gc
 import itertools

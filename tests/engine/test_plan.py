@@ -18,6 +18,8 @@ from daskals.execution.scheduler import current_scheduler
 from daskals.execution.settings import read_settings
 from daskals.kernels.objective import Objective, Solver
 
+EXACT = Solver()
+
 
 @dataclasses.dataclass
 class Planned:
@@ -85,7 +87,7 @@ def test_groups_are_few_unless_one_would_be_too_large():
 def test_a_side_is_streamed_when_it_is_more_than_its_share_of_a_worker(ratings):
     """100 users of rank 10 are 4000 bytes, 40 items 1600; twice that in double precision."""
 
-    def streamed(memory, solver=Solver()):
+    def streamed(memory, solver=EXACT):
         plan = make_plan(planned(memory=memory, factor_share=0.5), ratings, 10, Objective(0.1), solver)
         return plan.users.streamed, plan.items.streamed
 
@@ -96,7 +98,7 @@ def test_a_side_is_streamed_when_it_is_more_than_its_share_of_a_worker(ratings):
 
 
 def test_what_an_iteration_starts_from_is_pinned_where_it_can_be_lost(ratings):
-    def pinned(solver=Solver(), **how):
+    def pinned(solver=EXACT, **how):
         plan = make_plan(planned(**how), ratings, 10, Objective(0.1), solver)
         return plan.users.pinned, plan.items.pinned, plan.loses_history
 

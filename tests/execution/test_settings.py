@@ -68,5 +68,5 @@ def test_values_are_read_as_people_and_shells_write_them(key, value, read):
 
 
 def test_a_fit_says_so_before_it_reads_anything():
-    with dask.config.set({"daskals.panels": 0}), pytest.raises(ValueError, match="daskals.panels is 0"):
+    with dask.config.set({"daskals.panels": 0}), pytest.raises(ValueError, match=r"daskals\.panels is 0"):
         ALS().fit(pd.DataFrame({"nothing": ["of", "use"]}))
