@@ -79,7 +79,7 @@ def test_a_model_holds_its_factors_in_memory_and_nothing_else_of_the_fit(client)
     before = in_memory(client)
     model = ALS(rank=4, maxIter=3).fit(lazy())
     deadline = time.monotonic() + PATIENCE
-    while (kinds := kinds_of(in_memory(client) - before)) != {"als-kept"}:
+    while (kinds := kinds_of(in_memory(client) - before)) != {"als-pinned"}:
         assert time.monotonic() < deadline, kinds
         gc.collect()
         time.sleep(0.05)
@@ -296,7 +296,7 @@ def test_a_half_step_is_one_task_a_block_and_at_most_sixteen_more(finished, impl
 
     steps = Counter()
     for key in two:
-        if match := re.match(r"als-(solve|panel|losses|kept)-(users|items)-[0-9a-f]+-([1-9]\d*)-\d+$", key):
+        if match := re.match(r"als-(solve|panel|losses|pinned)-(users|items)-[0-9a-f]+-([1-9]\d*)-\d+$", key):
             steps[match[2], int(match[3]), match[1] == "solve"] += 1
     for side, n_blocks in BLOCKS.items():
         for number in (1, 2):
@@ -320,7 +320,7 @@ def iterations_remembered(dask_scheduler):
 
 
 @pytest.mark.parametrize("checkpoints", [True, False])
-def test_factors_too_large_to_be_kept_go_on_from_checkpoints(client, frame, tmp_path, caplog, checkpoints):
+def test_factors_too_large_to_be_pinned_go_on_from_checkpoints(client, frame, tmp_path, caplog, checkpoints):
     """So that a loss after the fifth iteration does not bring back the first; without a folder a warning."""
     als = ALS(rank=3, maxIter=5, seed=1)
     expected = als.fit(frame).transform(frame).prediction
