@@ -8,9 +8,8 @@ import time
 import uuid
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
-from contextvars import copy_context
 from functools import partial
-from threading import Barrier, Event
+from threading import Event
 
 import dask
 import dask.dataframe as dd
@@ -20,6 +19,7 @@ import psutil
 import pytest
 from dask.distributed import Client, SchedulerPlugin
 from pandas.testing import assert_frame_equal
+from support.at_once import at_once
 
 from daskals import ALS
 from daskals.datasets import make_ratings
@@ -79,7 +79,7 @@ def test_a_model_holds_its_factors_in_memory_and_nothing_else_of_the_fit(client)
     before = in_memory(client)
     model = ALS(rank=4, maxIter=3).fit(lazy())
     deadline = time.monotonic() + PATIENCE
-    while (kinds := kinds_of(in_memory(client) - before)) != {"als-kept"}:
+    while (kinds := kinds_of(in_memory(client) - before)) != {"als-pinned"}:
         assert time.monotonic() < deadline, kinds
         gc.collect()
         time.sleep(0.05)
@@ -180,19 +180,6 @@ def test_workers_return_to_their_memory_when_the_model_is_gone(client):
 
 
 # ---- fits do not mix -------------------------------------------------------------------------------------
-
-
-def at_once(functions):
-    """The results of functions that start at the same time in a thread each, where the current client is current."""
-    together = Barrier(len(functions))
-
-    def start(function):
-        together.wait()
-        return function()
-
-    with ThreadPoolExecutor(len(functions)) as threads:
-        running = [threads.submit(copy_context().run, start, function) for function in functions]
-        return [each.result() for each in running]
 
 
 def test_fits_at_once_from_several_threads_do_not_mix(client):
@@ -309,7 +296,7 @@ def test_a_half_step_is_one_task_a_block_and_at_most_sixteen_more(finished, impl
 
     steps = Counter()
     for key in two:
-        if match := re.match(r"als-(solve|panel|losses|kept)-(users|items)-[0-9a-f]+-([1-9]\d*)-\d+$", key):
+        if match := re.match(r"als-(solve|panel|losses|pinned)-(users|items)-[0-9a-f]+-([1-9]\d*)-\d+$", key):
             steps[match[2], int(match[3]), match[1] == "solve"] += 1
     for side, n_blocks in BLOCKS.items():
         for number in (1, 2):
@@ -333,7 +320,7 @@ def iterations_remembered(dask_scheduler):
 
 
 @pytest.mark.parametrize("checkpoints", [True, False])
-def test_factors_too_large_to_be_kept_go_on_from_checkpoints(client, frame, tmp_path, caplog, checkpoints):
+def test_factors_too_large_to_be_pinned_go_on_from_checkpoints(client, frame, tmp_path, caplog, checkpoints):
     """So that a loss after the fifth iteration does not bring back the first; without a folder a warning."""
     als = ALS(rank=3, maxIter=5, seed=1)
     expected = als.fit(frame).transform(frame).prediction

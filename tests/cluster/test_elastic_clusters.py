@@ -23,8 +23,8 @@ from support.killable_cluster import (
     als,
     assert_equal,
     factors,
-    fragile_cluster,
     in_thread,
+    killable_cluster,
     lazy,
     until,
 )
@@ -41,9 +41,9 @@ THIRD = r"als-solve-items-[0-9a-f]+-3-"
 
 
 @pytest.fixture
-def fragile(tmp_path):
+def killable(tmp_path):
     """A cluster for each test: they change it for good."""
-    with fragile_cluster(tmp_path / "workers") as cluster:
+    with killable_cluster(tmp_path / "workers") as cluster:
         yield cluster
 
 
@@ -60,10 +60,10 @@ def often(monkeypatch):
 
 
 @contextmanager
-def meanwhile(fragile, kind, function):
+def meanwhile(killable, kind, function):
     """Call a function in another thread when a task of this kind begins; it has returned when this ends."""
     called = []
-    with fragile.plugged(At(fragile.scheduler, kind, lambda _: called.append(in_thread(function)))):
+    with killable.plugged(At(killable.scheduler, kind, lambda _: called.append(in_thread(function)))):
         yield
     called[0].result()
 
@@ -71,28 +71,28 @@ def meanwhile(fragile, kind, function):
 # ---- workers that go and come ----------------------------------------------------------------------------
 
 
-def test_a_worker_may_be_retired_in_a_fit(fragile, expected):
+def test_a_worker_may_be_retired_in_a_fit(killable, expected):
     """What it holds moves to the other one: nothing of earlier half-steps is done again."""
-    gone = min(fragile.addresses())
+    gone = min(killable.addresses())
     with (
-        fragile.plugged(Course()) as course,
-        meanwhile(fragile, THIRD, lambda: fragile.client.retire_workers([gone])),
+        killable.plugged(Course()) as course,
+        meanwhile(killable, THIRD, lambda: killable.client.retire_workers([gone])),
     ):
         model = als().fit(lazy())
-    until(lambda: gone not in fragile.addresses(), "it did not go")
+    until(lambda: gone not in killable.addresses(), "it did not go")
     assert_equal(factors(model), expected)
     assert course.solves() <= (FIT["maxIter"] + 1) * SOLVES
 
 
-def test_a_cluster_may_shrink_and_grow_in_a_fit(fragile, expected):
+def test_a_cluster_may_shrink_and_grow_in_a_fit(killable, expected):
     def shrink_and_grow():
         for n in (1, 3):
-            fragile.cluster.scale(n)
-            until(lambda n=n: len(fragile.addresses()) == n, "it was not scaled")
+            killable.cluster.scale(n)
+            until(lambda n=n: len(killable.addresses()) == n, "it was not scaled")
 
-    with meanwhile(fragile, THIRD, shrink_and_grow):
+    with meanwhile(killable, THIRD, shrink_and_grow):
         model = als().fit(lazy())
-    assert len(fragile.addresses()) == 3
+    assert len(killable.addresses()) == 3
     assert_equal(factors(model), expected)
 
 
@@ -109,14 +109,14 @@ class Coming(SchedulerPlugin):
         self.removed += 1
 
 
-def test_a_cluster_may_adapt_in_a_fit(fragile, expected):
+def test_a_cluster_may_adapt_in_a_fit(killable, expected):
     """It wants more workers when there is work, and fewer between half-steps."""
-    with fragile.plugged(Coming()) as coming:
-        fragile.cluster.adapt(minimum=1, maximum=3, interval="50ms", wait_count=1, target_duration="1ms")
+    with killable.plugged(Coming()) as coming:
+        killable.cluster.adapt(minimum=1, maximum=3, interval="50ms", wait_count=1, target_duration="1ms")
         model = als(maxIter=40).fit(lazy())
         assert coming.added
         assert coming.removed
-        fragile.cluster.adapt(minimum=2, maximum=2)
+        killable.cluster.adapt(minimum=2, maximum=2)
     found = factors(model)
     with dask.config.set(scheduler="threads"):
         assert_equal(found, factors(als(maxIter=40).fit(lazy())))
@@ -125,15 +125,15 @@ def test_a_cluster_may_adapt_in_a_fit(fragile, expected):
 # ---- no workers ------------------------------------------------------------------------------------------
 
 
-def all_gone(fragile):
-    fragile.cluster.scale(0)
-    until(lambda: not fragile.addresses(), "workers stay")
+def all_gone(killable):
+    killable.cluster.scale(0)
+    until(lambda: not killable.addresses(), "workers stay")
 
 
-def test_a_fit_without_workers_says_so_and_ends(fragile, often, caplog, tmp_path):
+def test_a_fit_without_workers_says_so_and_ends(killable, often, caplog, tmp_path):
     folder = tmp_path / "checkpoints"
     limit = dask.config.set({"daskals.no-worker-timeout": "2s"})
-    with limit, caplog.at_level(logging.WARNING, "daskals"), meanwhile(fragile, THIRD, lambda: all_gone(fragile)):
+    with limit, caplog.at_level(logging.WARNING, "daskals"), meanwhile(killable, THIRD, lambda: all_gone(killable)):
         fit = als(checkpointDir=str(folder), checkpointInterval=1, maxIter=100).fit
         with pytest.raises(TimeoutError, match=r"no workers for 2 s \(daskals.no-worker-timeout is 2 s\)") as error:
             fit(lazy())
@@ -141,28 +141,28 @@ def test_a_fit_without_workers_says_so_and_ends(fragile, often, caplog, tmp_path
     assert "distributed.deploy.lost-worker-timeout; its scale(n) starts new ones" in str(error.value)
     assert f"The newest checkpoint is {folder}" in error.value.__notes__[-1]
     del error
-    fragile.assert_forgotten()
+    killable.assert_forgotten()
 
 
-def test_workers_that_come_late_let_a_fit_go_on(fragile, expected, often, caplog):
+def test_workers_that_come_late_let_a_fit_go_on(killable, expected, often, caplog):
     def go_and_come():
-        all_gone(fragile)
+        all_gone(killable)
         until(lambda: "has had no workers for" in caplog.text, "nothing is said")
-        fragile.cluster.scale(2)
+        killable.cluster.scale(2)
 
-    with caplog.at_level(logging.WARNING, "daskals"), meanwhile(fragile, THIRD, go_and_come):
+    with caplog.at_level(logging.WARNING, "daskals"), meanwhile(killable, THIRD, go_and_come):
         model = als().fit(lazy())
     assert_equal(factors(model), expected)
     assert "trying again" not in caplog.text
 
 
-def test_workers_that_go_with_results_not_yet_fetched_are_missed_too(fragile, often, monkeypatch):
+def test_workers_that_go_with_results_not_yet_fetched_are_missed_too(killable, often, monkeypatch):
     inner = waiting.wait_for
 
     def wait_for(futures, watch):
         inner(futures, watch)
         if futures[0].key.startswith("als-summary-"):
-            all_gone(fragile)
+            all_gone(killable)
 
     monkeypatch.setattr(waiting, "wait_for", wait_for)
     with dask.config.set({"daskals.no-worker-timeout": "2s"}), pytest.raises(TimeoutError, match="no-worker-timeout"):
@@ -200,12 +200,12 @@ with Client(address) as client:
 
 
 @pytest.fixture
-def driver(fragile, tmp_path):
+def driver(killable, tmp_path):
     """A process that fits without end on the cluster, with a checkpoint after each iteration."""
     script = tmp_path / "driver.py"
     script.write_text(DRIVER)
     process = subprocess.Popen(
-        [sys.executable, script, fragile.scheduler.address, tmp_path / "checkpoints", repr(SHAPE), repr(FIT)],
+        [sys.executable, script, killable.scheduler.address, tmp_path / "checkpoints", repr(SHAPE), repr(FIT)],
         stdout=subprocess.PIPE,
         text=True,
         start_new_session=True,
@@ -216,29 +216,29 @@ def driver(fragile, tmp_path):
     process.stdout.close()
 
 
-@pytest.mark.parametrize("kind", ["als-read-", "als-split-items-", THIRD, r"als-kept-users-[0-9a-f]+-2-"])
-def test_an_interrupt_cancels_what_is_ours_and_leaves_the_cluster_usable(fragile, driver, kind):
-    with fragile.plugged(At(fragile.scheduler, kind, lambda _: driver.send_signal(signal.SIGINT))):
+@pytest.mark.parametrize("kind", ["als-read-", "als-split-items-", THIRD, r"als-pinned-users-[0-9a-f]+-2-"])
+def test_an_interrupt_cancels_what_is_ours_and_leaves_the_cluster_usable(killable, driver, kind):
+    with killable.plugged(At(killable.scheduler, kind, lambda _: driver.send_signal(signal.SIGINT))):
         said = driver.communicate(timeout=300)[0].splitlines()
     assert said[0].startswith("interrupted")
-    assert ("The newest checkpoint is" in said[0]) == (kind in (THIRD, r"als-kept-users-[0-9a-f]+-2-"))
+    assert ("The newest checkpoint is" in said[0]) == (kind in (THIRD, r"als-pinned-users-[0-9a-f]+-2-"))
     assert said[1:] == ["usable"]
     assert driver.returncode == 0
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_a_fit_goes_on_on_another_cluster_after_the_death_of_its_driver(fragile, driver, tmp_path, seed):
+def test_a_fit_goes_on_on_another_cluster_after_the_death_of_its_driver(killable, driver, tmp_path, seed):
     folder = tmp_path / "checkpoints"
     until(lambda: list(folder.glob("fit-*/iteration-000003")) or driver.poll() is not None, "no checkpoints")
     time.sleep(np.random.default_rng(seed).uniform(0, 0.5))
     driver.send_signal(signal.SIGKILL)
     driver.wait()
-    fragile.assert_forgotten()
+    killable.assert_forgotten()
     newest = max(folder.glob("fit-*/iteration-??????"))
     reached = int(newest.name[-6:])
     before = ALSModel.load(str(newest)).history
     longer = als(maxIter=reached + 3, checkpointDir=str(folder), checkpointInterval=1)
-    with fragile_cluster(tmp_path / "other workers", n_workers=3):
+    with killable_cluster(tmp_path / "other workers", n_workers=3):
         model = longer.fit(lazy(), resume=True)
         found = factors(model)
     assert model.history["seconds"].tolist()[:reached] == before["seconds"].tolist(), "those were not made again"

@@ -22,8 +22,8 @@ from support.killable_cluster import (
     als,
     assert_equal,
     factors,
-    fragile_cluster,
     kill,
+    killable_cluster,
     killer,
     lazy,
 )
@@ -32,20 +32,22 @@ from daskals import ALSModel
 from daskals.datasets import make_ratings
 from daskals.engine import loop
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="kills processes as POSIX does"),
-]
+pytestmark = pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="kills processes as POSIX does")
+
+
+def a_few(values, *default):
+    """All of these parameters, of which those that are not among the default ones are slow."""
+    return [each if each in default else pytest.param(each, marks=pytest.mark.slow) for each in values]
 
 
 @pytest.fixture(scope="module")
 def shared(tmp_path_factory):
-    with fragile_cluster(tmp_path_factory.mktemp("workers")) as fragile:
-        yield fragile
+    with killable_cluster(tmp_path_factory.mktemp("workers")) as killable:
+        yield killable
 
 
 @pytest.fixture
-def fragile(shared):
+def killable(shared):
     """The cluster, whole."""
     shared.heal()
     return shared
@@ -78,7 +80,7 @@ class Kill(NamedTuple):
 
 
 #: What was done last when a worker dies: in ingest, in a half-step, or all of a half-step.
-MOMENTS = ["als-(read|index|summary|bounds|ids|split|piece|ratings)-", "als-solve-", "als-(losses|kept)-"]
+MOMENTS = ["als-(read|index|summary|bounds|ids|split|piece|ratings)-", "als-solve-", "als-(losses|pinned)-"]
 
 
 class Killer(Course):
@@ -109,11 +111,11 @@ class Killer(Course):
         self.killed.append((re.sub("-[0-9a-f]{12}", "", self.keys[-1]), kill(workers)))
 
 
-@pytest.mark.parametrize("seed", range(20))
-def test_workers_may_die_at_any_moment_of_a_fit(fragile, undisturbed, seed):
+@pytest.mark.parametrize("seed", a_few(range(20), 0, 1, 2))
+def test_workers_may_die_at_any_moment_of_a_fit(killable, undisturbed, seed):
     expected, keys = undisturbed
     start = time.monotonic()
-    with fragile.plugged(Killer(fragile.scheduler, keys, seed)) as plugin:
+    with killable.plugged(Killer(killable.scheduler, keys, seed)) as plugin:
         model = als().fit(lazy())
         killed = list(plugin.killed)
     print(f"schedule {seed}: {killed}, {time.monotonic() - start:.1f} s, {plugin.solves()} solves")
@@ -131,16 +133,16 @@ KINDS = {
 }
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_every_kind_of_fit_survives(fragile, kind):
+@pytest.mark.parametrize("kind", a_few(KINDS, "implicit, conjugate gradients", "streamed"))
+def test_every_kind_of_fit_survives(killable, kind):
     """One worker dies while the items of the second iteration are solved, all at the users of the fourth."""
     share = 0 if kind == "streamed" else dask.config.get("daskals.factor-share")
     first, second = (r"als-(solve|add)-items-[0-9a-f]+-2-", r"als-(solve|add)-users-[0-9a-f]+-4-")
     with dask.config.set({"daskals.factor-share": share}):
         with dask.config.set(scheduler="threads"):
             expected = factors(als(**KINDS[kind]).fit(lazy()))
-        one, all_ = killer(fragile, first), killer(fragile, second, everybody=True)
-        with fragile.plugged(one), fragile.plugged(all_):
+        one, all_ = killer(killable, first), killer(killable, second, everybody=True)
+        with killable.plugged(one), killable.plugged(all_):
             model = als(**KINDS[kind]).fit(lazy())
     assert one.keys
     assert all_.keys
@@ -154,20 +156,20 @@ STEPS = {
     "start values": "als-start-users-",
     "solving": r"als-solve-items-[0-9a-f]+-3-",
     "losses": r"als-losses-items-[0-9a-f]+-3-",
-    "keeping": r"als-kept-users-[0-9a-f]+-3-",
+    "pinning": r"als-pinned-users-[0-9a-f]+-3-",
     "the model's rows": "als-factors-users-",
-    "keeping the model": r"als-kept-items-[0-9a-f]+-\d+$",
+    "pinning the model": r"als-pinned-items-[0-9a-f]+-\d+$",
     "whose checkpoint": "als-print-",
     "a checkpoint": "als-write-",
 }
 
 
-@pytest.mark.parametrize("step", STEPS)
-def test_a_step_that_dask_gives_up_is_done_again(fragile, expected, caplog, tmp_path, step):
+@pytest.mark.parametrize("step", a_few(STEPS, "solving"))
+def test_a_step_that_dask_gives_up_is_done_again(killable, expected, caplog, tmp_path, step):
     """Dask gives a task up after some deaths under it."""
     folder = tmp_path / "checkpoints"
-    plugin = killer(fragile, STEPS[step], give_up=True)
-    with fragile.plugged(plugin), caplog.at_level(logging.WARNING, "daskals"):
+    plugin = killer(killable, STEPS[step], give_up=True)
+    with killable.plugged(plugin), caplog.at_level(logging.WARNING, "daskals"):
         model = als(checkpointDir=str(folder), checkpointInterval=3).fit(lazy())
     assert len(plugin.keys) == 1
     assert "trying again, 1 of 3" in caplog.text
@@ -175,32 +177,33 @@ def test_a_step_that_dask_gives_up_is_done_again(fragile, expected, caplog, tmp_
     assert sorted(path.name for path in folder.glob("fit-*/*")) == ["iteration-000003", "iteration-000006"]
 
 
-@pytest.mark.parametrize("retries", [0, 2])
-def test_retries_are_bounded_and_the_error_says_how_to_go_on(fragile, expected, tmp_path, retries):
+@pytest.mark.parametrize("retries", a_few([0, 2], 0))
+def test_retries_are_bounded_and_the_error_says_how_to_go_on(killable, expected, tmp_path, retries):
     careful = als(checkpointDir=str(tmp_path / "checkpoints"), checkpointInterval=2)
-    plugin = killer(fragile, r"als-solve-users-[0-9a-f]+-5-", times=100, give_up=True)
-    with dask.config.set({"daskals.retries": retries}), fragile.plugged(plugin):
+    plugin = killer(killable, r"als-solve-users-[0-9a-f]+-5-", times=100, give_up=True)
+    with dask.config.set({"daskals.retries": retries}), killable.plugged(plugin):
         advice = advice_of(careful)
     assert len({key.split("-")[3] for key in plugin.keys}) == retries + 1, "trials"
     assert f"Iteration 5 failed {retries + 1} times" in advice
     assert f"daskals.retries is {retries}" in advice
-    assert_goes_on(fragile, careful, advice, expected)
+    assert_goes_on(killable, careful, advice, expected)
 
 
-def test_ratings_that_dask_gives_up_end_a_fit_and_do_not_hang_it(fragile, expected, tmp_path):
+@pytest.mark.slow
+def test_ratings_that_dask_gives_up_end_a_fit_and_do_not_hang_it(killable, expected, tmp_path):
     """A worker dies in an iteration, and another one while the ratings that the first one held are made again."""
     careful = als(checkpointDir=str(tmp_path / "checkpoints"), checkpointInterval=2)
-    second = killer(fragile, "als-ratings-", give_up=True)
+    second = killer(killable, "als-ratings-", give_up=True)
 
     def strike(task):
-        kill(fragile.scheduler.workers.values())
+        kill(killable.scheduler.workers.values())
         second._times = 1
 
     second._times = 0
-    with fragile.plugged(At(fragile.scheduler, r"als-solve-users-[0-9a-f]+-5-", strike)), fragile.plugged(second):
+    with killable.plugged(At(killable.scheduler, r"als-solve-users-[0-9a-f]+-5-", strike)), killable.plugged(second):
         advice = advice_of(careful)
     assert "the cluster has given up what it starts from" in advice
-    assert_goes_on(fragile, careful, advice, expected)
+    assert_goes_on(killable, careful, advice, expected)
 
 
 def advice_of(estimator):
@@ -209,53 +212,53 @@ def advice_of(estimator):
     return "\n".join(error.value.__notes__)
 
 
-def assert_goes_on(fragile, estimator, advice, expected):
+def assert_goes_on(killable, estimator, advice, expected):
     """The advice names the newest checkpoint and the way on, nothing of the fit stays, and the way is one."""
     (newest,) = Path(estimator.getCheckpointDir()).glob("fit-*/iteration-000004")
     assert f"The newest checkpoint is {newest}: fit(..., resume=True) goes on from it" in advice
-    fragile.heal()
-    fragile.assert_forgotten()
+    killable.heal()
+    killable.assert_forgotten()
     assert_equal(factors(estimator.fit(lazy(), resume=True)), expected)
 
 
 # ---- what a loss costs -----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("durable", ["256MiB", 0])
-def test_a_loss_between_iterations_costs_at_most_one_half_step(fragile, expected, monkeypatch, durable):
+@pytest.mark.parametrize("durable", a_few(["256MiB", 0]))
+def test_a_loss_between_iterations_costs_at_most_one_half_step(killable, expected, monkeypatch, durable):
     """All workers die before the fifth iteration, long enough after the fourth for copies of its results to be gone.
 
-    With nothing kept (durable-bytes: 0) all iterations are done again: the test would see the difference.
+    With nothing pinned (durable-bytes: 0) all iterations are done again: the test would see the difference.
     """
     inner, waiting = loop.half_step, [True]
 
     def half_step(side, *args):
         if waiting and args[-1].endswith("-5"):
             waiting.clear()
-            fragile.drop_replicas()
-            fragile.kill_all()
+            killable.drop_replicas()
+            killable.kill_all()
         return inner(side, *args)
 
     monkeypatch.setattr(loop, "half_step", half_step)
-    with dask.config.set({"daskals.durable-bytes": durable}), fragile.plugged(Course()) as course:
+    with dask.config.set({"daskals.durable-bytes": durable}), killable.plugged(Course()) as course:
         model = als().fit(lazy())
         more = course.solves() - FIT["maxIter"] * SOLVES
     assert not waiting
     assert_equal(factors(model), expected)
-    assert more > max(BLOCKS.values()) if durable == 0 else more == 0, "what an iteration starts from is kept"
+    assert more > max(BLOCKS.values()) if durable == 0 else more == 0, "what an iteration starts from is pinned"
 
 
-def test_a_loss_between_half_steps_costs_one_half_step(fragile, expected):
+def test_a_loss_between_half_steps_costs_one_half_step(killable, expected):
     """All workers die when the first users of the fifth iteration are about to be solved."""
     strike = At(
-        fragile.scheduler, r"als-solve-users-[0-9a-f]+-5-", lambda task: kill(fragile.scheduler.workers.values())
+        killable.scheduler, r"als-solve-users-[0-9a-f]+-5-", lambda task: kill(killable.scheduler.workers.values())
     )
-    with fragile.plugged(strike), fragile.plugged(Course()) as course:
+    with killable.plugged(strike), killable.plugged(Course()) as course:
         model = als().fit(lazy())
         more = course.solves() - FIT["maxIter"] * SOLVES
     assert strike.keys
     assert_equal(factors(model), expected)
-    assert more == BLOCKS["items"], "the items of this iteration; the users before it are kept"
+    assert more == BLOCKS["items"], "the items of this iteration; the users before it are pinned"
 
 
 # ---- after the fit ---------------------------------------------------------------------------------------
@@ -290,23 +293,25 @@ def model(shared):
     return als(maxIter=2).fit(lazy())
 
 
-@pytest.mark.parametrize("everybody", [False, True])
-@pytest.mark.parametrize(
-    ("action", "kind"),
-    [
-        (predict, "als-transform-"),
-        (recommend, "als-recommend-"),
-        (recommend_to_some, "als-recommend-"),
-        (save, "als-write-"),
-        (load, r"als-load-[0-9a-f]+-"),
-    ],
-)
-def test_what_is_done_with_a_model_survives_a_loss(fragile, model, tmp_path, action, kind, everybody):
+#: What is done, and a task of it.
+ACTIONS = {
+    predict: "als-transform-",
+    recommend: "als-recommend-",
+    recommend_to_some: "als-recommend-",
+    save: "als-write-",
+    load: r"als-load-[0-9a-f]+-",
+}
+
+
+@pytest.mark.parametrize("everybody", a_few([False, True], True))
+@pytest.mark.parametrize("action", a_few(ACTIONS, predict))
+def test_what_is_done_with_a_model_survives_a_loss(killable, model, tmp_path, action, everybody):
+    kind = ACTIONS[action]
     if action is load:
         model.save(str(tmp_path / "saved"))
     expected = action(model, tmp_path)
-    fragile.drop_replicas()
-    with fragile.plugged(killer(fragile, kind, everybody=everybody)) as plugin, fragile.plugged(Course()) as course:
+    killable.drop_replicas()
+    with killable.plugged(killer(killable, kind, everybody=everybody)) as plugin, killable.plugged(Course()) as course:
         found = action(model, tmp_path)
     assert plugin.keys, "nobody died meanwhile"
     assert course.solves() == 0, "its factors come from the scheduler"

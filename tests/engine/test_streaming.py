@@ -7,6 +7,7 @@ import dask
 import numpy as np
 import pandas as pd
 import pytest
+from distributed import get_task_stream
 
 from daskals import ALS, kernels
 from daskals.blocks.least_squares import SingularRowError, gram_of, solve_block
@@ -178,11 +179,18 @@ def test_singular_rows_are_named():
         ALS(rank=6, maxIter=1, regParam=0.0).fit(pd.concat([frame, alone]))
 
 
-def test_streamed_on_a_cluster(cluster):
-    """The same model; the smallest worker's memory decides."""
+def test_streamed_on_a_cluster(cluster, monkeypatch):
+    """The same model, solved on the workers and not here; the smallest one's memory decides."""
     frame = ratings_frame()
     als = ALS(rank=4, maxIter=2, seed=1, numUserBlocks=4, numItemBlocks=3)
-    expected = als.fit(frame).transform(frame).prediction
-    with dask.config.set({"daskals.factor-share": 1e-9}):
-        found = als.fit(frame).transform(frame).prediction
+    with dask.config.set(scheduler="threads"):
+        expected = als.fit(frame).transform(frame).prediction
+    monkeypatch.setattr(streaming, "accumulate", lambda *_: pytest.fail("called in the process of the test"))
+    with cluster.as_current(), dask.config.set({"daskals.factor-share": 1e-9}):
+        with get_task_stream(client=cluster) as done:
+            model = als.fit(frame)
+        found = model.transform(frame).prediction
+    added = [each["worker"] for each in done.data if each["key"].startswith("als-add-")]
+    assert len(added) == 2 * (3 * 4 + 4 * 3)  # iterations, blocks of items and panels of users, and the reverse
+    assert set(added) == set(cluster.scheduler_info()["workers"])
     np.testing.assert_allclose(found, expected, rtol=0, atol=2e-3)

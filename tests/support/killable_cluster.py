@@ -73,7 +73,7 @@ def kill(workers):
     return killed
 
 
-class Fragile:
+class KillableCluster:
     """A cluster and its client, with access to the scheduler."""
 
     def __init__(self, cluster, client):
@@ -122,7 +122,7 @@ class Fragile:
 
 
 @contextmanager
-def fragile_cluster(folder, n_workers=2):
+def killable_cluster(folder, n_workers=2):
     """A cluster, current. By default it would give up a worker that takes 15 s to come back, as on a busy machine; and
     a worker would try for 30 s to reach another one that is dead."""
     with (
@@ -137,7 +137,7 @@ def fragile_cluster(folder, n_workers=2):
         Client(cluster, set_as_default=False) as client,
         client.as_current(),
     ):
-        yield Fragile(cluster, client)
+        yield KillableCluster(cluster, client)
 
 
 class At(SchedulerPlugin):
@@ -153,15 +153,15 @@ class At(SchedulerPlugin):
             self._function(self._scheduler.tasks[key])
 
 
-def killer(fragile, kind, times=1, *, everybody=False, give_up=False):
+def killer(killable, kind, times=1, *, everybody=False, give_up=False):
     """Kills the worker that is given a task of this kind, or everybody; has Dask give the task up for that."""
 
     def strike(task):
         if give_up:  # as if workers had died under it before
-            task.suspicious = fragile.scheduler.allowed_failures
-        kill(fragile.scheduler.workers.values() if everybody else [task.processing_on])
+            task.suspicious = killable.scheduler.allowed_failures
+        kill(killable.scheduler.workers.values() if everybody else [task.processing_on])
 
-    return At(fragile.scheduler, kind, strike, times)
+    return At(killable.scheduler, kind, strike, times)
 
 
 class Course(SchedulerPlugin):

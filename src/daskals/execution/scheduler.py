@@ -85,10 +85,14 @@ class Scheduler:
         Returns the persisted tasks of each group in ``stay``, and the results of each group in ``come``.
         """
         flat = [each for group in (*stay, *come) for each in group]
-        if self.client is None:
-            done, results = self._run_here(flat, n_stay=sum(map(len, stay)))
-        else:
-            done, results = self._run_on_cluster(self.client, flat, n_stay=sum(map(len, stay)))
+        try:
+            if self.client is None:
+                done, results = self._run_here(flat, n_stay=sum(map(len, stay)))
+            else:
+                done, results = self._run_on_cluster(self.client, flat, n_stay=sum(map(len, stay)))
+        except (ValueError, *waiting.LOSSES):
+            check_holders(flat)  # Dask says "missing dependency" or "cancelled" of what a closed client held
+            raise
         stayed, came = iter(done), iter(results)
         return (
             [tuple(next(stayed) for _ in group) for group in stay],

@@ -44,7 +44,7 @@ def _read(field: str) -> Any:
     convert, allowed = _CONVERSIONS[field]
     try:
         return convert(value)
-    except (TypeError, ValueError, KeyError):
+    except (TypeError, ValueError, KeyError, AttributeError, OverflowError):  # Dask's parsers raise all of these
         raise ValueError(f"{key} is {value!r} in Dask's configuration, and must be {allowed}") from None
 
 
@@ -61,10 +61,18 @@ def _optional(convert: Callable[[Any], Any]) -> Callable[[Any], Any]:
     return lambda value: None if value is None else convert(value)
 
 
-def _share(value: Any) -> float:
-    if not float(value) >= 0:
-        raise ValueError(value)
-    return float(value)
+def _size(least: int) -> Callable[[Any], int]:
+    return lambda value: _number(least)(parse_bytes(value))
+
+
+def _not_negative(convert: Callable[[Any], Any]) -> Callable[[Any], float]:
+    def converted(value: Any) -> float:
+        number = float(convert(value))
+        if not number >= 0:  # NaN too
+            raise ValueError(value)
+        return number
+
+    return converted
 
 
 #: For each field, the function that reads a value of the configuration, and words for what it allows.
@@ -72,12 +80,12 @@ _CONVERSIONS: dict[str, tuple[Callable[[Any], Any], str]] = {
     "user_blocks": (_optional(_number(1)), "null or a whole number >= 1"),
     "item_blocks": (_optional(_number(1)), "null or a whole number >= 1"),
     "blocks_per_thread": (_number(1), "a whole number >= 1"),
-    "block_bytes": (parse_bytes, 'a size, such as "128MiB"'),
+    "block_bytes": (_size(1), 'a size above 0, such as "128MiB"'),
     "max_blocks": (_number(1), "a whole number >= 1"),
     "panels": (_number(1), "a whole number >= 1"),
-    "factor_share": (_share, "a number >= 0"),
+    "factor_share": (_not_negative(float), "a number >= 0"),
     "retries": (_number(0), "a whole number >= 0"),
-    "durable_bytes": (parse_bytes, 'a size, such as "256MiB"'),
-    "no_worker_timeout": (_optional(parse_timedelta), 'null or a time, such as "10 minutes"'),
+    "durable_bytes": (_size(0), 'a size, such as "256MiB"'),
+    "no_worker_timeout": (_optional(_not_negative(parse_timedelta)), 'null or a time, such as "10 minutes"'),
     "checkpoint_dir": (_optional(str), "null, or a folder or URL"),
 }

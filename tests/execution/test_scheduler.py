@@ -1,0 +1,71 @@
+"""The scheduler in force as a value, and what is said of results whose client was closed."""
+
+import dask
+import pytest
+from distributed import Client
+
+from daskals import ALS
+from daskals.datasets import make_ratings
+from daskals.execution.scheduler import current_scheduler
+from daskals.execution.tasks import task
+
+
+def where():
+    """The name of the thread that runs this, and the process."""
+    import os
+    import threading
+
+    return os.getpid(), threading.current_thread().name
+
+
+def test_work_stays_on_the_scheduler_that_was_in_force_when_it_began(scheduler):
+    """Whatever is in force when its tasks run."""
+    import os
+
+    begun = current_scheduler()
+    assert begun.can_lose_results == (scheduler == "distributed")
+    with dask.config.set(scheduler="threads" if scheduler == "synchronous" else "synchronous"):
+        ((process, thread),) = begun.fetch(task(where, name=f"where-{scheduler}-{id(begun)}"))
+    assert (process != os.getpid()) == (scheduler == "distributed")
+    assert (thread == "MainThread") == (scheduler == "synchronous")
+
+
+USES = {
+    "transform": lambda model, frame, folder: model.transform(frame),
+    "recommendForAllUsers": lambda model, frame, folder: model.recommendForAllUsers(2),
+    "recommendForItemSubset": lambda model, frame, folder: model.recommendForItemSubset(frame, 2),
+    "userFactors": lambda model, frame, folder: model.userFactors,
+    "itemFactors": lambda model, frame, folder: model.itemFactors,
+    "save": lambda model, frame, folder: model.save(str(folder / "model")),
+}
+
+
+@pytest.fixture(scope="module")
+def orphans(cluster):
+    """A model and a persisted frame whose client was closed."""
+    with Client(cluster.scheduler.address, set_as_default=False) as client, client.as_current():
+        return ALS(rank=2, maxIter=1).fit(make_ratings(60, 30, 600)), make_ratings(60, 30, 600, npartitions=2).persist()
+
+
+def in_force(under, cluster):
+    return cluster.as_current() if under == "a cluster" else dask.config.set(scheduler="threads")
+
+
+each_scheduler = pytest.mark.parametrize("under", ["a cluster", "threads"])
+ADVICE = "client has been closed.* Keep the client open .* or save the model before"
+
+
+@each_scheduler
+@pytest.mark.parametrize("use", USES)
+def test_a_model_whose_client_was_closed_says_what_to_do(cluster, orphans, tmp_path, use, under):
+    """Also where another client of the same cluster is there: the factors went with theirs."""
+    with in_force(under, cluster), pytest.raises(RuntimeError, match=ADVICE):
+        USES[use](orphans[0], make_ratings(60, 30, 600), tmp_path)
+    assert not list(tmp_path.iterdir()), "nothing is left half done"
+
+
+@each_scheduler
+def test_so_does_a_fit_to_a_frame_whose_client_was_closed(cluster, orphans, under, caplog):
+    with in_force(under, cluster), pytest.raises(RuntimeError, match=ADVICE):
+        ALS(rank=2, maxIter=1).fit(orphans[1])
+    assert "trying again" not in caplog.text

@@ -1,0 +1,19 @@
+"""Ratings as the engine holds them, made without a frame."""
+
+import numpy as np
+
+from daskals.blocks.ratings import CodedChunk, CodedIds
+from daskals.engine.shuffle import shuffle
+from daskals.execution.tasks import identity, new_token, task
+
+
+def blocked(scheduler, users, items, ratings, blocks=(None, None)):
+    """The `Ratings` of ids ``users[n]``, ``items[n]`` in so many blocks of users and items, as tasks that are done."""
+    chunk = CodedChunk(_coded(users), _coded(items), np.asarray(ratings, np.float32))
+    token = new_token()
+    return shuffle(scheduler, [task(identity, chunk, name=f"als-chunk-{token}")], blocks, token)
+
+
+def _coded(ids):
+    distinct, codes = np.unique(np.asarray(ids), return_inverse=True)
+    return CodedIds(distinct, codes.astype(np.int32))
