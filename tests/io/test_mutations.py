@@ -216,7 +216,7 @@ def assert_says_something(found):
 
 
 def test_a_model_is_the_same_or_refused(saved, tmp_path):
-    assert_says_something(outcomes(range(250), saved, tmp_path, ALSModel.load))
+    assert_says_something(outcomes(range(200), saved, tmp_path, ALSModel.load))
 
 
 @pytest.mark.slow
@@ -225,7 +225,7 @@ def test_a_model_is_the_same_or_refused_often(saved, tmp_path):
 
 
 def test_a_fit_goes_on_or_begins_again_or_says_why_not(checkpointed, tmp_path):
-    outcomes(range(60), checkpointed, tmp_path, lambda path: model(str(path), resume=True))
+    outcomes(range(40), checkpointed, tmp_path, lambda path: model(str(path), resume=True))
 
 
 @pytest.mark.slow
@@ -235,5 +235,5 @@ def test_a_fit_goes_on_or_begins_again_or_says_why_not_often(checkpointed, tmp_p
 
 
 def test_a_fit_that_does_not_go_on_does_not_care(checkpointed, tmp_path):
-    found = outcomes(range(2000, 2020), checkpointed, tmp_path, lambda path: model(str(path)))
+    found = outcomes(range(2000, 2015), checkpointed, tmp_path, lambda path: model(str(path)))
     assert not total(found, "refused")

@@ -20,7 +20,7 @@ from daskals.io.ids import IdKind
 from daskals.kernels.types import Float32, Ids
 
 #: Bytes of factors that are encoded or decoded at a time: a row group of what we write, a batch of what we read.
-#: A block of 15 MB then takes 24 MB to write and 18 MB to read, itself included; in one piece it took 72 and 73 MB
+#: A block of 15 MB then takes 26 MB to write and 14 MB to read, itself included; in one piece it took 72 and 73 MB
 #: (pytest -s tests/io/test_factor_files.py -k block_by_block).
 BATCH = 1 << 20
 

@@ -104,7 +104,8 @@ def read_factors(scheduler: Scheduler, folder: str, rank: int, notes: SideNotes)
         task(read_again, files[number], rank, kind, records[number], name=f"als-load-{token}-{number}")
         for number in full or range(len(files))
     ]
-    ids = task(_ids, _index(reads, token), name=f"als-load-ids-{token}")
+    of_files = [task(_ids_of, each, name=f"als-load-ids-{token}-{n}") for n, each in enumerate(reads)]
+    ids = task(_all_ids, _index(of_files, f"{token}-all"), name=f"als-load-all-ids-{token}")
     return _in_blocks(reads, [records[number] for number in full], ids, rank, token)
 
 
@@ -112,14 +113,15 @@ def _inspect(
     scheduler: Scheduler, files: list[str], rank: int, kind: IdKind, token: str, notes: SideNotes
 ) -> tuple[FileRecord, ...]:
     """What each file holds, which is what the metadata say, and no id twice."""
-    reads = [task(read_block, file, rank, kind, name=f"als-check-{token}-{n}") for n, file in enumerate(files)]
-    told = [task(_record, each, name=f"als-check-record-{token}-{n}") for n, each in enumerate(reads)]
-    index = _index(reads, f"{token}-check")
+    # one task for each file, so that its rows are gone from memory when the next one is read
+    surveys = [task(_survey, file, rank, kind, name=f"als-check-{token}-{n}") for n, file in enumerate(files)]
+    told = [task(_record, each, name=f"als-check-record-{token}-{n}") for n, each in enumerate(surveys)]
+    index = _index([task(_ids_of, each, name=f"als-check-ids-{token}-{n}") for n, each in enumerate(surveys)], token)
     *records, n_ids = scheduler.fetch(*told, task(_size, index, name=f"als-check-size-{token}"))
     _check_as_written(files, records, notes)
     if n_ids != sum(record.rows for record in records):
         id_ = task(_repeated, index, name=f"als-check-repeated-{token}")
-        holding = [task(_holds, each, id_, name=f"als-check-holds-{token}-{n}") for n, each in enumerate(reads)]
+        holding = [task(_holds, each, id_, name=f"als-check-holds-{token}-{n}") for n, each in enumerate(surveys)]
         culprit, *held = scheduler.fetch(id_, *holding)
         both = " and ".join(itertools.compress(files, held))
         raise ValueError(f"{both} are damaged, or one is too many: they have an id that is there twice, {culprit!r}")
@@ -193,14 +195,27 @@ def _is_part(name: str) -> bool:
     return name.endswith(".parquet") and name[0] not in "._"
 
 
-def _index(reads: list[Delayed], token: str) -> Delayed:
-    """A task for the ids of all files."""
-    parts = [task(_index_of, each, name=f"als-load-index-{token}-{n}") for n, each in enumerate(reads)]
+def _index(ids: list[Delayed], token: str) -> Delayed:
+    """A task for all ids and in how many files each one is, from tasks for the ids of each file."""
+    parts = [task(_index_of, each, name=f"als-load-index-{token}-{n}") for n, each in enumerate(ids)]
     return tree_reduce(_merged, parts, f"als-load-tree-{token}")
 
 
-def _index_of(rows: tuple[Ids, Float32]) -> Index:
-    return Index(rows[0], np.ones(len(rows[0]), np.int64))
+def _survey(file: str, rank: int, kind: IdKind) -> tuple[Ids, FileRecord]:
+    ids, rows = read_block(file, rank, kind)
+    return ids, record_of(ids, rows)
+
+
+def _record(survey: tuple[Ids, FileRecord]) -> FileRecord:
+    return survey[1]
+
+
+def _ids_of(parts: tuple[Ids, Any]) -> Ids:
+    return parts[0]
+
+
+def _index_of(ids: Ids) -> Index:
+    return Index(ids, np.ones(len(ids), np.int64))
 
 
 def _merged(*indexes: Index) -> Index:
@@ -211,7 +226,7 @@ def _size(index: Index) -> int:
     return len(index.ids)
 
 
-def _ids(index: Index) -> Ids:
+def _all_ids(index: Index) -> Ids:
     return index.ids
 
 
@@ -219,12 +234,8 @@ def _repeated(index: Index) -> object:
     return index.ids[index.counts > 1][:1].tolist()[0]
 
 
-def _holds(rows: tuple[Ids, Float32], id_: object) -> bool:
-    return id_ in rows[0].tolist()
-
-
-def _record(rows: tuple[Ids, Float32]) -> FileRecord:
-    return record_of(*rows)
+def _holds(survey: tuple[Ids, FileRecord], id_: object) -> bool:
+    return id_ in survey[0].tolist()
 
 
 def _rows(rows: tuple[Ids, Float32]) -> Float32:
