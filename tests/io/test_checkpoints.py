@@ -24,7 +24,7 @@ from distributed.comm import CommClosedError
 
 from daskals import ALS, ALSModel
 from daskals.datasets import make_ratings
-from daskals.io import checkpoints, directories, factor_folders
+from daskals.io import checkpoints, directories, factor_folders, identity
 
 SHAPE = {"n_users": 60, "n_items": 40, "n_ratings": 900}
 KINDS = {
@@ -764,3 +764,10 @@ def test_a_folder_without_permission_is_an_error(frame, folder):
         folder.chmod(0o700)
     assert names(own(folder)) == named(1, 2)
     assert ALSModel.load(str(own(folder) / named(2)[0])).rank == 4
+
+
+def test_of_every_parameter_it_is_known_whether_it_decides_the_factors():
+    """A new one that is in neither list would let a fit go on from factors of another fit, in silence."""
+    others = {"userCol", "itemCol", "ratingCol", "predictionCol", "coldStartStrategy", "blockSize", "maxIter"}
+    others |= {"checkpointDir", "checkpointInterval", "intermediateStorageLevel", "finalStorageLevel"}
+    assert {param.name for param in ALS().params} == others | set(identity.IDENTITY_PARAMS)

@@ -20,7 +20,7 @@ import numpy as np
 
 from daskals import kernels
 from daskals.blocks.ids import positions
-from daskals.blocks.ratings import CodedChunk, CodedIds, InBlock, Index, RatingBlock, SideName
+from daskals.blocks.ratings import CodedChunk, CodedIds, InBlock, Index, RatingBlock, SideName, other
 from daskals.kernels.types import Ids, Int64, LookedUp, Runs
 
 
@@ -33,8 +33,7 @@ def index_of(chunk: CodedChunk, side: SideName) -> Index:
 
 def decode(chunk: CodedChunk, side: SideName, ids: Ids, source_ids: Ids) -> RatingBlock:
     """The ratings of a chunk with ``side`` as destination; ``ids`` are its ids, ``source_ids`` those of the other."""
-    source: SideName = "items" if side == "users" else "users"
-    rows, sources = _positions(getattr(chunk, side), ids), _positions(getattr(chunk, source), source_ids)
+    rows, sources = _positions(getattr(chunk, side), ids), _positions(getattr(chunk, other(side)), source_ids)
     return RatingBlock(rows, sources, chunk.ratings)
 
 

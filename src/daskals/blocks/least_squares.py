@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from daskals import kernels
-from daskals.blocks.ratings import InBlock
+from daskals.blocks.ratings import InBlock, SideName
 from daskals.kernels.objective import Objective, Solver
 from daskals.kernels.types import Float32, Float64, Int64, Losses, Rows, Solution, SourceRows
 
@@ -29,7 +29,7 @@ class SolvedBlock(NamedTuple):
 class SingularRowError(ValueError):
     """The equations of one row have no unique solution. ``position`` is the row's position in its ``side``."""
 
-    def __init__(self, position: int, n_ratings: int, rank: int, side: str = "") -> None:
+    def __init__(self, position: int, n_ratings: int, rank: int, side: SideName = "users") -> None:
         super().__init__(position, n_ratings, rank, side)
         self.position, self.n_ratings, self.rank, self.side = position, n_ratings, rank, side
 

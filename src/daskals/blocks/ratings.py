@@ -32,6 +32,11 @@ from daskals.kernels.types import Float32, Ids, Int32, Int64, LookedUp, Runs
 SideName = Literal["users", "items"]
 
 
+def other(side: SideName) -> SideName:
+    """The side that is the source where this one is the destination."""
+    return "items" if side == "users" else "users"
+
+
 class CodedIds(NamedTuple):
     """A column of ids: the distinct ones, ascending, and for each row the place of its id among them."""
 

@@ -157,7 +157,7 @@ class Iterations:
         return _State(done_users[0], done_items[0], user_losses=done_users[1], item_losses=done_items[1])
 
     def _with_id(self, error: SingularRowError) -> ValueError:
-        side = self._ratings.users if error.side == "users" else self._ratings.items
+        side = self._ratings.of(error.side)
         (culprit,) = self._plan.scheduler.fetch(task(_id_at, side.ids, error.position, name=f"als-id-at-{new_token()}"))
         return ValueError(f"The normal equations of the {error.side[:-1]} with id {culprit!r} {error.explanation()}")
 

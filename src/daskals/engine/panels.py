@@ -102,3 +102,8 @@ def gather(token: str, blocks: Sequence[Float32], join: Callable[[Sequence[Float
 def join_rows(blocks: Sequence[Float32]) -> Float32:
     """The rows of all blocks in one array, (n, rank)."""
     return np.require(blocks[0] if len(blocks) == 1 else np.concatenate(blocks), np.float32, ["C", "A"])
+
+
+def blocks_of(panels: Sequence[tuple[Float32, ...]]) -> list[Float32]:
+    """The blocks of all panels, in order."""
+    return [rows for panel in panels for rows in panel]

@@ -10,7 +10,7 @@ from daskals import kernels
 from daskals.blocks.ids import positions
 from daskals.blocks.ratings import CodedIds
 from daskals.engine.factors import FactorMatrix
-from daskals.engine.panels import gather, join_rows
+from daskals.engine.panels import blocks_of, gather, join_rows
 from daskals.execution.tasks import task
 from daskals.kernels.types import Float32, Ids, Int64
 
@@ -51,8 +51,3 @@ def _predict(
 
 def _positions(column: CodedIds, ids: Ids) -> Int64:
     return positions(ids, column.uniques)[column.codes]
-
-
-def blocks_of(panels: Sequence[tuple[Float32, ...]]) -> list[Float32]:
-    """The blocks of all panels, in order."""
-    return [rows for panel in panels for rows in panel]

@@ -8,30 +8,29 @@ from dask.delayed import Delayed
 from daskals import kernels
 from daskals.blocks.ids import positions
 from daskals.engine.factors import FactorMatrix, ids_of_blocks
-from daskals.engine.panels import gather
-from daskals.engine.predict import blocks_of
-from daskals.execution.scheduler import Scheduler
+from daskals.engine.panels import blocks_of, gather
 from daskals.execution.tasks import new_token, task
 from daskals.kernels.types import Float32, Ids
 
 
 def recommend(
-    scheduler: Scheduler,
     queries: FactorMatrix,
     candidates: FactorMatrix,
     k: int,
     block_size: int,
+    n_panels: int,
     wanted: Delayed | None = None,
 ) -> list[Delayed]:
     """Tasks for the ``k`` best candidates of every query row, a task for each block of ``queries``.
 
-    Where ``wanted`` is given, a task for the sorted ids of the rows that are asked for, only of those. On plain NumPy
-    at most ``block_size`` rows are scored against each other at a time.
+    Where ``wanted`` is given, a task for the sorted ids of the rows that are asked for, only of those. The candidates'
+    rows travel in at most ``n_panels`` tasks. On plain NumPy at most ``block_size`` rows are scored against each other
+    at a time.
 
     Each gives (ids of the queries (m,), ids of their candidates (m, k), scores (m, k)), best first, of equal scores
     the larger id first. The score matrix is made and thrown away tile by tile.
     """
-    token, panels = new_token(), candidates.panels(scheduler.settings.panels)
+    token, panels = new_token(), candidates.panels(n_panels)
     what = (k, block_size, candidates.token)
     return [
         task(_recommend, what, ids, rows, wanted, candidates.ids, *panels, name=f"als-recommend-{token}-{n}")

@@ -41,6 +41,10 @@ class Ratings:
     items: Side
     n_ratings: int
 
+    def of(self, side: SideName) -> Side:
+        """The side of this name."""
+        return self.users if side == "users" else self.items
+
     @property
     def tasks(self) -> list[Delayed]:
         """All persisted tasks of both sides: ids and in-blocks."""

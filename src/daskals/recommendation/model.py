@@ -201,7 +201,7 @@ class ALSModel(ModelParams, Savable):
         self._check_alive()
         scheduler = current_scheduler()
         wanted = None if subset is None else wanted_ids(scheduler, subset, queries.column, queries.ids)
-        found = recommend(scheduler, queries.matrix, candidates.matrix, k, self.getBlockSize(), wanted)
+        found = recommend(queries.matrix, candidates.matrix, k, self.getBlockSize(), scheduler.settings.panels, wanted)
         return collect_recommendations(
             scheduler,
             found,
