@@ -228,3 +228,14 @@ def test_nothing_is_unpickled(model, spark_model, tmp_path, monkeypatch):
         ALS.load(tmp_path / "als")
     assert_frame_equal(users, pandas(model.userFactors))
     assert len(other) == 11
+
+
+@pytest.mark.filterwarnings("ignore:The objective or the error of iteration")
+def test_a_history_that_is_not_finite_is_written_as_json_has_it(ratings, tmp_path):
+    """JSON has no NaN, and Spark's parser refuses one; what is read back is what was there."""
+    model = ALS(rank=3, maxIter=4, regParam=1e300).fit(ratings)
+    assert not np.isfinite(model.history.objective).all()
+    model.save(tmp_path / "model")
+    (part,) = (tmp_path / "model" / "metadata").glob("part-*")
+    json.loads(part.read_text(), parse_constant=lambda name: pytest.fail(f"{name} is no JSON"))
+    assert_frame_equal(ALSModel.load(tmp_path / "model").history, model.history)

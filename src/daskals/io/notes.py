@@ -23,6 +23,7 @@ the caller adds the name of the file.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, get_args
@@ -37,6 +38,8 @@ from daskals.io.ids import IdKind, IdType
 SPARK_IDS = IdType("int64", np.dtype(np.int32))
 #: The largest rank there is: Spark's is an integer of 32 bits.
 MOST_FACTORS = 2**31 - 1
+#: How JSON has what are no finite numbers (`encode_numbers`).
+_NOT_FINITE = {text: float(text) for text in ("NaN", "Infinity", "-Infinity")}
 
 
 @dataclass(frozen=True)
@@ -114,6 +117,11 @@ def decode_rank(rank: Any) -> int:
     return int(rank)
 
 
+def encode_numbers(numbers: Sequence[Any]) -> list[Any]:
+    """Numbers for JSON, which has no NaN and no infinity: those are written as strings, as Spark does it."""
+    return [each if np.isfinite(each) else json.dumps(float(each)) for each in numbers]
+
+
 def decode_history(columns: Any) -> dict[str, list[Any]]:
     """A history: the lists of `daskals.io.history`, of numbers and of one length; empty where there is none."""
     names = IMPLICIT_COLUMNS if isinstance(columns, dict) and PREFERENCE_ERROR in columns else EXPLICIT_COLUMNS
@@ -123,13 +131,16 @@ def decode_history(columns: Any) -> dict[str, list[Any]]:
         raise ValueError(f"there are no lists of {', '.join(names)}")
     if len({len(columns[name]) for name in names}) > 1:
         raise ValueError(f"there are lists of different lengths: {[len(columns[name]) for name in names]}")
+    history: dict[str, list[Any]] = {
+        name: [_NOT_FINITE.get(str(each), each) for each in columns[name]] for name in names
+    }
     for name in names:
-        for number in columns[name]:
+        for number in history[name]:
             if not isinstance(number, float) and not (_are_integers([number]) and abs(number) < 2**53):
                 raise ValueError(f"there is {number!r} in {name}, where a number should be")
     if columns[names[0]] != list(range(1, len(columns[names[0]]) + 1)):
         raise ValueError(f"iterations are not numbered 1, 2, 3 ...: {columns[names[0]]!r}")
-    return {name: columns[name] for name in names}
+    return history
 
 
 def _are_integers(values: Any) -> bool:

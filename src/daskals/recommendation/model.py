@@ -21,6 +21,7 @@ from daskals.io.frames_in import Columns, check_columns, pair_chunks, wanted_ids
 from daskals.io.frames_out import collect_factors, collect_predictions, collect_recommendations
 from daskals.io.ids import IdType, id_type_to_look_up
 from daskals.io.model_files import Factors, read_history, read_sides, write_sides
+from daskals.io.notes import encode_numbers
 from daskals.io.readwrite import Savable
 from daskals.params.converters import to_int
 from daskals.params.param import Param, ParamMap
@@ -236,7 +237,8 @@ class ALSModel(ModelParams, Savable):
         """Spark's fields, and the history under "daskals"."""
         fields = super()._metadata()
         fields["paramMap"].setdefault("blockSize", self.getBlockSize())  # Spark's model always has it set
-        fields["daskals"]["history"] = self._history.to_dict(orient="list")
+        history = self._history.to_dict(orient="list")
+        fields["daskals"]["history"] = {name: encode_numbers(values) for name, values in history.items()}
         return {**fields, "rank": self.rank}
 
     @classmethod

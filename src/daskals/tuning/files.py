@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from typing import Any
-
-import numpy as np
 
 from daskals.io.directories import join
 from daskals.io.frames import FrameKind
@@ -29,11 +26,6 @@ def by_folder(folder: str, models: list[Any]) -> dict[str, Any]:
         else:
             found[f"{folder}/{number}"] = each
     return found
-
-
-def encode_metrics(metrics: Metrics) -> list[float | str]:
-    """Metrics for JSON, which has no NaN and no infinity: Spark writes them as strings."""
-    return [float(each) if np.isfinite(each) else json.dumps(float(each)) for each in metrics]
 
 
 def decode_metrics(path: str, fields: dict[str, Any], name: str) -> list[float]:

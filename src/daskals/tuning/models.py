@@ -19,11 +19,12 @@ from typing import TYPE_CHECKING, Any
 
 from daskals.io.directories import join, read_metadata, write_metadata
 from daskals.io.frames import Frame, FrameKind
+from daskals.io.notes import encode_numbers
 from daskals.io.readwrite import MLWriter
 from daskals.params.maps import require_map
 from daskals.params.param import ParamMap
 from daskals.recommendation.model import ALSModel
-from daskals.tuning.files import Metrics, by_folder, decode_metrics, encode_metrics, load_models
+from daskals.tuning.files import Metrics, by_folder, decode_metrics, load_models
 from daskals.tuning.parameters import CrossValidatorParams, TrainValidationSplitParams, ValidatorParams, owner_of
 
 if TYPE_CHECKING:
@@ -133,7 +134,7 @@ class CrossValidatorModel(TuningModel, CrossValidatorParams):
         return f"CrossValidatorModel: uid={self.uid}, bestModel={self.bestModel}, numFolds={self.getNumFolds()}"
 
     def _metadata(self) -> dict[str, Any]:
-        metrics = {"avgMetrics": encode_metrics(self.avgMetrics), "stdMetrics": encode_metrics(self.stdMetrics)}
+        metrics = {"avgMetrics": encode_numbers(self.avgMetrics), "stdMetrics": encode_numbers(self.stdMetrics)}
         return {**super()._metadata(), **metrics}
 
     @classmethod
@@ -170,7 +171,7 @@ class TrainValidationSplitModel(TuningModel, TrainValidationSplitParams):
         )
 
     def _metadata(self) -> dict[str, Any]:
-        return {**super()._metadata(), "validationMetrics": encode_metrics(self.validationMetrics)}
+        return {**super()._metadata(), "validationMetrics": encode_numbers(self.validationMetrics)}
 
     @classmethod
     def _load(cls, path: str, kind: FrameKind = "dask") -> Self:

@@ -124,6 +124,8 @@ def _improve(
         residual[j] += b[j]
         direction[j] = residual[j]
     square = _dot(residual, residual)
+    if not np.isfinite(square):
+        return np.nan  # too large for the type: no step can be taken, and nobody shall believe the row
     enough = float(np.finfo(dtype).eps) ** 2 * square
     for _ in range(steps):
         if not square > enough:

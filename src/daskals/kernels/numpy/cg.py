@@ -67,6 +67,7 @@ def conjugate_gradients(apply: Product, b: Float, x: Float, steps: int) -> tuple
     residual = b - apply(x)
     direction = residual
     square = np.einsum("ij,ij->i", residual, residual)
+    too_large = ~np.isfinite(square)
     enough = np.finfo(x.dtype).eps ** 2 * square
     going = np.ones(len(b), np.bool_)
     for _ in range(steps):
@@ -79,4 +80,6 @@ def conjugate_gradients(apply: Product, b: Float, x: Float, steps: int) -> tuple
         before, square = square, np.einsum("ij,ij->i", residual, residual)
         ratio = np.divide(square, before, out=np.zeros_like(square), where=going)[:, None]
         direction = residual + ratio * direction
+    # too large for the type: no step could be taken, and nobody shall believe the row
+    residual[too_large] = np.nan
     return x, residual
