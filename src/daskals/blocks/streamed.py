@@ -10,9 +10,10 @@ a part of the source rows at hand at a time::
 What stays is A and b of every row of the block, rank^2 + rank numbers each, instead of all source rows.
 
 The numbers are those of `daskals.blocks.least_squares` but for rounding: sums are taken in another order, and rows with
-few ratings are solved by their normal equations rather than by a dual system. In single precision predictions have been
-seen to differ by 4e-5. Which of the two is used is decided once a fit by the memory of the smallest worker
-(`daskals.engine.plan`), so two clusters can differ by that much.
+few ratings are solved by their normal equations rather than by a dual system. In single precision, predictions have
+been seen to differ by 4e-5 where equations are solved exactly, and by 2e-4 with conjugate gradients. Which of the two
+is used is decided once a fit by the memory of the smallest worker (`daskals.engine.plan`), so two clusters can differ
+by that much.
 """
 
 from __future__ import annotations

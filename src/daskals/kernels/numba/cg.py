@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 
 from daskals.kernels.numba.assembling import GATHERED_BYTES, assemble
-from daskals.kernels.numba.compiling import compiled
+from daskals.kernels.numba.compiling import compiled, inlined
 from daskals.kernels.numba.gathering import RUN, combine, dots
 from daskals.kernels.numba.losses import ERROR, PENALTY, WEIGHT, Q, sums
 from daskals.kernels.numba.tiles import BYTES
@@ -50,7 +50,7 @@ def _dot_in_float64(a: Any, b: Any) -> float:
     return total
 
 
-@compiled
+@inlined
 def _multiply(
     first: int, stop: int, sources: Any, ratings: Any, factors: Any, implicit: bool, alpha: float, c: float,
     matrix: Any, all_rows: Any, scores: Any, v: Any, out: Any,
@@ -71,7 +71,7 @@ def _multiply(
         combine(out, scores, factors, sources, start, n, vectors)
 
 
-@compiled
+@inlined
 def _start(
     first: int, stop: int, sources: Any, ratings: Any, factors: Any, implicit: bool, alpha: float, c: float,
     matrix: Any, all_rows: Any, scores: Any, x: Any, residual: Any,
@@ -107,7 +107,7 @@ def _start(
     return value
 
 
-@compiled
+@inlined
 def _improve(
     first: int, stop: int, sources: Any, ratings: Any, factors: Any, implicit: bool, alpha: float, c: float,
     matrix: Any, all_rows: Any, scores: Any, b: Any, value: float, steps: int,
@@ -148,7 +148,7 @@ def _improve(
     return value
 
 
-@compiled
+@inlined
 def _write_row(row: int, q: float, value: float, c: float, weight: float, x: Any, solution: Any, table: Any) -> None:
     """Write down x, and the losses of the row."""
     norm = 0.0

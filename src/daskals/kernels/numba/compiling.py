@@ -19,6 +19,11 @@ def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
     return _compile(function, error_model="numpy", fastmath=_FASTMATH)
 
 
+def inlined(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The same, for a function of many arrays that is called for every row: a call costs 0.2 microseconds."""
+    return _compile(function, error_model="numpy", fastmath=_FASTMATH, forceinline=True)
+
+
 def compiled_exactly(function: Callable[..., Any]) -> Callable[..., Any]:
     """Compile arithmetic of which every bit matters."""
     return _compile(function)
