@@ -57,12 +57,17 @@ _Array = TypeVar("_Array")
 BatchSolver = Callable[[slice, Float64], tuple[Float, Bools, Float64]]
 
 
+#: What overflows ends as a loss that is not finite, which the fit warns of: NumPy's own warnings name no cause.
+_numbers_may_be_too_large = np.errstate(over="ignore", invalid="ignore")
+
+
 def pack_sources(blocks: Sequence[Float32], dtype: npt.DTypeLike) -> SourceRows:
     """Join the rows of all blocks, each (rows of the block, rank), as `solve_rows` wants them."""
     whole = blocks[0] if len(blocks) == 1 else np.concatenate(blocks)
     return SourceRows(np.require(whole, dtype, ["C", "A"]), whole.shape[1])
 
 
+@_numbers_may_be_too_large
 def solve_rows(
     rows: Rows,
     sources: SourceRows,
@@ -124,6 +129,7 @@ def add_equations(equations: Equations, rows: Rows, sources: SourceRows, objecti
     return Equations(equations.A + A, equations.b + b, equations.rank)
 
 
+@_numbers_may_be_too_large
 def solve_equations(
     equations: Equations,
     rows: Rows,
