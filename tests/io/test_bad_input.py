@@ -577,7 +577,7 @@ def check_damaged_frame(data):
     """The model is that of the values, or the error names the column, and the row or what the whole column is."""
     frame, column, row = draw_damage(data)
     # objects in a dask frame are taken for strings
-    lazy = not (frame[["user", "item"]].dtypes == object).any() and data.draw(st.booleans(), "in dask")
+    lazy = "object" not in (frame["user"].dtype.name, frame["item"].dtype.name) and data.draw(st.booleans(), "in dask")
     before = deep_copy(frame)
     with dask.config.set({"dataframe.convert-string": False, "scheduler": "synchronous"}):
         text = ""
@@ -596,7 +596,7 @@ def check_damaged_frame(data):
                 assert found["id"].tolist() == right["id"].tolist()
                 features = (np.stack(each["features"]) for each in (found, right))
                 np.testing.assert_allclose(*features, rtol=1e-3, atol=1e-4)
-    assert_frame_equal(frame, before)
+    assert_frame_equal(frame.map(repr), before.map(repr))  # pandas compares no signalling NaN
 
 
 @settings(max_examples=25)

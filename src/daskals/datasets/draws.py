@@ -118,7 +118,7 @@ def _cumulated(x: Float) -> Float:
 
 
 def _draw_ranks(rng: np.random.Generator, size: int, n_items: int) -> Int:
-    """Popularity ranks (0: most popular), the inverse of :func:`_cumulated` at random places."""
+    """Popularity ranks (0: most popular), the inverse of `_cumulated` at random places."""
     x = 1 / (1 / _SHIFT - rng.random(size) * (1 / _SHIFT - 1 / (_SHIFT + 1))) - _SHIFT
     return np.minimum((x * n_items).astype(np.int64), n_items - 1)
 

@@ -23,7 +23,7 @@ from daskals.datasets.movielens_files import (
 )
 
 MOVIELENS_NAMES = tuple(LAYOUTS)
-"""The names that :func:`load_movielens` takes."""
+"""The names that `load_movielens` takes."""
 
 
 MOVIELENS_SPLITS = ("ua", "ub", "u1", "u2", "u3", "u4", "u5")
@@ -140,7 +140,7 @@ def load_movielens_titles(
 ) -> pd.Series[str]:
     """Film titles of one of the published MovieLens data sets.
 
-    Parameters and errors are those of :func:`load_movielens`.
+    Parameters and errors are those of `load_movielens`.
 
     Returns
     -------

@@ -70,7 +70,7 @@ def read_ratings(file: Path) -> pd.DataFrame:
 
 
 def read_double_colon(file: str | os.PathLike[str]) -> pd.DataFrame:
-    """Ratings of a ``user::item::rating::timestamp`` file, as :func:`load_movielens` returns them.
+    """Ratings of a ``user::item::rating::timestamp`` file, as `load_movielens` returns them.
 
     Only the slow parser of pandas takes separators of two characters. For the fast one the
     separator is one colon, and every other field is empty and left unread.

@@ -26,7 +26,7 @@ _BLOCKS, _BLOCK_USERS = 128, 1024  # at least so many blocks (users permitting),
 
 
 def make_factors(n_users: int, n_items: int, *, rank: int = 10, seed: int = 0) -> tuple[Single, Single]:
-    """The factors behind :func:`make_ratings` with the same `n_users`, `n_items`, `rank` and `seed`.
+    """The factors behind `make_ratings` with the same `n_users`, `n_items`, `rank` and `seed`.
 
     The true preference of user u for item i is ``user_factors[u] @ item_factors[i]``, without any
     constant besides: its mean of 3.5 sits in the first column of both, which also makes some users
@@ -40,7 +40,7 @@ def make_factors(n_users: int, n_items: int, *, rank: int = 10, seed: int = 0) -
     Raises
     ------
     TypeError, ValueError
-        As :func:`make_ratings`.
+        As `make_ratings`.
 
     Examples
     --------
@@ -116,7 +116,7 @@ def make_ratings(
     n_ratings : int
         From `n_users` to ``n_users * n_items``.
     rank : int
-        Columns of the factors, which :func:`make_factors` returns.
+        Columns of the factors, which `make_factors` returns.
     noise : float
         Standard deviation of the normal noise added to the preference, in stars. With 0, ratings are
         the dot products of the factors to float32 precision.
