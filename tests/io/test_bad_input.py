@@ -4,6 +4,8 @@ import datetime
 import decimal
 import pickle
 import re
+import uuid
+from contextlib import suppress
 from itertools import pairwise
 
 import dask
@@ -12,6 +14,9 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
+from hypothesis import given as examples
+from hypothesis import settings
+from hypothesis import strategies as st
 from pandas.testing import assert_frame_equal
 
 from daskals import ALS
@@ -352,6 +357,264 @@ def test_string_ids_that_hide_another_type_in_a_later_partition_are_a_type_error
         frame = spoilt("user", ["a", "a", 3, "b", "c", "c"], object)
         good = spoilt("user", list("aabbcc"), object)
         assert_refused("dask", frame, TypeError, "'user'", ROW, "3", "int", "astype(str)", good=good)
+
+
+# ---- objects that are odd numbers ------------------------------------------------------------------------
+
+ODD_RATINGS = {
+    "too long an integer": (10**400, ValueError, "which is not a finite float32"),
+    "an integer that Python does not write out": (10**5000, ValueError, "which is not a finite float32"),
+    "too large a decimal": (decimal.Decimal("1e400"), ValueError, "1E+400, which is not a finite float32"),
+    "infinity": (decimal.Decimal("Infinity"), ValueError, "Infinity, which is not a finite float32"),
+    "NaN": (decimal.Decimal("NaN"), ValueError, "null or NaN"),
+    "a signalling NaN": (decimal.Decimal("sNaN"), ValueError, "null or NaN"),
+    "a complex number": (1j, TypeError, "must be numbers"),
+}
+ODD_IDS = {
+    "too long an integer": 10**400,
+    "an integer that Python does not write out": 10**5000,
+    "infinity": decimal.Decimal("Infinity"),
+    "minus infinity": decimal.Decimal("-Infinity"),
+    "a signalling NaN": decimal.Decimal("sNaN"),
+}
+
+
+@pytest.mark.parametrize("name", ODD_RATINGS)
+def test_object_ratings_that_no_float_can_hold_are_named_with_their_row(name):
+    value, error, words = ODD_RATINGS[name]
+    frame = spoilt("rating", [4, 2, value, 4, 1, 5], object)
+    text = error_of(lambda: small().fit(frame), error)
+    assert_says(text, "'rating'", words, ROW)
+    assert len(text) < 400
+
+
+@pytest.mark.parametrize("name", ODD_IDS)
+def test_object_ids_that_are_no_whole_numbers_are_named_with_their_row(name):
+    kind = type(ODD_IDS[name])
+    frame = spoilt("user", [kind(1), kind(1), ODD_IDS[name], kind(2), kind(3), kind(3)], object)
+    text = error_of(lambda: small().fit(frame), ValueError)
+    assert_says(text, "'user'", ROW, "(1 such)", "whole numbers in the range of int64")
+    assert len(text) < 400
+
+
+def test_object_ids_of_uuids_are_told_to_become_strings():
+    """They could be taken as strings, but would not come back as they went in."""
+    ids = [uuid.UUID(int=number) for number in (1, 1, 2, 2, 3, 3)]
+    assert_refused("pandas", spoilt("user", ids, object), TypeError, "'user'", "UUID", "cannot hold ids", "astype(str)")
+    frame = spoilt("user", ids, object)
+    frame = frame.assign(user=frame["user"].astype(str))
+    assert small().fit(frame).userFactors["id"].tolist() == sorted({str(each) for each in ids})
+
+
+@pytest.mark.parametrize("ids", ["integers and strings", "strings and bytes", "integers and bools"])
+def test_object_ids_of_two_types_are_named_with_the_first_row_of_the_second(ids):
+    other = {"integers and strings": "str", "strings and bytes": "bytes", "integers and bools": "bool"}[ids]
+    text = error_of(lambda: small().fit(spoilt("user", NO_ID_OBJECTS[ids], object)), TypeError)
+    assert_says(text, "'user'", other, "row 20", "astype(str)")
+
+
+@pytest.mark.parametrize("dtype", ["double[pyarrow]", "float64", "Float64"])
+def test_a_subset_of_float_ids_is_found_whatever_makes_the_floats(dtype):
+    """Fractions, infinities and nulls are nobody's ids, and no error here, as in Spark."""
+    model = small(maxIter=1).fit(RATINGS.astype({"user": dtype}))
+    asked = pd.DataFrame({"user": pd.array([3.0, 1.5, None, 1.0, 99.0], dtype=dtype)})
+    assert model.recommendForUserSubset(asked, 2)["user"].tolist() == [1, 3]
+    assert model.recommendForUserSubset(cut(asked, 2), 2).compute()["user"].tolist() == [1, 3]
+
+
+# ---- partitions that are not what their frame says -------------------------------------------------------
+
+#: what the second partition has, beside what the meta says
+BROKEN_DTYPES = {
+    "wide unsigned for signed": ("user", "int64", np.array([2**64 - 1, 2], np.uint64)),
+    "signed for unsigned": ("user", "uint64", np.array([-1, 2])),
+    "wide for narrow": ("user", "int32", np.array([2**40, 2])),
+    "bools": ("user", "int64", np.array([True, False])),
+    "strings for integers": ("user", "int64", pd.array(["1", "2"], "str")),
+    "objects for integers": ("user", "int64", np.array([1, "2"], object)),
+    "integers for strings": ("user", "str", np.array([1, 2])),
+    "dates for integers": ("user", "int64", pd.date_range("2020", periods=2)),
+    "finer dates": ("user", "datetime64[s]", pd.date_range("2020", periods=2).as_unit("ns")),
+    "dates with a time zone": ("user", "datetime64[ns]", pd.date_range("2020", periods=2, tz="UTC")),
+    "categories of bools": ("user", "int64", pd.Categorical([True, False])),
+    "rating strings": ("rating", "float64", pd.array(["1", "2"], "str")),
+    "rating dates": ("rating", "float64", pd.date_range("2020", periods=2)),
+    "rating bools": ("rating", "float64", np.array([True, False])),
+    "rating complex": ("rating", "float64", np.array([1j, 2])),
+}
+
+
+def pieces(*parts, meta=RATINGS):
+    """A dask frame of these partitions, whatever they are; Dask is told not to look at them."""
+    delayed = [dask.delayed(lambda part=part: part, pure=False)() for part in parts]
+    return dd.from_delayed(delayed, meta=meta.iloc[:0], verify_meta=False)
+
+
+GOOD, SECOND = RATINGS.iloc[:2], RATINGS.iloc[2:4]
+
+
+@pytest.mark.parametrize("name", BROKEN_DTYPES)
+def test_a_partition_that_breaks_the_promise_of_the_meta_is_named_with_both_dtypes(name):
+    column, meta, values = BROKEN_DTYPES[name]
+    promised = RATINGS.astype({column: meta})
+    broken = SECOND.assign(**{column: values})
+    frame = pieces(promised.iloc[:2], broken, promised.iloc[4:], meta=promised)
+    text = error_of(lambda: small().fit(frame), TypeError)
+    assert_says(text, "Partition 1", repr(column), str(broken[column].dtype), str(promised[column].dtype), "meta")
+
+
+@pytest.mark.parametrize(
+    ("meta", "found"),
+    [("int64", "int8"), ("int64", "Int16"), ("float64", "int64"), ("uint64", "uint8"), ("int64", "category"),
+     ("str", "object"), ("object", "str"), ("str", "category"), ("datetime64[ns]", "datetime64[s]")],
+)  # fmt: skip
+def test_a_partition_of_another_dtype_that_means_the_same_is_taken(meta, found):
+    with dask.config.set({"dataframe.convert-string": False}):
+        users = RATINGS["user"].astype(str) if meta == "object" else RATINGS["user"]
+        if meta.startswith("datetime"):
+            users = pd.to_datetime(users, unit="D")
+        good = RATINGS.assign(user=users.astype(meta))
+        model = small(maxIter=1).fit(pieces(good.iloc[:2], good.iloc[2:].astype({"user": found}), meta=good))
+        expected = small(maxIter=1).fit(dd.from_pandas(good, npartitions=1))
+        found, expected = model.userFactors.compute(), expected.userFactors.compute()
+        assert found["id"].tolist() == expected["id"].tolist()
+        np.testing.assert_allclose(np.stack(found["features"]), np.stack(expected["features"]), rtol=1e-4)
+
+
+def test_transform_and_subsets_hold_partitions_to_their_meta(model):
+    broken = SECOND.assign(user=np.array([2**64 - 1, 2], np.uint64))
+    lazy = pieces(GOOD, broken)
+    words = "Partition 1", "'user'", "uint64", "int64"
+    assert_says(error_of(model.transform(lazy).compute, TypeError), *words)
+    assert_says(error_of(model.recommendForUserSubset(lazy, 1).compute, TypeError), *words)
+
+
+NO_PARTITIONS = {
+    "a missing column": (SECOND.drop(columns="rating"), ValueError, "Partition 1 has no columns 'rating'"),
+    "a renamed column": (SECOND.rename(columns={"user": "User"}), ValueError, "Partition 1 has no columns 'user'"),
+    "a column twice": (pd.concat([SECOND, SECOND[["item"]]], axis=1), ValueError, "Partition 1 has 2 columns 'item'"),
+    "None": (None, TypeError, "Partition 1 is of type NoneType"),
+    "an array": (SECOND.to_numpy(), TypeError, "Partition 1 is of type ndarray"),
+    "a series": (SECOND["user"], TypeError, "Partition 1 is of type Series"),
+}
+
+
+@pytest.mark.parametrize("name", NO_PARTITIONS)
+def test_a_partition_without_the_columns_is_named(name, model):
+    part, error, words = NO_PARTITIONS[name]
+    frame = pieces(GOOD, part, RATINGS.iloc[4:])
+    assert_says(error_of(lambda: small().fit(frame), error), words)
+    if "rating" not in words:
+        assert_says(error_of(model.transform(frame).compute, error), words)
+
+
+@pytest.mark.parametrize("error", [KeyError("mine"), ValueError("mine"), TypeError("mine"), OSError("mine")])
+def test_a_partition_that_raises_by_itself_keeps_its_own_error(error, model):
+    def fail():
+        raise error
+
+    parts = [dask.delayed(GOOD), dask.delayed(fail)()]
+    frame = dd.from_delayed(parts, meta=RATINGS.iloc[:0], verify_meta=False)
+    for call in (lambda: small().fit(frame), model.transform(frame).compute):
+        assert "mine" in error_of(call, type(error))
+
+
+def test_a_table_of_users_by_items_is_told_to_be_melted():
+    table = pd.DataFrame(np.arange(200.0).reshape(2, 100), columns=[f"film {n}" for n in range(100)])
+    text = error_of(lambda: ALS().fit(table), ValueError)
+    assert_says(text, "No column 'user'", "'film 0'", "and 80 more", "melt(")
+    advice = re.search(r"table\.rename_axis.*dropna\(\)", text).group()
+    assert len(small().fit(eval(advice, {"table": table})).itemFactors) == 100
+    assert "melt" not in error_of(lambda: ALS().fit(RATINGS.rename(columns={"user": "who"})), ValueError)
+
+
+# ---- any damage at all -----------------------------------------------------------------------------------
+
+ID_DTYPES = ["int64", "uint8", "Int32", "int64[pyarrow]", "float64", "double[pyarrow]", "str", "object", "category"]
+RATING_DTYPES = ["float64", "float32", "Float64", "double[pyarrow]", "int8", "object"]
+#: what is put into one cell
+DAMAGE = [
+    None,
+    np.nan,
+    np.inf,
+    -np.inf,
+    1.5,
+    1e300,
+    10**60,
+    "x",
+    True,
+    b"x",
+    1j,
+    [1],
+    decimal.Decimal("sNaN"),
+    uuid.UUID(int=3),
+]
+
+
+def right_model(frame):
+    """The ids and factors of plain columns with the values of a frame."""
+    plain = pd.DataFrame(
+        {name: [value.item() if isinstance(value, np.generic) else value for value in frame[name]] for name in frame}
+    )
+    return small(maxIter=1).fit(plain.astype({"rating": "float64"}))
+
+
+def draw_damage(data):
+    """Ratings in drawn dtypes of which one cell is replaced; the name of the column and the number of the row."""
+    dtypes = {name: data.draw(st.sampled_from(ID_DTYPES), name) for name in ("user", "item")}
+    frame = RATINGS.astype({**dtypes, "rating": data.draw(st.sampled_from(RATING_DTYPES), "rating")})
+    column = data.draw(st.sampled_from(list(frame)), "damaged column")
+    row, value = data.draw(st.integers(0, 5), "row"), data.draw(st.sampled_from(DAMAGE), "value")
+    cells = frame[column].astype(object)
+    cells = pd.Series([*cells.iloc[:row], value, *cells.iloc[row + 1 :]], index=frame.index, dtype=object)
+    # where the dtype holds no such value the column becomes one of objects
+    no_such_value = TypeError, ValueError, OverflowError, pa.ArrowException, decimal.InvalidOperation
+    with suppress(*no_such_value), np.errstate(over="ignore"):
+        cells = cells.astype(frame[column].dtype.name)
+    return frame.assign(**{column: cells}), column, row
+
+
+def check_damaged_frame(data):
+    """The model is that of the values, or the error names the column, and the row or what the whole column is."""
+    frame, column, row = draw_damage(data)
+    # objects in a dask frame are taken for strings
+    lazy = "object" not in (frame["user"].dtype.name, frame["item"].dtype.name) and data.draw(st.booleans(), "in dask")
+    before = deep_copy(frame)
+    with dask.config.set({"dataframe.convert-string": False, "scheduler": "synchronous"}):
+        text = ""
+        try:
+            model = small(maxIter=1).fit(cut(frame) if lazy else frame)
+        except (TypeError, ValueError) as error:
+            text = str(error)
+        if text:
+            whole_column = re.search(r"is of type|holds \w+ objects|mixes", text)
+            assert repr(column) in text
+            assert whole_column or f"row {frame.index[row]}" in text
+        else:
+            expected = right_model(frame)
+            for side in ("userFactors", "itemFactors"):
+                found, right = (computed(getattr(each, side)) for each in (model, expected))
+                assert found["id"].tolist() == right["id"].tolist()
+                features = (np.stack(each["features"]) for each in (found, right))
+                np.testing.assert_allclose(*features, rtol=1e-3, atol=1e-4)
+    assert_frame_equal(frame.map(repr), before.map(repr))  # pandas compares no signalling NaN
+
+
+@settings(max_examples=25)
+@examples(data=st.data())
+def test_a_frame_with_any_damage_is_fitted_right_or_refused_by_column_and_row(data):
+    check_damaged_frame(data)
+
+
+@pytest.mark.slow
+@settings(max_examples=500)
+@examples(data=st.data())
+def test_many_frames_with_any_damage_are_fitted_right_or_refused_by_column_and_row(data):
+    check_damaged_frame(data)
+
+
+def computed(frame):
+    return frame.compute() if isinstance(frame, dd.DataFrame) else frame
 
 
 # ---- no rows ---------------------------------------------------------------------------------------------

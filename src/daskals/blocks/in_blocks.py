@@ -7,8 +7,8 @@ the ratings of the picture in `daskals.blocks.ratings` in two chunks and user bl
     chunk 1: 1.5 6.5 1.1 2.4 2.0   -- split -->   1.5 1.1 2.4 2.0 | 6.5
                                    -- build -->   0.3, 1.1 1.5, 2.0 2.4, 3.1 3.4 | 5.0, 6.5, 7.6
 
-What is split are chunks (`decode`) for the first side. The second side is the transpose of the first: its pieces
-come from the blocks of the first (`transpose`), when the chunks have gone from memory already.
+For the first side, chunks are split (`decode` makes ratings of a chunk). The second side is the transpose of the first:
+its pieces come from the blocks of the first side (`transpose`), so that the chunks can leave memory before.
 """
 
 from __future__ import annotations

@@ -60,9 +60,10 @@ class Index(NamedTuple):
 
 
 class RatingBlock(NamedTuple):
-    """Some ratings of a side, one a row: what a chunk has, or what it has for one block (`daskals.blocks.in_blocks`).
+    """Ratings as three columns of one length: those of a chunk, or the part of them that goes to one block.
 
-    Pieces that travel are arrays. What is about to be cut into pieces need not be written out.
+    Columns that travel between tasks are arrays. A column that is about to be cut into pieces (`in_blocks.split`) may
+    also be given as a rule for it, `LookedUp` or `Runs`, which saves writing it out.
     """
 
     #: positions of destination rows

@@ -116,7 +116,9 @@ def can_be_read_as(column: pd.Series, expected: IdType) -> bool:
         found = _id_type_of_values(column, str(column.name))
     except TypeError:
         return False
-    return found.kind == expected.kind and (found.kind == "str" or np.can_cast(found.dtype, expected.dtype))
+    if found.kind.lstrip("u") != expected.kind.lstrip("u"):
+        return False
+    return found.kind == "str" or np.can_cast(found.dtype, expected.dtype)
 
 
 def read_ids(column: pd.Series, kind: IdKind) -> CodedIds:
@@ -134,8 +136,10 @@ def read_ids(column: pd.Series, kind: IdKind) -> CodedIds:
     if kind == "str":
         try:
             codes, distinct = pd.factorize(column)
-        except TypeError as error:
-            raise TypeError(_not_ids(str(column.name), f"holds objects ({error})")) from None
+        except TypeError:  # something that has no hash
+            row = next(row for row, value in enumerate(column) if not isinstance(value, str))
+            what = f"holds {in_words(column.iloc[row])} in {place_of(column, row)}"
+            raise TypeError(_not_ids(str(column.name), what)) from None
         return sort_distinct(_strings(column, distinct, codes), codes)
     if kind == "datetime64[ns]":
         return encode(_nanoseconds(column))
