@@ -23,8 +23,8 @@ from support.killable_cluster import (
     als,
     assert_equal,
     factors,
-    killable_cluster,
     in_thread,
+    killable_cluster,
     lazy,
     until,
 )

@@ -21,8 +21,8 @@ from support.killable_cluster import (
     als,
     assert_equal,
     factors,
-    killable_cluster,
     kill,
+    killable_cluster,
     killer,
     lazy,
 )
@@ -223,7 +223,8 @@ def assert_goes_on(killable, estimator, advice, expected):
 # ---- what a loss costs -----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("durable", a_few(["256MiB", 0]))
+@pytest.mark.slow
+@pytest.mark.parametrize("durable", ["256MiB", 0])
 def test_a_loss_between_iterations_costs_at_most_one_half_step(killable, expected, monkeypatch, durable):
     """All workers die before the fifth iteration, long enough after the fourth for copies of its results to be gone.
 
