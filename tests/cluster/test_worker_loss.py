@@ -26,17 +26,13 @@ from support.killable_cluster import (
     killer,
     lazy,
 )
+from support.marks import a_few
 
 from daskals import ALSModel
 from daskals.datasets import make_ratings
 from daskals.engine import loop
 
 pytestmark = pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="kills processes as POSIX does")
-
-
-def a_few(values, *default):
-    """All of these parameters, of which those that are not among the default ones are slow."""
-    return [each if each in default else pytest.param(each, marks=pytest.mark.slow) for each in values]
 
 
 @pytest.fixture(scope="module")
