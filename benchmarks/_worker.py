@@ -21,14 +21,8 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from _contenders import MODULES
 
-MODULES = {
-    "daskals": "_ours",
-    "daskals-numpy": "_ours",
-    "spark": "_spark",
-    "implicit": "_implicit",
-    "cmfrec": "_cmfrec",
-}
 #: Iterations of the shorter fit, where the time of one has to be told from the difference of two fits.
 SHORT = 2
 

@@ -5,7 +5,9 @@
     python benchmarks/compare.py --shape ml20m --rank 10 64 128 --peers spark implicit cmfrec
 
 Peers may live in an environment of their own (``--peer-python``); those that are not installed there are named.
-"daskals-numpy" is a peer as well: daskals with its plain kernels, as installed without Numba.
+"daskals-numpy" is a peer as well: daskals with its plain kernels, as installed without Numba. So is another version:
+"daskals@FOLDER" is daskals as it stands in that folder, ``src`` of another checkout, which makes of
+``--peers daskals@../before/src`` a comparison of two versions that take turns.
 
 What is measured, each as the median over ``--repeat`` rounds in which the contenders take turns:
 
@@ -60,27 +62,10 @@ from _common import (
     save_json,
     shown,
 )
+from _contenders import MINIMISES, PACKAGES, US, environment_of, kind_of, peer
 from _processes import run_worker
 
-US = "daskals"
-PEERS = ("spark", "implicit", "cmfrec", "daskals-numpy")
 WHAT = ("fit", "cg", "transform", "recommend", "implicit")
-#: The package to look for, for each peer that is one.
-PACKAGES = {"spark": "pyspark", "implicit": "implicit", "cmfrec": "cmfrec"}
-#: BLAS threads of its own would fight with those of implicit, which asks for this; cmfrec calls BLAS likewise.
-ENVIRONMENTS = {
-    "implicit": {"OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"},
-    "cmfrec": {"OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"},
-    "daskals-numpy": {"DASKALS_KERNELS": "numpy"},
-}
-#: Which objective of `_common.objectives` a contender minimises, in explicit and in implicit mode.
-MINIMISES = {
-    "daskals": ("weighted", "weighted"),
-    "daskals-numpy": ("weighted", "weighted"),
-    "spark": ("weighted", "weighted"),
-    "implicit": (None, "plain"),
-    "cmfrec": ("weighted", "plain"),
-}
 SEED = 20
 
 Record = dict[str, Any]
@@ -91,7 +76,7 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--shape", default="ml20m", help=SHAPE_HELP)
     parser.add_argument("--rank", type=int, nargs="+", default=[10, 64])
-    parser.add_argument("--peers", nargs="*", choices=PEERS, default=["spark", "implicit", "cmfrec"])
+    parser.add_argument("--peers", nargs="*", type=peer, default=["spark", "implicit", "cmfrec"])
     parser.add_argument("--peer-python", default=sys.executable, help="interpreter of the environment of the peers")
     parser.add_argument("--iterations", type=int, default=10)
     parser.add_argument("--threads", type=int, default=2)
@@ -127,7 +112,7 @@ def measure(contender: str, rank: int, mode: str, number: int, options: argparse
     print(f"{contender}, rank {rank}, {mode}, round {number + 1} ...", file=sys.stderr, flush=True)
     with tempfile.TemporaryDirectory(prefix="daskals-benchmark-") as folder:
         job = {
-            "contender": contender,
+            "contender": kind_of(contender),
             "rank": rank,
             "implicit": mode == "implicit",
             "data": str(data),
@@ -141,7 +126,7 @@ def measure(contender: str, rank: int, mode: str, number: int, options: argparse
             "what": steps(mode, options),
         }
         python = options.peer_python if contender in PACKAGES else sys.executable
-        record = run_worker(job, python=python, environment=ENVIRONMENTS.get(contender), timeout=options.timeout)
+        record = run_worker(job, python=python, environment=environment_of(contender), timeout=options.timeout)
         record |= {"contender": contender, "rank": rank, "mode": mode, "round": number}
         record["objectives"] = {
             solver: evaluate(path, data, job)._asdict() for solver, path in record.pop("factors", {}).items()
@@ -214,7 +199,7 @@ def objective_cells(records: dict[str, list[Record]], solver: str, kind: str, mo
     cells = []
     for name, runs in records.items():
         value = next((run["objectives"][solver][kind] for run in runs if solver in run["objectives"]), None)
-        star = "*" if value is not None and MINIMISES[name][mode == "implicit"] != kind else ""
+        star = "*" if value is not None and MINIMISES[kind_of(name)][mode == "implicit"] != kind else ""
         cells.append(shown(value, 6) + star)
     return None if all(cell == "-" for cell in cells) else cells
 
@@ -242,7 +227,7 @@ def notes(records: dict[str, list[Record]], mode: str) -> Iterator[str]:
         exact = median(runs, seconds_of("iteration-exact"))
         if ours and exact and median(runs, seconds_of("iteration-cg")) is None:
             yield f"{name} has no cg: its exact iteration takes {exact / ours:.1f}x the time of one of ours with cg."
-    if any(None in MINIMISES[name] or "plain" in MINIMISES[name] for name in records):
+    if any(None in MINIMISES[kind_of(name)] or "plain" in MINIMISES[kind_of(name)] for name in records):
         yield "*: not the objective that this contender minimises; compare only values without a star in one row."
     if "implicit" in records and mode == "explicit":
         yield "implicit has no explicit mode: this is its implicit solve on the same matrix, as much work a rating."

@@ -115,7 +115,7 @@ def main() -> None:
             print_convergence(found)
             curves = {name: history.to_dict("list") for name, history in found.items()}
             everything.append({"shape": shape, "mode": mode, "histories": curves})
-    here = {"daskals": versions("numpy", "numba", "dask") | {"kernels": kernels.name}}
+    here = {"daskals": versions("numpy", "numba", "dask") | {"kernels": kernels.backend}}
     print_surroundings(here, about)
     save_json(options.json, {"machine": about, "versions": here, "results": everything})
 

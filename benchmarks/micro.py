@@ -322,12 +322,13 @@ def arguments() -> argparse.Namespace:
 
 
 def main() -> None:
+    options = arguments()
     if any(os.environ.get(name) != "1" for name in ONE_THREAD):
         # BLAS reads these when it is loaded, which has happened
         os.execve(sys.executable, [sys.executable, *sys.argv], {**os.environ, **ONE_THREAD})
     from daskals import kernels
 
-    options, about = arguments(), machine()
+    about = machine()
     limits = measure_limits(max(10, options.repeat))
     print(
         f"One thread: sgemm {limits.gflops:.0f} GFLOP/s, copy {limits.copy:.1f} GB/s, triad {limits.triad:.1f} GB/s; "

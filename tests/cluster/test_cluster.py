@@ -20,12 +20,11 @@ import pytest
 from dask.distributed import Client, SchedulerPlugin
 from pandas.testing import assert_frame_equal
 from support.at_once import at_once
+from support.marks import a_few
 
 from daskals import ALS
 from daskals.datasets import make_ratings
 from daskals.engine import shuffle
-
-pytestmark = pytest.mark.slow
 
 SHAPE = {"n_users": 300, "n_items": 120, "n_ratings": 6000}
 PATIENCE = 5.0  # seconds until the scheduler must have forgotten
@@ -116,7 +115,7 @@ FAULTS = {
 }
 
 
-@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize("fault", a_few(FAULTS, "a null rating", "no rows", "singular equations"))
 def test_nothing_of_a_failed_fit_stays_on_the_scheduler(client, fault):
     spoil, parameters, words = FAULTS[fault]
     before = tasks_of(client)
@@ -150,6 +149,7 @@ def resident():
     return psutil.Process().memory_info().rss / 2**20
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="elsewhere freed memory need not be returned at once")
 def test_workers_return_to_their_memory_when_the_model_is_gone(client):
     """To within a quarter of what the fit had taken; 8 M ratings are 61 MB on each side."""
@@ -199,6 +199,7 @@ def test_fits_at_once_from_several_threads_do_not_mix(client):
         np.testing.assert_allclose(mine["prediction"], its["prediction"], atol=1e-3)
 
 
+@pytest.mark.slow
 def test_fits_at_once_from_two_clients_do_not_mix(client):
     """Nor does it matter to one that the other has gone."""
 
@@ -288,7 +289,7 @@ def finished(client):
 BLOCKS = {"users": 24, "items": 20}
 
 
-@pytest.mark.parametrize("implicit", [False, True])
+@pytest.mark.parametrize("implicit", a_few([False, True], False))
 def test_a_half_step_is_one_task_a_block_and_at_most_sixteen_more(finished, implicit):
     given = lazy(implicit=implicit)
     als = ALS(rank=3, implicitPrefs=implicit, numUserBlocks=BLOCKS["users"], numItemBlocks=BLOCKS["items"])
@@ -319,7 +320,7 @@ def iterations_remembered(dask_scheduler):
     return {int(match[1]) for match in found if match}
 
 
-@pytest.mark.parametrize("checkpoints", [True, False])
+@pytest.mark.parametrize("checkpoints", a_few([True, False], True))
 def test_factors_too_large_to_be_pinned_go_on_from_checkpoints(client, frame, tmp_path, caplog, checkpoints):
     """So that a loss after the fifth iteration does not bring back the first; without a folder a warning."""
     als = ALS(rank=3, maxIter=5, seed=1)
@@ -340,7 +341,7 @@ def read_and_note(number, folder, parts):
     return parts[number]
 
 
-@pytest.mark.parametrize("dtype", ["int64", "str", "category"])
+@pytest.mark.parametrize("dtype", a_few(["int64", "str", "category"], "int64", "category"))
 def test_the_workers_read_the_input_once_for_a_fit(client, frame, tmp_path, dtype):
     typed = frame.astype({"user": dtype, "item": dtype})
     parts = [typed.iloc[start::5] for start in range(5)]
@@ -396,6 +397,7 @@ if __name__ == "__main__":
 '''
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
 def test_the_driver_holds_no_ratings(tmp_path):
     """Its memory grows by less than a quarter of the ratings; if they are fetched on purpose, by more than half."""

@@ -32,10 +32,7 @@ from support.killable_cluster import (
 from daskals import ALSModel
 from daskals.execution import waiting
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="kills processes as POSIX does"),
-]
+pytestmark = pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="kills processes as POSIX does")
 
 THIRD = r"als-solve-items-[0-9a-f]+-3-"
 
@@ -84,6 +81,7 @@ def test_a_worker_may_be_retired_in_a_fit(killable, expected):
     assert course.solves() <= (FIT["maxIter"] + 1) * SOLVES
 
 
+@pytest.mark.slow
 def test_a_cluster_may_shrink_and_grow_in_a_fit(killable, expected):
     def shrink_and_grow():
         for n in (1, 3):
@@ -109,6 +107,7 @@ class Coming(SchedulerPlugin):
         self.removed += 1
 
 
+@pytest.mark.slow
 def test_a_cluster_may_adapt_in_a_fit(killable, expected):
     """It wants more workers when there is work, and fewer between half-steps."""
     with killable.plugged(Coming()) as coming:
@@ -144,6 +143,7 @@ def test_a_fit_without_workers_says_so_and_ends(killable, often, caplog, tmp_pat
     killable.assert_forgotten()
 
 
+@pytest.mark.slow
 def test_workers_that_come_late_let_a_fit_go_on(killable, expected, often, caplog):
     def go_and_come():
         all_gone(killable)
@@ -156,6 +156,7 @@ def test_workers_that_come_late_let_a_fit_go_on(killable, expected, often, caplo
     assert "trying again" not in caplog.text
 
 
+@pytest.mark.slow
 def test_workers_that_go_with_results_not_yet_fetched_are_missed_too(killable, often, monkeypatch):
     inner = waiting.wait_for
 
@@ -216,6 +217,7 @@ def driver(killable, tmp_path):
     process.stdout.close()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["als-read-", "als-split-items-", THIRD, r"als-pinned-users-[0-9a-f]+-2-"])
 def test_an_interrupt_cancels_what_is_ours_and_leaves_the_cluster_usable(killable, driver, kind):
     with killable.plugged(At(killable.scheduler, kind, lambda _: driver.send_signal(signal.SIGINT))):
@@ -226,6 +228,7 @@ def test_an_interrupt_cancels_what_is_ours_and_leaves_the_cluster_usable(killabl
     assert driver.returncode == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(3))
 def test_a_fit_goes_on_on_another_cluster_after_the_death_of_its_driver(killable, driver, tmp_path, seed):
     folder = tmp_path / "checkpoints"
@@ -265,6 +268,7 @@ with Client(address):
 """
 
 
+@pytest.mark.slow
 def test_a_fit_goes_on_elsewhere_after_the_death_of_its_scheduler(tmp_path):
     """The driver ends, and says where the newest checkpoint is; with threads it goes on from there."""
     folder, script, where = (tmp_path / name for name in ("checkpoints", "fit_on.py", "scheduler.json"))

@@ -27,17 +27,13 @@ from support.killable_cluster import (
     killer,
     lazy,
 )
+from support.marks import a_few
 
 from daskals import ALSModel
 from daskals.datasets import make_ratings
 from daskals.engine import loop
 
 pytestmark = pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="kills processes as POSIX does")
-
-
-def a_few(values, *default):
-    """All of these parameters, of which those that are not among the default ones are slow."""
-    return [each if each in default else pytest.param(each, marks=pytest.mark.slow) for each in values]
 
 
 @pytest.fixture(scope="module")
@@ -224,7 +220,8 @@ def assert_goes_on(killable, estimator, advice, expected):
 # ---- what a loss costs -----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("durable", a_few(["256MiB", 0]))
+@pytest.mark.slow
+@pytest.mark.parametrize("durable", ["256MiB", 0])
 def test_a_loss_between_iterations_costs_at_most_one_half_step(killable, expected, monkeypatch, durable):
     """All workers die before the fifth iteration, long enough after the fourth for copies of its results to be gone.
 

@@ -15,7 +15,7 @@ from support.notebook import SEED
 
 SCRIPTS = Path(__file__).parents[2] / "deploy" / "slurm"
 
-pytestmark = [pytest.mark.slurm, pytest.mark.slow]
+pytestmark = pytest.mark.slurm
 
 
 def fit(slurm, ratings, folder, iterations):

@@ -1,0 +1,64 @@
+"""The scripts in benchmarks/ run: each says what it takes, and does its work on data of any size."""
+
+import os
+import runpy
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+FOLDER = Path(__file__).parents[2] / "benchmarks"
+SCRIPTS = sorted(path.name for path in FOLDER.glob("[a-z]*.py"))
+
+
+def test_the_scripts_were_found():
+    assert {"compare.py", "micro.py", "same_bits.py", "scaling.py"} <= set(SCRIPTS)
+
+
+@pytest.fixture
+def _as_a_script(monkeypatch):
+    """Modules beside the scripts can be imported, and are forgotten afterwards; nothing takes the place of pytest."""
+    before = set(sys.modules)
+    monkeypatch.setattr(os, "execve", lambda *_: pytest.fail("starts another process"))
+    monkeypatch.syspath_prepend(FOLDER)
+    yield
+    for name in set(sys.modules) - before:
+        if (FOLDER / f"{name}.py").exists():
+            del sys.modules[name]
+
+
+@pytest.mark.usefixtures("_as_a_script")
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_a_script_says_what_it_takes(script, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", [script, "--help"])
+    with pytest.raises(SystemExit) as end:
+        runpy.run_path(str(FOLDER / script), run_name="__main__")
+    assert end.value.code == 0
+    assert f"usage: {script}" in capsys.readouterr().out
+
+
+#: The smallest work of each script, and words of what it prints.
+WORK = {
+    "compare.py": ("--shape 300x100x3000 --rank 4 --peers daskals-numpy --repeat 1 --iterations 3", "daskals-numpy"),
+    "scaling.py": ("--base 20000 --factors 1 --rank 4 --iterations 2 --repeat 1", "From Parquet, rank 4"),
+    "convergence.py": ("--shape 300x100x3000 --rank 4 --iterations 2", "cg, 2 steps"),
+    "scheduler.py": ("--blocks 3 --iterations 1 --users 300 --items 100 --ratings 3000 --repeat 1", "of the least"),
+    "beyond_memory.py": ("--shape 300x100x3000 --partitions 4 --memory 1GB --iterations 1", "on disk at the most"),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("script", WORK)
+def test_a_script_does_its_work(script, tmp_path):
+    arguments, words = WORK[script]
+    data = ["--data", tmp_path] if "--data" in (FOLDER / script).read_text(encoding="utf-8") else []
+    figures = tmp_path / "figures.json"
+    done = subprocess.run(
+        [sys.executable, FOLDER / script, *arguments.split(), *data, "--json", figures],
+        capture_output=True, text=True, timeout=300, check=False, env={**os.environ, "PYTHONWARNINGS": "default"},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert words in done.stdout
+    assert "FAILED" not in done.stdout
+    assert figures.exists()
