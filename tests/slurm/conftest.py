@@ -14,7 +14,7 @@ from pathlib import Path
 import dask
 import pandas as pd
 import pytest
-from test_notebook import RMSE, SEED
+from support.notebook import RMSE, SEED
 
 from daskals import ALS
 from daskals.datasets import load_sample

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from test_notebook import SEED
+from support.notebook import SEED
 
 SCRIPTS = Path(__file__).parents[2] / "deploy" / "slurm"
 

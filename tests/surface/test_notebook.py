@@ -4,20 +4,13 @@ import math
 
 import numpy as np
 import pytest
+from support.notebook import RMSE, RMSE_FIRST, SEED
 
 from daskals import ALS
 from daskals.evaluation import RegressionEvaluator
 
-SEED = 5757
-
 PREDICTIONS = {(251, 148): 3.0381240844726562, (580, 148): 3.0317912101745605, (602, 148): 3.5022647380828857}
 
-RMSE_FIRST = 0.9590533627741923
-RMSE = {
-    (5, 10): RMSE_FIRST,
-    (20, 10): 0.9558872242636991,
-    (20, 100): 0.9475039684939921,
-}
 RMSE_SPARK_3 = 0.9643718727
 
 ITEM_FACTORS = {
