@@ -14,8 +14,10 @@ from distributed import Client, LocalCluster
 from hypothesis import HealthCheck, settings
 
 # a busy machine is no failure
-settings.register_profile("daskals", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("daskals")
+_patient = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("quick", _patient, max_examples=25)
+settings.register_profile("thorough", _patient, max_examples=200)  # pytest --hypothesis-profile=thorough
+settings.load_profile("quick")
 
 COLUMNS = ["user", "item", "rating"]
 
@@ -73,7 +75,8 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
         yield client
 
 
-@pytest.fixture(params=["synchronous", "threads", "distributed"])
+# one thread is the same code as several, and less of it
+@pytest.fixture(params=[pytest.param("synchronous", marks=pytest.mark.slow), "threads", "distributed"])
 def scheduler(request: pytest.FixtureRequest) -> Iterator[str]:
     """Runs the test under each scheduler in turn; its value is the name of the one in force."""
     if request.param == "distributed":

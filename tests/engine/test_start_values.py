@@ -4,7 +4,7 @@ import dask
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from support.blocked import blocked
 
@@ -40,7 +40,6 @@ def drawn(users, items, start, blocks=(None, None)):
         return found
 
 
-@settings(max_examples=25)
 @given(
     st.lists(st.tuples(st.integers(-(2**31), 2**31 - 1), st.integers(0, 50)), min_size=1, max_size=30),
     st.integers(1, 40),
