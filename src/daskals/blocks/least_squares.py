@@ -41,7 +41,8 @@ class SingularRowError(ValueError):
         return (
             f"({self.n_ratings} ratings, rank {self.rank}) are singular, even in float64: its factors are not "
             "determined. Set regParam above 0 (the default is 0.1), or a rank below the number of ratings of "
-            "every user and item, or leave out those with fewer ratings."
+            "every user and item, or leave out those with fewer ratings. Where regParam is above 0, the ratings are "
+            "so large that it counts for nothing beside them: divide them all by a constant."
         )
 
 
