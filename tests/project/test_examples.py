@@ -36,6 +36,27 @@ def run(*command: str | Path, status: int = 0) -> str:
     return done.stderr if status else done.stdout
 
 
+@pytest.fixture
+def run_here(monkeypatch, capsys):
+    """As `run`, in this process: one of Python's own takes seconds to import all that there is."""
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")  # the script would set it, for all tests to come
+    monkeypatch.delenv("DASK_SCHEDULER_ADDRESS", raising=False)
+    monkeypatch.chdir(ROOT)
+
+    def run_here(script: str, *arguments: str | Path, status: int = 0) -> str:
+        monkeypatch.setattr(sys, "argv", [script, *map(str, arguments)])
+        try:
+            runpy.run_path(script, run_name="__main__")
+            code = 0
+        except SystemExit as end:  # a text is for stderr, and makes Python's status 1
+            code = end.code or 0
+        written = capsys.readouterr()
+        assert (1 if isinstance(code, str) else code) == status
+        return code if isinstance(code, str) else written.err if status else written.out
+
+    return run_here
+
+
 @pytest.fixture(scope="module")
 def story_on_sample() -> str:
     return run("examples/movielens.py")
@@ -128,8 +149,8 @@ def test_movielens_figures_are_the_notebooks():
     assert "Toy Story (1995)" in output
 
 
-def test_movielens_says_what_is_wrong_with_a_folder(tmp_path):
-    message = run("examples/movielens.py", "--data", tmp_path, status=1)
+def test_movielens_says_what_is_wrong_with_a_folder(run_here, tmp_path):
+    message = run_here("examples/movielens.py", "--data", tmp_path, status=1)
     assert str(tmp_path) in message
     assert "ml-100k" in message
 
@@ -148,9 +169,9 @@ def test_own_ratings_on_the_sample(tmp_path):
     assert (table.groupby("user")["score"].diff().dropna() <= 0).all()
 
 
-def test_own_ratings_with_string_ids(named_ratings, tmp_path):
+def test_own_ratings_with_string_ids(run_here, named_ratings, tmp_path):
     out = tmp_path / "out.csv"
-    output = run("examples/own_ratings.py", named_ratings, *OWN_COLUMNS, "--top", "3", "--out", out)
+    output = run_here("examples/own_ratings.py", named_ratings, *OWN_COLUMNS, "--top", "3", "--out", out)
     assert re.search(r"RMSE of 1\d\d held-out ratings: 0\.9\d{3}", output)
     table = pd.read_csv(out)
     assert list(table.columns) == ["customer", "rank", "product", "score"]
@@ -169,8 +190,8 @@ def test_own_ratings_holds_out_the_same_pairs_wherever_they_stand(monkeypatch):
     assert held_out(some, ["user", "item"]).equals(mask[some.index])
 
 
-def test_own_ratings_implicit(named_ratings):
-    output = run("examples/own_ratings.py", named_ratings, *OWN_COLUMNS[:4], "--implicit")
+def test_own_ratings_implicit(run_here, named_ratings):
+    output = run_here("examples/own_ratings.py", named_ratings, *OWN_COLUMNS[:4], "--implicit")
     recall, precision, ndcg = (
         float(re.search(rf"{name}\s+(0\.\d+)", output)[1]) for name in ("recallAtK", "precisionAtK", "ndcgAtK")
     )
@@ -187,9 +208,9 @@ def test_own_ratings_implicit(named_ratings):
         ("user,item,rating\n", "no rows"),
     ],
 )
-def test_own_ratings_says_what_is_wrong(tmp_path, rows, message):
+def test_own_ratings_says_what_is_wrong(run_here, tmp_path, rows, message):
     (tmp_path / "bad.csv").write_text(rows)
-    assert message in run("examples/own_ratings.py", tmp_path / "bad.csv", status=1)
+    assert message in run_here("examples/own_ratings.py", tmp_path / "bad.csv", status=1)
 
 
 # ---- deploy/local.py -------------------------------------------------------------------------------------
@@ -212,10 +233,11 @@ def test_local_runs_a_script_on_its_cluster(tmp_path):
     assert output.endswith(f"\n--its-option rank 10 at {address} of 2\n")
 
 
+@pytest.mark.slow
 def test_local_passes_the_exit_status_on():
     run("deploy/local.py", "--workers", "1", "--", "-c", "raise SystemExit(3)", status=3)
 
 
 @pytest.mark.parametrize("script", SCRIPTS)
-def test_help(script):
-    assert run(script, "--help").startswith("usage: ")
+def test_help(run_here, script):
+    assert run_here(script, "--help").startswith("usage: ")
