@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import assume, given
+from hypothesis import given
 from hypothesis import strategies as st
 
 from daskals.blocks import ids as indexing
@@ -283,10 +283,10 @@ def test_threads_may_look_up_at_once():
 counts_of_rows = st.lists(st.integers(1, 10) | st.integers(1, 10**9), min_size=1, max_size=60).map(np.array)
 
 
-@given(counts=counts_of_rows, n_blocks=st.integers(1, 60), row_cost=st.sampled_from([0.0, 1.0, 16.0]))
-def test_bounds_cut_all_rows_into_so_many_runs_without_an_empty_one(counts, n_blocks, row_cost):
-    """Whatever the counts are."""
-    assume(n_blocks <= len(counts))
+@given(counts=counts_of_rows, share=st.floats(0, 1), row_cost=st.sampled_from([0.0, 1.0, 16.0]))
+def test_bounds_cut_all_rows_into_so_many_runs_without_an_empty_one(counts, share, row_cost):
+    """Whatever the counts are; from one block to as many as there are rows."""
+    n_blocks = 1 + round(share * (len(counts) - 1))
     bounds = block_bounds(counts, n_blocks, row_cost)
     assert bounds.dtype == np.int64
     assert len(bounds) == n_blocks + 1

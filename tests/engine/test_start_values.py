@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from support.blocked import blocked
 
 from daskals import ALS
+from daskals.blocks import spark_random
 from daskals.blocks.spark_random import block_start_values, side_seeds
-from daskals.engine import start_values
 from daskals.engine.start_values import StartValues, start_rows
 from daskals.execution.scheduler import current_scheduler
 from daskals.execution.tasks import new_token
@@ -74,7 +74,7 @@ def visited(monkeypatch):
         assert len(blocks) <= 100
         return block_start_values(n_rows, rank, block, *more)
 
-    monkeypatch.setattr(start_values, "block_start_values", watched)
+    monkeypatch.setattr(spark_random, "block_start_values", watched)
     return blocks
 
 
