@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -18,6 +19,28 @@ _patient = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("quick", _patient, max_examples=25)
 settings.register_profile("thorough", _patient, max_examples=200)  # pytest --hypothesis-profile=thorough
 settings.load_profile("quick")
+
+#: Of a test with more cases than these (sets of parameters) the default run takes so many, spread over all of them.
+CASES = 5
+PROJECT = Path(__file__).parent / "project"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Marks as slow what the default run can do without: of a test with many cases all but `CASES`.
+
+    Not those of the project itself, which look at every file and take no time.
+    """
+    of_test = defaultdict(list)
+    for item in items:
+        if PROJECT in item.path.parents:
+            continue
+        of_test[item.nodeid.partition("[")[0]].append(item)
+    for cases in of_test.values():
+        chosen = {round(n * (len(cases) - 1) / (CASES - 1)) for n in range(CASES)}
+        for number, item in enumerate(cases):
+            if len(cases) > CASES and number not in chosen:
+                item.add_marker("slow")
+
 
 COLUMNS = ["user", "item", "rating"]
 
