@@ -26,6 +26,13 @@ SHAPE = {"n_users": 3000, "n_items": 800, "n_ratings": 100_000}
 BLOCKS = {"users": 6, "items": 5}
 SOLVES = sum(BLOCKS.values())  # in an iteration
 FIT = {"rank": 8, "maxIter": 6, "seed": 3, "numUserBlocks": BLOCKS["users"], "numItemBlocks": BLOCKS["items"]}
+#: A schedule may kill more often than Dask allows by default (3 deaths under one task, of a frame for example, whose
+#: tasks are the same in each retry); deploy/ sets 10 as well. A busy machine needs more time.
+PATIENT = {
+    "distributed.scheduler.allowed-failures": 10,
+    "distributed.deploy.lost-worker-timeout": "1h",
+    "distributed.comm.timeouts.connect": "8s",
+}
 #: Seconds after which something that should have happened is said to hang.
 HANGING = 300
 
@@ -126,7 +133,7 @@ def killable_cluster(folder, n_workers=2):
     """A cluster, current. By default it would give up a worker that takes 15 s to come back, as on a busy machine; and
     a worker would try for 30 s to reach another one that is dead."""
     with (
-        dask.config.set({"distributed.deploy.lost-worker-timeout": "1h", "distributed.comm.timeouts.connect": "8s"}),
+        dask.config.set(PATIENT),
         LocalCluster(
             n_workers=n_workers,
             threads_per_worker=1,
