@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 import uuid
+import weakref
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -25,6 +26,7 @@ from support.marks import a_few
 from daskals import ALS
 from daskals.datasets import make_ratings
 from daskals.engine import shuffle
+from daskals.execution.waiting import ERROR_SECONDS
 
 SHAPE = {"n_users": 300, "n_items": 120, "n_ratings": 6000}
 PATIENCE = 5.0  # seconds until the scheduler must have forgotten
@@ -83,6 +85,22 @@ def test_a_model_holds_its_factors_in_memory_and_nothing_else_of_the_fit(client)
         gc.collect()
         time.sleep(0.05)
     assert model.rank == 4
+
+
+def slow_part(part):
+    time.sleep(2 * ERROR_SECONDS)
+    return part
+
+
+def test_a_model_is_gone_with_its_last_reference_and_not_when_garbage_is_collected(client):
+    """Also of a fit that waited so long that its waiting timed out: exceptions refer to frames, and these to models."""
+    gc.collect()
+    gc.disable()
+    try:
+        gone = weakref.ref(ALS(rank=2, maxIter=1).fit(lazy().map_partitions(slow_part, meta=lazy()._meta)))
+        assert gone() is None
+    finally:
+        gc.enable()
 
 
 def in_memory(client):

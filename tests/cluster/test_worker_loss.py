@@ -1,5 +1,6 @@
 """Workers are lost at any moment: fits and models go on, with the same numbers, and at a bounded cost."""
 
+import gc
 import logging
 import os
 import re
@@ -44,7 +45,8 @@ def shared(tmp_path_factory):
 
 @pytest.fixture
 def killable(shared):
-    """The cluster, whole."""
+    """The cluster, whole, without what earlier tests left in cycles, as an exception and its traceback are."""
+    gc.collect()
     shared.heal()
     return shared
 

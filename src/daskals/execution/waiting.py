@@ -76,8 +76,11 @@ def wait_for(futures: Sequence[Future], watch: WorkerWatch) -> None:
             try:
                 wait(futures, timeout=pause)
                 pending = False
-            except TimeoutError:
+            except TimeoutError as error:
                 pending = True
+                # Dask keeps it in a variable of a frame that its traceback refers to; with it our frames, and so the
+                # results of this fit, would stay until the garbage collector runs
+                error.__traceback__ = None
             for future in futures:
                 _raise_error_of(future)
             if not pending and all(future.done() for future in futures):  # some may have been lost again
