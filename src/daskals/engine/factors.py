@@ -34,6 +34,8 @@ class FactorMatrix:
     rank: int
     #: a word that belongs to these rows alone; names of tasks contain it
     token: str
+    #: a task for the number of ratings of each row, int64 (rows,); None where it is not known, as in Spark's files
+    counts: Delayed | None = None
 
     @property
     def n_rows(self) -> int:

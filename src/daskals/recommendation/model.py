@@ -2,57 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pickle import PicklingError
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal
 
 import pandas as pd
-from dask.delayed import Delayed
 from distributed import futures_of
 
 from daskals.engine.factors import FactorMatrix, rows_with_ids
 from daskals.engine.predict import predict
-from daskals.engine.recommend import recommend
-from daskals.execution.scheduler import check_holders, current_scheduler
+from daskals.execution.scheduler import current_scheduler
 from daskals.execution.tasks import new_token
 from daskals.io.directories import read_metadata, write_metadata
-from daskals.io.frames import Frame, FrameKind, kind_of, partitions
-from daskals.io.frames_in import Columns, check_columns, pair_chunks, wanted_ids
-from daskals.io.frames_out import collect_factors, collect_predictions, collect_recommendations
+from daskals.io.frames import Frame, FrameKind, partitions
+from daskals.io.frames_in import Columns, check_columns, pair_chunks
+from daskals.io.frames_out import collect_factors, collect_predictions
 from daskals.io.ids import IdType, id_type_to_look_up
 from daskals.io.model_files import Factors, read_history, read_sides, write_sides
 from daskals.io.notes import encode_numbers
 from daskals.io.readwrite import Savable
-from daskals.params.converters import to_int
-from daskals.params.param import Param, ParamMap
+from daskals.params.param import ParamMap
 from daskals.recommendation.history import History
-from daskals.recommendation.parameters import ModelParams
+from daskals.recommendation.recommending import Recommending
 
 if TYPE_CHECKING:
     from typing import Self
 
 
-class ALSModel(ModelParams, Savable):
+class ALSModel(Recommending, Savable):
     """A fitted model, the counterpart of ``pyspark.ml.recommendation.ALSModel``; made by `ALS.fit`.
 
     Its factors stay where they were made: on the workers of a cluster, which must stay up while the model is in
     use, or in this process. What it returns is of the kind of frame it was trained on or is given.
     """
 
-    _setters = ("userCol", "itemCol", "predictionCol", "coldStartStrategy", "blockSize")
     _java_class = "org.apache.spark.ml.recommendation.ALSModel"
 
     def __init__(self, factors: Factors, frame_kind: FrameKind, history: pd.DataFrame) -> None:
-        super().__init__()
-        self._factors = factors
-        self._frame_kind = frame_kind
+        super().__init__(factors, frame_kind)
         self._history = history
-
-    def _convert(self, values: Mapping[str, Any]) -> dict[Param, Any]:
-        """Check the range as well: unlike an estimator, a model can be used at once."""
-        converted = super()._convert(values)
-        self._require_range(converted)
-        return converted
 
     def __repr__(self) -> str:
         return f"ALSModel: uid={self.uid}, rank={self.rank}"
@@ -86,11 +73,6 @@ class ALSModel(ModelParams, Savable):
         damaged (not JSON, another class, cut Parquet, a row of another length than rank, not a finite number).
         """
         return cls._load(str(path), frames)
-
-    @property
-    def rank(self) -> int:
-        """The number of factors."""
-        return self._factors.users.rank
 
     @property
     def history(self) -> pd.DataFrame:
@@ -162,68 +144,6 @@ class ALSModel(ModelParams, Savable):
         drop = model.getColdStartStrategy().lower() == "drop"
         return collect_predictions(scheduler, dataset, parts, scores, new, drop=drop)
 
-    def recommendForUserSubset(self, dataset: Frame, numItems: int) -> Frame:
-        """The ``numItems`` best items for the users of ``dataset``, as `recommendForAllUsers`.
-
-        ``dataset`` is a pandas or dask frame with the column of users; the result is of the same kind. A user who
-        occurs several times gets one row. Nulls, and users who were not in the training data, get none.
-        """
-        return self._recommend_subset(dataset, "numItems", numItems, users_first=True)
-
-    def recommendForItemSubset(self, dataset: Frame, numUsers: int) -> Frame:
-        """The ``numUsers`` best users for the items of ``dataset``: see `recommendForUserSubset`."""
-        return self._recommend_subset(dataset, "numUsers", numUsers, users_first=False)
-
-    def recommendForAllUsers(self, numItems: int) -> Frame:
-        """The ``numItems`` best items for every user; all of them where there are fewer.
-
-        Returns a frame, users ascending, with the column of users and ``recommendations``, an Arrow
-        ``list<struct<item, rating: float>>``, best first, of equal ratings the larger id first. The rating is the
-        predicted one (with implicitPrefs: the predicted preference). Items that a user has rated are not left
-        out, as in Spark. The scores of all pairs are never in memory at once.
-
-        Raises ``TypeError`` if ``numItems`` is no integer, ``ValueError`` if it is not positive.
-        """
-        return self._recommend("numItems", numItems, users_first=True)
-
-    def recommendForAllItems(self, numUsers: int) -> Frame:
-        """The ``numUsers`` best users for every item: `recommendForAllUsers` with the sides exchanged."""
-        return self._recommend("numUsers", numUsers, users_first=False)
-
-    def _recommend_subset(self, dataset: Frame, name: str, k: int, *, users_first: bool) -> Frame:
-        k, kind = _positive(name, k), kind_of(dataset)
-        return self._recommend(name, k, users_first=users_first, subset=dataset, kind=kind)
-
-    def _recommend(
-        self, name: str, k: int, *, users_first: bool, subset: Frame = None, kind: FrameKind | None = None
-    ) -> Frame:
-        k = _positive(name, k)
-        queries, candidates = self._sides(users_first)
-        self._check_alive()
-        scheduler = current_scheduler()
-        wanted = None if subset is None else wanted_ids(scheduler, subset, queries.column, queries.ids)
-        found = recommend(queries.matrix, candidates.matrix, k, self.getBlockSize(), scheduler.settings.panels, wanted)
-        return collect_recommendations(
-            scheduler,
-            found,
-            (queries.column, candidates.column),
-            (queries.ids, candidates.ids),
-            kind or self._frame_kind,
-        )
-
-    def _sides(self, users_first: bool) -> tuple[_Side, _Side]:
-        users = _Side(self._factors.users, self.getUserCol(), self._factors.user_ids)
-        items = _Side(self._factors.items, self.getItemCol(), self._factors.item_ids)
-        return (users, items) if users_first else (items, users)
-
-    def _check_alive(self) -> None:
-        """``RuntimeError`` if the factors were on a cluster whose client is closed."""
-        check_holders(self._factor_tasks())
-
-    def _factor_tasks(self) -> list[Delayed]:
-        """Tasks that hold the factors and the ids of both sides."""
-        return [task for side in (self._factors.users, self._factors.items) for task in (side.ids, *side.blocks)]
-
     # -- files
 
     def _save(self, directory: str) -> list[str]:
@@ -249,21 +169,3 @@ class ALSModel(ModelParams, Savable):
         model = cls(factors, kind, history.frame())
         model._take(path, fields)
         return model
-
-
-class _Side(NamedTuple):
-    """One side of a model: its factors, the name of its column, and how its ids are shown."""
-
-    matrix: FactorMatrix
-    column: str
-    ids: IdType
-
-
-def _positive(name: str, k: int) -> int:
-    try:
-        k = to_int(k)
-    except TypeError:
-        raise TypeError(f"{name}={k!r} is not allowed: it must be an integer >= 1") from None
-    if k < 1:
-        raise ValueError(f"{name}={k} is not allowed: it must be an integer >= 1")
-    return k
