@@ -13,10 +13,11 @@ from daskals.blocks.ids import encode
 from daskals.blocks.ratings import CodedChunk, CodedIds
 from daskals.execution.scheduler import Scheduler
 from daskals.execution.tasks import new_token, task, tree_reduce
-from daskals.io.frames import Frame, kind_of, partitions
+from daskals.io.foreign import frame_of_numbers, holds_numbers, names_of, opened, read_frame
+from daskals.io.frames import Frame, FrameKind, kind_of, partitions
 from daskals.io.ids import IdType, can_be_read_as, id_type_to_look_up, read_ids
 from daskals.io.partition_faults import Source, broken_promise, column_of
-from daskals.io.values import can_be_numbers, count_true, in_words, is_number, is_object, nulls_of, place_of
+from daskals.io.values import can_be_numbers, is_bool, count_true, in_words, is_number, is_object, nulls_of, place_of
 from daskals.kernels.types import Float32, Float64, Ids
 
 #: A frame of more columns than this is not likely one of ratings under another name.
@@ -36,10 +37,22 @@ class Columns(NamedTuple):
         return [name for name in self if name is not None]
 
 
-def check_columns(dataset: Frame, columns: Columns, new: str | None) -> None:
-    """The named columns must exist once, be distinct, and ``new`` must not be there; else ``ValueError``."""
-    kind_of(dataset)
-    present = list(dataset.columns)
+def read_columns(dataset: Frame, columns: Columns, new: str | None = None) -> tuple[Frame, FrameKind]:
+    """A dataset of any kind as a pandas or dask frame, and the kind to give back.
+
+    A pandas or dask frame comes back as it is, of others the named columns alone; arrays and sparse matrices have them
+    in the order of `Columns`. The named columns must exist once, be distinct, and ``new`` must not be there; else
+    ``ValueError``. ``TypeError`` for what is no frame.
+    """
+    if holds_numbers(dataset):
+        _check_names(list(dict.fromkeys(columns.named)), columns, new)
+        return frame_of_numbers(dataset, columns.named), "pandas"
+    kind, dataset = kind_of(dataset), opened(dataset)
+    _check_names(names_of(dataset), columns, new)
+    return dataset if kind in ("pandas", "dask") else read_frame(dataset, columns.named), kind
+
+
+def _check_names(present: Sequence[Any], columns: Columns, new: str | None) -> None:
     for role, name in zip(columns._fields, columns, strict=True):
         if name is not None and present.count(name) != 1:
             how = "No column" if name not in present else f"{present.count(name)} columns"
@@ -73,10 +86,12 @@ def _hint_at_melt(names: Sequence[Any]) -> str:
 def rating_chunks(
     scheduler: Scheduler, dataset: Frame, columns: Columns, users: IdType, items: IdType, token: str
 ) -> list[Delayed]:
-    """Tasks that read the ratings, a `CodedChunk` each. Values are checked when a task runs: ``ValueError``."""
-    assert columns.rating is not None
-    dtype = dataset[columns.rating].dtype
-    if not can_be_numbers(dtype):
+    """Tasks that read the ratings, a `CodedChunk` each. Values are checked when a task runs: ``ValueError``.
+
+    Where there is no column of ratings, each row is a rating of 1.
+    """
+    dtype = None if columns.rating is None else dataset[columns.rating].dtype
+    if dtype is not None and not can_be_numbers(dtype):
         raise TypeError(
             f"Column {columns.rating!r} is of type {dtype}, but ratings must be numbers: convert it first, "
             "for example with pandas.to_numeric."
@@ -103,7 +118,7 @@ def wanted_ids(scheduler: Scheduler, dataset: Frame, name: str, trained: IdType)
     ``ValueError`` if there is no such column, ``TypeError`` if its ids are of another kind than those trained on.
     """
     columns = Columns(name, None)
-    check_columns(dataset, columns, None)
+    dataset, _ = read_columns(dataset, columns)
     given, token = id_type_to_look_up(dataset, name, trained), new_token()
     parts = [
         task(_distinct, part, source, name, given, name=f"als-wanted-{token}-{source.number}")
@@ -135,9 +150,11 @@ def _union(*ids: Ids) -> Ids:
 
 def read_ratings(frame: pd.DataFrame, source: Source, columns: Columns, users: IdType, items: IdType) -> CodedChunk:
     """The ratings of one part of a frame."""
-    assert columns.rating is not None
+    if columns.rating is None:
+        return CodedChunk(*read_pairs(frame, source, columns, users, items), np.ones(len(frame), np.float32))
     column = column_of(frame, source, columns.rating)
-    if len(column) and not can_be_numbers(column.dtype):
+    is_odd = is_bool(column.dtype) and "bool" not in source.dtypes[columns.rating]  # where numbers were promised
+    if len(column) and (is_odd or not can_be_numbers(column.dtype)):
         raise broken_promise(column, source)
     return CodedChunk(*read_pairs(frame, source, columns, users, items), read_numbers(column))
 

@@ -12,6 +12,7 @@ from dask.delayed import Delayed
 
 from daskals.execution.scheduler import Scheduler
 from daskals.execution.tasks import new_token, task
+from daskals.io.foreign import give_back
 from daskals.io.frames import Frame, FrameKind, concatenated, kind_of
 from daskals.io.ids import IdType, arrow_ids, id_column, no_ids
 from daskals.io.list_columns import ListArray
@@ -46,8 +47,8 @@ def collect_recommendations(
         task(recommendation_frame, each, columns, id_types, name=f"als-recommendations-{token}-{number}")
         for number, each in enumerate(found)
     ]
-    if kind == "pandas":
-        return concatenated(scheduler, out)
+    if kind != "dask":
+        return give_back(concatenated(scheduler, out), kind)
     nothing = no_ids(id_types[0].kind), no_ids(id_types[1].kind).reshape(0, 1), np.empty((0, 1), np.float32)
     return dd.from_delayed(out, meta=recommendation_frame(nothing, columns, id_types), verify_meta=False)
 
@@ -57,8 +58,8 @@ def collect_factors(
 ) -> Frame:
     """Ids and rows of `daskals.engine.factors.rows_with_ids`, as a frame."""
     out = [task(factor_frame, each, id_type, name=f"{each.key}-frame") for each in rows]
-    if kind == "pandas":
-        return concatenated(scheduler, out)
+    if kind != "dask":
+        return give_back(concatenated(scheduler, out), kind)
     nothing = no_ids(id_type.kind), np.empty((0, rank), np.float32)
     return dd.from_delayed(out, meta=factor_frame(nothing, id_type), verify_meta=False)
 
