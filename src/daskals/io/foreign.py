@@ -130,7 +130,7 @@ def _column(name: str, values: pa.ChunkedArray) -> pd.Series:
     if pa.types.is_null(kind):
         return pd.Series([None] * len(values), name=name, dtype=object)
     if pa.types.is_dictionary(kind) or pa.types.is_date(kind) or pa.types.is_timestamp(kind):
-        return values.to_pandas(date_as_object=False).rename(name)
+        return pd.Series(values.to_pandas(date_as_object=False), name=name)
     if pa.types.is_string_view(kind):
         values = values.cast(pa.large_string())
     return pd.Series(pd.arrays.ArrowExtensionArray(values), name=name, copy=False)

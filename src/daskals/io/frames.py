@@ -131,7 +131,7 @@ def keep_rows(dataset: Frame, rule: Rule, reads: Sequence[str] = ()) -> Frame:
         task(_kept, part, number, rule, name=f"als-rows-{token}-{number}")
         for number, part in enumerate(dataset.to_delayed())
     ]
-    return _of_parts(parts, dataset)
+    return of_parts(parts, dataset)
 
 
 def _kept(frame: pd.DataFrame, number: int, rule: Rule) -> pd.DataFrame:
@@ -154,12 +154,13 @@ def hold(scheduler: Scheduler, dataset: Frame) -> tuple[Frame, int]:
         ]
         counts = [task(len, part, name=f"als-count-{token}-{number}") for number, part in enumerate(parts)]
         (stayed,), (rows,) = scheduler.persist_and_fetch([parts], [counts])
-        return _of_parts(stayed, dataset), sum(rows)
+        return of_parts(stayed, dataset), sum(rows)
 
     return scheduler.retry(held, "Computing a frame")
 
 
-def _of_parts(parts: Sequence[Delayed], like: dd.DataFrame) -> dd.DataFrame:
+def of_parts(parts: Sequence[Delayed], like: dd.DataFrame) -> dd.DataFrame:
+    """A dask frame of tasks that give a partition each, which has rows of the same partition of another frame."""
     return dd.from_delayed(parts, meta=like._meta, divisions=like.divisions, verify_meta=False)
 
 

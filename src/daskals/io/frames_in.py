@@ -17,7 +17,7 @@ from daskals.io.foreign import frame_of_numbers, holds_numbers, names_of, opened
 from daskals.io.frames import Frame, FrameKind, kind_of, partitions
 from daskals.io.ids import IdType, can_be_read_as, id_type_to_look_up, read_ids
 from daskals.io.partition_faults import Source, broken_promise, column_of
-from daskals.io.values import can_be_numbers, is_bool, count_true, in_words, is_number, is_object, nulls_of, place_of
+from daskals.io.values import can_be_numbers, count_true, in_words, is_bool, is_number, is_object, nulls_of, place_of
 from daskals.kernels.types import Float32, Float64, Ids
 
 #: A frame of more columns than this is not likely one of ratings under another name.

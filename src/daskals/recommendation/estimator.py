@@ -160,7 +160,8 @@ class ALS(ALSParams, Savable):
         Raises
         ------
         TypeError
-            No frame, matrix or array; a Polars LazyFrame, which is to be collected; ids or ratings of a type that cannot be such.
+            No frame, matrix or array; a Polars LazyFrame, which is to be collected; ids or ratings of a type that
+            cannot be such.
         ValueError
             A parameter out of range; a missing column; a null id, a fractional one; a null, NaN or infinite
             rating; no ratings at all; a row of factors that the ratings do not determine (regParam 0); a

@@ -16,8 +16,8 @@ from daskals.io.frames import Frame, Rule, hold, keep_rows, kind_of, of_each_par
 def split(dataset: Frame, rule: Rule, where: str, reads: Sequence[str] = ()) -> tuple[Frame, Frame]:
     """The training rows, lazily if the dataset is lazy, and the validation rows, held by the scheduler.
 
-    ``rule`` tells which rows are for validation, by the columns ``reads``. ``ValueError`` that names the split, ``where``, if there are no
-    validation rows (or, of what is no dask frame, no training rows).
+    ``rule`` tells which rows are for validation, by the columns ``reads``. ``ValueError`` that names the split,
+    ``where``, if there are no validation rows (or, of what is no dask frame, no training rows).
     """
     train = keep_rows(dataset, lambda frame, number: ~rule(frame, number), reads)
     validation, n_rows = hold(current_scheduler(), keep_rows(dataset, rule, reads))

@@ -116,9 +116,9 @@ class CrossValidator(Validator, CrossValidatorParams):
         Parameters
         ----------
         dataset : pandas.DataFrame, dask.dataframe.DataFrame or another frame
-            What the estimator fits, but no matrix or array, with the columns that the evaluator and foldCol need. Of a dask frame, the
-            validation rows of one fold at a time are held on the workers; it is computed twice a fold and once at
-            the end, so ``persist`` it if that is costly and there is room.
+            What the estimator fits, but no matrix or array, with the columns that the evaluator and foldCol need. Of a
+            dask frame, the validation rows of one fold at a time are held on the workers; it is computed twice a fold
+            and once at the end, so ``persist`` it if that is costly and there is room.
         params : dict, or list of dict, optional
             Values that override those of this validator, its estimator or its evaluator. For a list, a model each.
 
