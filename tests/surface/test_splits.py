@@ -1,5 +1,7 @@
 """Splits of ratings, at random and by time, against plain loops."""
 
+from itertools import pairwise
+
 import dask
 import dask.dataframe as dd
 import numpy as np
@@ -27,7 +29,7 @@ def in_kind(frame, kind):
     """The same rows in a frame of another kind; a dask frame has an empty partition too."""
     if kind == "dask":
         ends = [0, len(frame) // 3, len(frame) // 3, 2 * len(frame) // 3, len(frame)]
-        parts = [frame.iloc[start:stop] for start, stop in zip(ends[:-1], ends[1:], strict=True)]
+        parts = [frame.iloc[start:stop] for start, stop in pairwise(ends)]
         return dd.from_map(lambda number: parts[number], range(len(parts)), meta=frame.iloc[:0])
     if kind == "polars":
         return pl.from_pandas(frame)
@@ -101,7 +103,7 @@ def test_users_without_more_rows_than_are_asked_for_stay_in_train():
 def test_a_users_rows_may_be_in_many_partitions(rows, n, cuts, ids):
     frame = numbered(pd.DataFrame(rows, columns=["user", "timestamp"], dtype=np.int64)).astype({"user": ids})
     ends = [0, *sorted(min(cut, len(frame)) for cut in cuts), len(frame)]
-    parts = [frame.iloc[start:stop] for start, stop in zip(ends[:-1], ends[1:], strict=True)]
+    parts = [frame.iloc[start:stop] for start, stop in pairwise(ends)]
     with dask.config.set({"scheduler": "synchronous", "dataframe.convert-string": False}):
         lazy = dd.from_map(lambda number: parts[number], range(len(parts)), meta=frame.iloc[:0])
         expected = last_by_loop(frame, n)
@@ -239,7 +241,7 @@ def test_every_row_is_in_exactly_one_part_in_order(kind):
     assert all(isinstance(part, KIND_OF[kind]) for part in parts)
     places = [in_pandas(part)["place"].tolist() for part in parts]
     assert all(each == sorted(each) for each in places)
-    assert sorted(sum(places, [])) == list(range(300))
+    assert sorted(place for part in places for place in part) == list(range(300))
 
 
 def test_frames_of_one_partition_are_split_alike_whatever_their_kind():
@@ -298,7 +300,7 @@ def test_weights_that_are_none_are_answered(weights, error, words):
 
 @pytest.mark.parametrize("seed", [1.5, "1", None, True])
 def test_a_seed_that_is_no_integer_is_answered(seed):
-    with pytest.raises(TypeError, match="seed=.* must be an integer"):
+    with pytest.raises(TypeError, match=r"seed=.* must be an integer"):
         randomSplit(FRAME, [1], seed)
 
 
