@@ -243,6 +243,16 @@ def test_an_array_of_another_shape_or_type_is_answered_with_what_is_wanted(array
         frame_of_numbers(array, ["u", "i", "r"])
 
 
+def test_ids_alone_are_an_array_of_one_column():
+    for array in (np.array([3, 5]), np.array([[3], [5]])):
+        assert frame_of_numbers(array, ["i"])["i"].tolist() == [3, 5]
+    for other in (np.zeros((2, 3)), sparse.csr_matrix((2, 2))):  # whose first column would be that of users
+        with pytest.raises(TypeError, match=r"\(2, 3\)|where i is wanted"):
+            frame_of_numbers(other, ["i"])
+    with pytest.raises(TypeError, match=r"1 dimension\(s\) where u, i are wanted"):
+        frame_of_numbers(sparse.coo_array(np.ones(3)), ["u", "i"])
+
+
 def test_ids_that_float32_rounds_are_refused():
     array = np.array([[WHOLE_FLOAT32 + 2, 1, 1]], np.float32)
     with pytest.raises(ValueError, match="ids above 16777216, where float32 does not hold all whole numbers"):

@@ -145,20 +145,24 @@ def frame_of_numbers(dataset: Any, names: Sequence[str]) -> pd.DataFrame:
     """An array or a sparse matrix as a pandas frame with these columns: users, items and, if there is a third, ratings.
 
     Of a sparse matrix each stored entry is a row, zeros and repeated ones too; ids are row and column numbers. An array
-    has a column for each name; one of three is taken for two names as well, without its ratings. ``TypeError`` for
-    arrays of another shape or type; ``ValueError`` for ids in float32 that may be rounded.
+    has a column for each name; one of three is taken for two names as well, without its ratings, and ids alone may be
+    an array of one dimension. ``TypeError`` for another shape or type, and for a matrix where ids alone are wanted;
+    ``ValueError`` for ids in float32 that may be rounded.
     """
     if _is_sparse(dataset):
         return _frame_of_sparse(dataset, names)
     advice = (
-        f"A numeric array with a row for each rating and columns {', '.join(names)} is taken too; other data must be a "
-        "pandas or a dask DataFrame, as pandas.DataFrame(array, columns=[...]) makes it."
+        f"A numeric array is taken with columns {', '.join(names)}; other data must be a pandas or a dask DataFrame, as "
+        "pandas.DataFrame(array, columns=[...]) makes it."
     )
     if isinstance(dataset, np.ma.MaskedArray) or dataset.dtype.kind not in "iuf":
         what = "a masked array" if isinstance(dataset, np.ma.MaskedArray) else f"of dtype {dataset.dtype}"
         raise TypeError(f"The dataset is a numpy.ndarray, {what}. {advice}")
-    if dataset.ndim != 2 or dataset.shape[1] not in (len(names), 3):
-        raise TypeError(f"The dataset is a numpy.ndarray of shape {dataset.shape}. {advice}")
+    shape = dataset.shape
+    if len(names) == 1 and dataset.ndim == 1:
+        dataset = dataset[:, None]
+    if dataset.ndim != 2 or dataset.shape[1] not in ((1,) if len(names) == 1 else (len(names), 3)):
+        raise TypeError(f"The dataset is a numpy.ndarray of shape {shape}. {advice}")
     ids = dataset[:, :2]
     if dataset.dtype.kind == "f" and dataset.dtype.itemsize <= 4 and (np.abs(ids) > WHOLE_FLOAT32).any():
         raise ValueError(
@@ -170,10 +174,17 @@ def frame_of_numbers(dataset: Any, names: Sequence[str]) -> pd.DataFrame:
 
 
 def _frame_of_sparse(matrix: Any, names: Sequence[str]) -> pd.DataFrame:
-    if matrix.ndim != 2:
-        raise TypeError(f"The dataset is a sparse array of {matrix.ndim} dimension(s); rows are users, columns items")
+    if matrix.ndim != 2 or len(names) == 1:
+        raise TypeError(
+            f"The dataset is a sparse array of {matrix.ndim} dimension(s) where {', '.join(names)} {_verb(names)} "
+            "wanted. In one of two dimensions rows are users and columns are items; ids alone are an array."
+        )
     entries = matrix.tocoo()
     return pd.DataFrame(dict(zip(names, (entries.row, entries.col, entries.data), strict=False)), copy=False)
+
+
+def _verb(names: Sequence[str]) -> str:
+    return "is" if len(names) == 1 else "are"
 
 
 def _is_sparse(dataset: Any) -> bool:

@@ -46,9 +46,9 @@ def kind_of(dataset: Frame, name: str = "The dataset") -> FrameKind:
             ".collect()."
         )
     raise TypeError(
-        f"{name} must be a pandas or a dask DataFrame, a Polars frame or what offers an Arrow stream, got "
-        f"{type(dataset).__module__}.{type(dataset).__qualname__}. For an array use pandas.DataFrame(array, "
-        "columns=[...])."
+        f"{name} must be a pandas or a dask DataFrame, got {type(dataset).__module__}."
+        f"{type(dataset).__qualname__}. For an array use pandas.DataFrame(array, columns=[...]). Polars frames, Arrow "
+        "tables and whatever offers an Arrow stream are taken as well."
     )
 
 
