@@ -152,8 +152,8 @@ def frame_of_numbers(dataset: Any, names: Sequence[str]) -> pd.DataFrame:
     if _is_sparse(dataset):
         return _frame_of_sparse(dataset, names)
     advice = (
-        f"A numeric array is taken with columns {', '.join(names)}; other data must be a pandas or a dask DataFrame, as "
-        "pandas.DataFrame(array, columns=[...]) makes it."
+        f"A numeric array is taken with columns {', '.join(names)}; other data must be a pandas or a dask DataFrame, "
+        "as pandas.DataFrame(array, columns=[...]) makes it."
     )
     if isinstance(dataset, np.ma.MaskedArray) or dataset.dtype.kind not in "iuf":
         what = "a masked array" if isinstance(dataset, np.ma.MaskedArray) else f"of dtype {dataset.dtype}"
