@@ -284,6 +284,25 @@ def test_a_stream_that_is_read_once_serves_several_fits(kind):
     ]
 
 
+@pytest.mark.parametrize("kind", ["pandas", "dask", "polars"])
+def test_tuning_without_a_column_of_ratings(kind):
+    frame = pd.concat([RATINGS] * 3, ignore_index=True).assign(one=1.0)
+    als = small(implicitPrefs=True, coldStartStrategy="drop")
+    maps = ParamGridBuilder().addGrid(als.alpha, [0.5, 5.0]).build()
+    metrics = [
+        CrossValidator(
+            estimator=als.copy({als.ratingCol: column}),
+            estimatorParamMaps=maps,
+            evaluator=RegressionEvaluator(labelCol="one"),
+        )
+        .fit(given(kind, frame))
+        .avgMetrics
+        for column in ("", "one")
+    ]
+    assert metrics[0] == metrics[1]
+    assert metrics[0][0] != metrics[0][1]
+
+
 def test_checkpoints_know_whether_there_are_ratings(tmp_path):
     als = small(implicitPrefs=True, checkpointDir=str(tmp_path), checkpointInterval=1, ratingCol="")
     first = als.fit(RATINGS)
