@@ -11,8 +11,8 @@ from daskals.engine.factors import FactorMatrix, unit_rows
 from daskals.engine.recommend import Wishes, recommend
 from daskals.execution.scheduler import current_scheduler
 from daskals.io.frames import Frame, FrameKind, kind_of
-from daskals.io.frames_in import wanted_ids
 from daskals.io.frames_out import Labels, collect_recommendations
+from daskals.io.looked_up import wanted_ids
 from daskals.recommendation.held_factors import HoldsFactors, Side
 from daskals.recommendation.wishes import Given, at_least_one
 
@@ -117,10 +117,12 @@ class FindsNeighbours(HoldsFactors):
         """What is asked for as a frame, None for all, and the kind of the result."""
         if asked is None:
             return None, self._frame_kind
-        if hasattr(asked, "columns"):
-            return asked, kind_of(asked)
-        ids = [asked] if isinstance(asked, str) or np.ndim(asked) == 0 else asked
-        return pd.DataFrame({column: pd.Series(ids)}), "pandas"
+        if not isinstance(asked, str) and hasattr(asked, "__len__") and not hasattr(asked, "columns"):
+            ids = asked if isinstance(asked, np.ndarray | pd.Series) else list(asked)
+            return pd.DataFrame({column: pd.Series(ids)}), "pandas"
+        if isinstance(asked, str) or np.ndim(asked) == 0:
+            return pd.DataFrame({column: pd.Series([asked])}), "pandas"
+        return asked, kind_of(asked)
 
 
 def _compared(matrix: FactorMatrix, measure: Measure) -> FactorMatrix:
