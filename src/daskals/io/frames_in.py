@@ -14,7 +14,8 @@ from daskals.blocks.ratings import CodedChunk, CodedIds
 from daskals.execution.scheduler import Scheduler
 from daskals.execution.tasks import new_token, task, tree_reduce
 from daskals.io.frames import Frame, kind_of, partitions
-from daskals.io.ids import IdType, can_be_read_as, id_type_to_look_up, read_ids
+from daskals.io.id_types import IdType
+from daskals.io.ids import can_be_read_as, id_type_to_look_up, read_ids
 from daskals.io.partition_faults import Source, broken_promise, column_of
 from daskals.io.values import can_be_numbers, count_true, in_words, is_number, is_object, nulls_of, place_of
 from daskals.kernels.types import Float32, Float64, Ids

@@ -12,11 +12,12 @@ from daskals.engine.factors import FactorMatrix, rows_with_ids
 from daskals.engine.predict import predict
 from daskals.execution.scheduler import current_scheduler
 from daskals.execution.tasks import new_token
-from daskals.io.directories import read_metadata, write_metadata
+from daskals.io.directories import MODEL_CLASS, read_metadata, write_metadata
 from daskals.io.frames import Frame, FrameKind, partitions
 from daskals.io.frames_in import Columns, check_columns, pair_chunks
 from daskals.io.frames_out import collect_factors, collect_predictions
-from daskals.io.ids import IdType, id_type_to_look_up
+from daskals.io.id_types import IdType
+from daskals.io.ids import id_type_to_look_up
 from daskals.io.model_files import Factors, read_history, read_sides, write_sides
 from daskals.io.notes import encode_numbers
 from daskals.io.readwrite import Savable
@@ -35,7 +36,7 @@ class ALSModel(Recommending, Savable):
     use, or in this process. What it returns is of the kind of frame it was trained on or is given.
     """
 
-    _java_class = "org.apache.spark.ml.recommendation.ALSModel"
+    _java_class = MODEL_CLASS
 
     def __init__(self, factors: Factors, frame_kind: FrameKind, history: pd.DataFrame) -> None:
         super().__init__(factors, frame_kind)
