@@ -5,6 +5,7 @@ from __future__ import annotations
 from pickle import PicklingError
 from typing import TYPE_CHECKING, Any, Literal
 
+import numpy as np
 import pandas as pd
 from distributed import futures_of
 
@@ -24,6 +25,7 @@ from daskals.io.readwrite import Savable
 from daskals.params.param import ParamMap
 from daskals.recommendation.history import History
 from daskals.recommendation.recommending import Recommending
+from daskals.serving import LocalModel
 
 if TYPE_CHECKING:
     from typing import Self
@@ -144,6 +146,19 @@ class ALSModel(Recommending, Savable):
         scores = predict(pairs, self._factors.users, self._factors.items, scheduler.settings.panels, token)
         drop = model.getColdStartStrategy().lower() == "drop"
         return collect_predictions(scheduler, dataset, parts, scores, new, drop=drop)
+
+    def toLocal(self) -> LocalModel:
+        """The model in this process, to answer single questions at once (`daskals.serving.LocalModel`).
+
+        All its factors come here: ``4 * rank`` bytes for each user and item, and their ids.
+        """
+        self._check_alive()
+        scheduler, sides = current_scheduler(), []
+        for matrix in (self._factors.users, self._factors.items):
+            ids, *blocks = scheduler.fetch(matrix.ids, *matrix.blocks)
+            sides.append((ids, np.concatenate([np.empty((0, self.rank), np.float32), *blocks])))
+        users, items = sides
+        return LocalModel.fromArrays(users, items, uid=self.uid, parent=self._metadata()["daskals"].get("parent"))
 
     # -- files
 
