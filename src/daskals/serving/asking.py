@@ -77,12 +77,13 @@ def _listed(name: str, ids: Any) -> Any:
 
 def checked_side(ids: Sequence[Any] | Ids, rows: Any, name: str) -> Side:
     """A side from a caller's arrays."""
-    array = np.asarray(ids)
-    if array.dtype.kind in "UOT":
-        if not all(isinstance(id_, str) for id_ in ids):
-            raise TypeError(f"The ids of {name} mix strings with other objects")
-        strings, array = array, np.empty(len(array), object)
-        array[:] = [str(id_) for id_ in strings]
+    # NumPy's own arrays of strings drop zeros at their ends
+    texts = [isinstance(id_, str) for id_ in ids] if np.asarray(ids).dtype.kind in "UOT" else []
+    array = np.empty(len(texts), object) if texts else np.asarray(ids)
+    if texts:
+        if not all(texts):
+            raise TypeError(f"The ids of {name} are not all strings: use integers, strings or datetime64 alone")
+        array[:] = list(ids)
     elif array.dtype.kind in "iu":
         array = array.astype(np.uint64 if array.dtype == np.uint64 else np.int64)
     elif array.dtype.kind == "M":
@@ -96,8 +97,9 @@ def checked_side(ids: Sequence[Any] | Ids, rows: Any, name: str) -> Side:
         raise ValueError(f"{name} have ids of shape {array.shape} and factors of shape {values.shape}")
     if not np.isfinite(values).all():
         raise ValueError(f"The factors of {name} are not all finite numbers")
-    order = np.argsort(array, kind="stable")
-    array, values = array[order], values[order]
+    if not np.all(array[1:] > array[:-1]):
+        order = np.argsort(array, kind="stable")
+        array, values = array[order], values[order]
     twice = np.flatnonzero(array[1:] == array[:-1])
     if len(twice):
         raise ValueError(f"The ids of {name} have {array[twice[:1]].tolist()[0]!r} twice")

@@ -15,6 +15,9 @@ from daskals.kernels.types import Float32, Float64, Int64, Rows
 from daskals.params.converters import to_float
 from daskals.serving.ids import SideIds
 
+#: Ratings are of 32 bits, as in a fit.
+LARGEST = float(np.finfo(np.float32).max)
+
 
 class KnownRatings(NamedTuple):
     """Ratings of items that are in the model."""
@@ -47,7 +50,7 @@ def _number(item: Any, rating: Any) -> float:
         value = to_float(rating)
     except TypeError:
         raise TypeError(f"The rating of item {item!r} is {rating!r}, which is no number") from None
-    if not math.isfinite(value) or abs(value) > np.finfo(np.float32).max:
+    if not math.isfinite(value) or abs(value) > LARGEST:
         raise ValueError(f"The rating of item {item!r} is {rating!r}, which is no finite number of 32 bits")
     return value
 
