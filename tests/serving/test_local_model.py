@@ -222,6 +222,21 @@ def test_dates_are_of_their_nanosecond():
         assert day.tz_localize("UTC") in model
 
 
+@given(st.sampled_from(["i1", "u1", "i4", "i8", "u8", "f8"]), st.booleans())
+def test_integers_are_found_across_types(dtype, unsigned):
+    """In arrays, columns and lists; what the type of the ids cannot hold is not there."""
+    ids = np.array([0, 3, 127, 2**40, 2**63 - 1], np.uint64 if unsigned else np.int64)
+    model = LocalModel.fromArrays((ids, np.ones((5, 1))), ([1], np.ones((1, 1))))
+    queries = np.array([3, 4, 127], dtype)
+    if dtype[0] == "i":
+        queries[1] = -5
+    expected = [True, False, True]
+    for form in (queries, pd.Series(queries), queries.tolist(), [*queries], [2**70, *queries][1:]):
+        assert [bool(each) for each in model.recommend(form, 1)] == expected
+    assert [bool(each) for each in model.recommend(np.array([2**64 - 1, 3], np.uint64), 1)] == [False, True]
+    assert [bool(each) for each in model.recommend([2**70, 2**63 - 1], 1)] == [False, True]
+
+
 @given(st.sets(st.text(max_size=4), min_size=1), st.lists(st.text(max_size=4)))
 def test_strings_are_found_where_they_are(ids, queries):
     """Any strings, the empty one too, whatever hashes they have; in the order of code points."""

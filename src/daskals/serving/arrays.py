@@ -78,7 +78,7 @@ def open_copy(path: str) -> Stored | None:
         return None
     try:
         return _open(place)
-    except (OSError, ValueError, TypeError, KeyError) as error:
+    except (OSError, ValueError, TypeError, LookupError, AttributeError, EOFError) as error:
         _logger.warning(
             "The copy of the model in %s is not used: %s. Write it again.", os.path.join(place, FOLDER), error
         )

@@ -125,6 +125,17 @@ class HoldsArrays:
         """Float32, shape (items, rank), in the order of `itemIds`; it cannot be written to."""
         return read_only(self._items.rows)
 
+    def userFromText(self, text: str) -> Any:
+        """The id that a text means, of a URL or a table: an int, a str or a datetime64; it need not be in the model.
+
+        ``ValueError`` if no id of this kind is written so.
+        """
+        return self._users.ids.from_text(text)
+
+    def itemFromText(self, text: str) -> Any:
+        """The id of an item that a text means: see `userFromText`."""
+        return self._items.ids.from_text(text)
+
     def __contains__(self, user: object) -> bool:
         return self._users.ids.position(user) >= 0
 

@@ -45,7 +45,8 @@ class NumberIds:
 
     def positions(self, ids: Iterable[Any]) -> Int64:
         """The same for many: int64, one for each."""
-        given = ids if isinstance(ids, np.ndarray) else _as_integers(ids)
+        given = ids.to_numpy() if hasattr(ids, "to_numpy") else ids  # a column of a frame
+        given = given if isinstance(given, np.ndarray) else _as_integers(given)
         if not self._dates and isinstance(given, np.ndarray) and given.dtype.kind in "iu":
             inside = (given >= self._least) & (given <= self._most)
             return _find(self._keys, np.where(inside, given, 0).astype(self._keys.dtype), inside)
@@ -57,6 +58,16 @@ class NumberIds:
         """The ids at these positions: int, or np.datetime64."""
         chosen = self.array[positions]
         return list(chosen) if self._dates else chosen.tolist()
+
+    def from_text(self, text: str) -> Any:
+        """The id that a text means; ``ValueError`` if it means none."""
+        try:
+            return np.datetime64(text, "ns") if self._dates else int(text)
+        except ValueError:
+            what = "dates, such as 2026-01-31" if self._dates else "integers"
+            raise ValueError(
+                f"The ids of {self._side} in this model are {what}; {reprlib.repr(text)} is none"
+            ) from None
 
     def _key(self, id_: Any) -> int | None:
         """The integer by which an id is found; None where no id can be equal to it."""
@@ -126,6 +137,10 @@ class TextIds:
         hashes = np.fromiter(map(zlib.crc32, keys), np.uint32, len(keys))
         slots = np.searchsorted(self.hashes, hashes).tolist()
         return np.fromiter(map(self._first_equal, keys, hashes, slots), np.int64, len(keys))
+
+    def from_text(self, text: str) -> str:
+        """The text itself."""
+        return text
 
     def _first_equal(self, key: bytes, hash_: np.uint32, slot: int) -> int:
         """The position of a string, from the first slot of its hash; others may have the same hash."""
