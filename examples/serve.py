@@ -12,7 +12,8 @@
 The model is one that ``ALSModel.save``, or Spark, wrote. When another one is saved to the same place, it is loaded
 beside the one in use, and takes its place when it is complete; a request is answered from one of the two, and says from
 which. A model that cannot be loaded leaves the old one in use, and is counted in ``model_reload_failures_total``.
-Spark's files do not tell the parameters of the fit, which POST needs: --fit '{"regParam": 0.1, "implicitPrefs": false}'.
+Spark's files do not tell the parameters of the fit, which POST needs: pass them by
+--fit '{"regParam": 0.1, "implicitPrefs": false}'.
 
 popular.json is a list of items, the most popular first:
 

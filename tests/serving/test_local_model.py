@@ -192,6 +192,20 @@ def test_predictions_are_the_models(movies, ml100k):
     assert np.isnan(local.predict(1, -5))
 
 
+def test_a_model_comes_here_from_any_scheduler(scheduler, ratings, monkeypatch):
+    """With its ids, its factors and what is known of the fit."""
+    model = ALS(rank=2, maxIter=1, numUserBlocks=2).fit(ratings)
+    fields = model._metadata()
+    fields["daskals"]["parent"] = {"uid": "ALS_1", "paramMap": {"regParam": 0.7}}
+    monkeypatch.setattr(model, "_metadata", lambda: fields)
+    local = model.toLocal()
+    np.testing.assert_array_equal(local.userFactors, np.array(model.userFactors["features"].tolist(), np.float32))
+    assert (local.userIds.tolist(), local.itemIds.tolist(), local.uid) == ([0, 1, 2], [0, 1, 2], model.uid)
+    assert local.version == ""
+    expected = local.recommendForRatings({0: 4.0}, 2, regParam=0.7, implicitPrefs=False)
+    assert local.recommendForRatings({0: 4.0}, 2) == expected
+
+
 @pytest.mark.parametrize("kind", IDS)
 def test_ids_of_all_kinds_are_found(kind):
     """Each id as the frame has it, and as it comes back."""

@@ -15,7 +15,7 @@ def best(scores: Float32, k: int) -> Int64:
 
     The k-th largest of the largest scores of blocks is no larger than the k-th largest score of all: k blocks have one
     that is at least as large. What is smaller is left out at once, which costs one pass over the scores, and nearly all
-    is smaller. Of a million scores the ten best are found so in 0.4 ms; ``numpy.argpartition`` takes 9 ms.
+    is smaller. Of a million scores the ten best are found so in 0.6 ms; ``numpy.argpartition`` takes 3.5 ms.
     """
     n_blocks = len(scores) // BLOCK
     if n_blocks > k:
