@@ -13,7 +13,7 @@ from support.models import IDS, fit, ratings_with
 
 from daskals import ALS
 from daskals.serving import LocalModel, Scored, UnknownIdError
-from daskals.serving.top import BLOCK, best
+from daskals.serving.top import BLOCK, best, contenders
 
 RNG = np.random.default_rng(5)
 
@@ -43,18 +43,43 @@ def movies(request):
 
 @given(st.integers(0, 3 * BLOCK), st.integers(1, 40), st.integers(1, 5), st.integers(0, 2**32 - 1))
 def test_the_best_are_those_of_a_sort(n, k, n_values, seed):
-    """With many ties, which go to the later position."""
+    """With many ties, which go to the later position; contenders are all that are near enough."""
     scores = np.random.default_rng(seed).integers(0, n_values, n).astype(np.float32)
-    expected = sorted(range(n), key=lambda place: (scores[place], place), reverse=True)[:k]
-    assert best(scores, k).tolist() == expected
+    expected = sorted(range(n), key=lambda place: (scores[place], place), reverse=True)
+    assert best(scores, k).tolist() == expected[:k]
+    for margin in (0.0, 1.0):
+        least = scores[expected[k - 1]] - margin if k <= n else -np.inf
+        assert contenders(scores, k, margin).tolist() == np.flatnonzero(scores >= least).tolist()
 
 
-def test_the_best_of_many_scores():
-    """More than any block holds, in which all of the best lie in one block, or one in each."""
+def test_contenders_of_many_scores():
+    """More than any block holds, in which all of the best lie in one block, or one in each; -inf is never one."""
     scores = RNG.random(50 * BLOCK + 17, np.float32)
     scores[7 * BLOCK : 7 * BLOCK + 20] += 5
-    for k in (1, 19, 20, 49, 50, 300, len(scores)):
-        np.testing.assert_array_equal(best(scores, k), np.argsort(scores, kind="stable")[::-1][:k])
+    scores[8 * BLOCK :: 3] = -np.inf
+    finite = np.count_nonzero(scores > -np.inf)
+    for k in (1, 19, 20, 49, 50, 300, finite, len(scores)):
+        expected = np.sort(np.argsort(scores, kind="stable")[::-1][: min(k, finite)])
+        np.testing.assert_array_equal(contenders(scores, k, 0.0), expected)
+
+
+@pytest.mark.parametrize("rank", [1, 7, 8, 10, 31, 64, 100])
+def test_scores_depend_on_rows_alone(rank):
+    """Of equal rows the later ids come first, wherever they stand, and whichever way the score was computed."""
+    items = np.repeat(RNG.standard_normal((40, rank)), 50, axis=0)[RNG.permutation(2000)].astype(np.float32)
+    model = LocalModel.fromArrays((range(9), RNG.standard_normal((9, rank))), (range(2000), items))
+    together = model.recommend(range(9), 120)
+    for user, found in enumerate(together):
+        assert model.recommend(user, 120) == found
+        assert model.recommend(user, 120, candidates=sorted(each.id for each in found)) == found
+        assert [each.score for each in found] == model.predict(user, [each.id for each in found]).tolist()
+        assert found[5].score == model.predict(user, found[5].id)
+        exact = items.astype(np.float64) @ model.userFactors[user].astype(np.float64)
+        assert [each.id for each in found] == np.lexsort((np.arange(2000), exact.round(12)))[::-1][:120].tolist()
+    for metric in ("cosine", "dot"):
+        found = model.similarItems(5, 120, metric)
+        assert found == model.similarItems([5, 6], 120, metric)[0]
+        assert sorted(found, key=lambda pair: (pair.score, pair.id), reverse=True) == found
 
 
 # ---- recommending ----------------------------------------------------------------------------------------

@@ -3,7 +3,7 @@
 ::
 
     <path>/metadata  userFactors  itemFactors       the model
-    <path>/arrays/arrays.json                       format, version of the model, rank, rows and kinds of ids
+    <path>/arrays/arrays.json                       format, version of the model, rank; types and shapes of the arrays
     <path>/arrays/user-rows.npy                     float32 (users, rank)
     <path>/arrays/user-ids.npy                      or user-text, -ends, -hashes and -places for strings
     <path>/arrays/item-...
@@ -62,6 +62,7 @@ def write_copy(path: str) -> None:
         for name, side in (("user", stored.users), ("item", stored.items)):
             arrays = _arrays_of(side)
             about[name] = {each: [array.dtype.str, *array.shape] for each, array in arrays.items()}
+            about[f"{name}Longest"] = side.longest
             for each, array in arrays.items():
                 np.save(os.path.join(folder, f"{name}-{each}.npy"), array, allow_pickle=False)
         with open(os.path.join(folder, "arrays.json"), "w", encoding="utf-8") as file:
@@ -104,18 +105,18 @@ def _open(place: str) -> Stored:
 def _open_side(place: str, name: str, about: dict[str, Any]) -> Side:
     told = about[name]
     arrays = {each: _map(os.path.join(place, FOLDER, f"{name}-{each}.npy"), told[each]) for each in told}
-    rows = arrays.pop("rows")
+    rows, longest = arrays.pop("rows"), float(about[f"{name}Longest"])
     n = len(arrays["ends"] if "ends" in arrays else arrays["ids"])
     if rows.dtype.str != "<f4" or rows.shape != (n, about["rank"]):
         raise ValueError(f"the rows of {name}s are {rows.dtype} of shape {rows.shape}")
     if "ids" in arrays:
         if arrays["ids"].dtype.str not in _NUMBERS:
             raise ValueError(f"the ids of {name}s are {arrays['ids'].dtype}")
-        return Side(NumberIds(arrays["ids"], f"{name}s"), rows)
+        return Side(NumberIds(arrays["ids"], f"{name}s"), rows, longest)
     types = {each: array.dtype.str for each, array in arrays.items()}
     if types != _TEXT or not n == len(arrays["hashes"]) == len(arrays["places"]):
         raise ValueError(f"the ids of {name}s are {told}")
-    return Side(TextIds(**arrays, side=f"{name}s"), rows)
+    return Side(TextIds(**arrays, side=f"{name}s"), rows, longest)
 
 
 def _arrays_of(side: Side) -> dict[str, AnyArray]:

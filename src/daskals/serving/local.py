@@ -15,12 +15,13 @@ from daskals.serving.held import HoldsArrays
 from daskals.serving.new_rows import KnownRatings, read_ratings, shares_of, solved_row
 from daskals.serving.objectives import objective_of
 from daskals.serving.sides import Side, Wishes, ranked
+from daskals.serving.top import exact_scores
 
 #: Ids for all queries, or by query.
 Ids_ = Iterable[Any] | Mapping[Any, Iterable[Any]]
 #: Ratings of one user: item to rating, or pairs of them.
 Ratings = Mapping[Any, float] | Iterable[tuple[Any, float]]
-#: Rows of which a sum of products is made at a time.
+#: Rows that are gathered, or of which a sum of products is made, at a time.
 _ROWS = 1 << 16
 
 
@@ -37,8 +38,9 @@ class LocalModel(HoldsArrays):
     and has an empty list where it is one of several: `user in model` tells before. In `exclude`, `candidates` and
     ratings, unknown items are passed over. Ids of a wrong type, "7" for 7, are a ``TypeError``.
 
-    Scores are computed by BLAS, whose threads are set by ``OMP_NUM_THREADS``; in a service with threads of its own,
-    1 is best.
+    Scores are float32, and exact but for one rounding where they are returned: they depend on the two rows alone, and are
+    the same from every method. All are first computed roughly by BLAS, whose threads are set by ``OMP_NUM_THREADS``; in
+    a service with threads of its own, 1 is best.
 
     Examples
     --------
@@ -105,14 +107,19 @@ class LocalModel(HoldsArrays):
         """
         if not is_many(user) and not is_many(item):
             row, column = self._users.ids.position(user), self._items.ids.position(item)
-            return float(self._users.rows[row] @ self._items.rows[column]) if min(row, column) >= 0 else float("nan")
-        from daskals.kernels.numpy.scores import predict_pairs
-
+            if min(row, column) < 0:
+                return float("nan")
+            return float(exact_scores(self._users.rows[row : row + 1], self._items.rows[column])[0])
         rows = self._users.ids.positions(user if is_many(user) else [user])
         columns = self._items.ids.positions(item if is_many(item) else [item])
         if len(rows) != len(columns) and is_many(user) and is_many(item):
             raise ValueError(f"predict takes pairs, got {len(rows)} users and {len(columns)} items")
-        return predict_pairs(self._users.rows, self._items.rows, *np.broadcast_arrays(rows, columns))
+        rows, columns = np.broadcast_arrays(rows, columns)
+        scores, known = np.full(len(rows), np.nan, np.float32), np.flatnonzero((rows >= 0) & (columns >= 0))
+        for first in range(0, len(known), _ROWS):
+            some = known[first : first + _ROWS]
+            scores[some] = exact_scores(self._users.rows[rows[some]], self._items.rows[columns[some]])
+        return scores
 
     def recommendForRatings(
         self,

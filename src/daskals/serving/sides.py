@@ -11,7 +11,7 @@ import numpy as np
 from daskals.kernels.types import Float32, Ids, Int64
 from daskals.serving.answers import Scored
 from daskals.serving.ids import NumberIds, SideIds, TextIds
-from daskals.serving.top import best
+from daskals.serving.top import best, contenders, exact_cosines, exact_scores
 
 #: Bytes of scores in hand at a time where several queries are answered together.
 SCORE_BYTES = 16 << 20
@@ -23,6 +23,8 @@ class Side(NamedTuple):
     ids: SideIds
     #: float32 (n, rank), C-contiguous, which nobody changes
     rows: Float32
+    #: the length of the longest row, which bounds the rounding errors of scores
+    longest: float
 
 
 class Stored(NamedTuple):
@@ -44,7 +46,9 @@ def version_of(metadata: Sequence[bytes]) -> str:
 
 def side_of(ids: Ids, rows: Float32, name: str) -> Side:
     """A side from ascending ids: an object array of str, or integers, or datetime64[ns]."""
-    return Side(TextIds.of(ids, name) if ids.dtype.kind == "O" else NumberIds(ids, name), rows)
+    squares = np.einsum("ij,ij->i", rows, rows, dtype=np.float64)
+    longest = float(np.sqrt(squares.max(initial=0)))
+    return Side(TextIds.of(ids, name) if ids.dtype.kind == "O" else NumberIds(ids, name), rows, longest)
 
 
 class Wishes(NamedTuple):
@@ -68,18 +72,24 @@ def ranked(
     """
     common = None if isinstance(wishes.exclude, Mapping) else _positions(side, wishes.exclude)
     found = []
-    for id_, scores, places in _scored(list(queries), side, wishes, scale):
+    for id_, row, scores, places in _scored(list(queries), side, wishes, scale):
         unwanted = _positions(side, _of(wishes.exclude, id_)) if common is None else common
         if not wishes.itself:
             unwanted = np.append(unwanted, side.ids.position(id_))
-        found.append(_chosen(scores, places, unwanted, side, wishes.n))
+        scores[_slots(unwanted, places)] = -np.inf
+        margin = _margin(row, 1.0 if scale is not None else side.longest)
+        some = contenders(scores, wishes.n, margin)
+        some = some if places is None else places[some]
+        exact = (exact_scores if scale is None else exact_cosines)(side.rows[some], row)
+        top = best(exact, wishes.n)
+        found.append(list(map(Scored, side.ids.at(some[top]), exact[top].tolist())))
     return found
 
 
 def _scored(
     queries: list[tuple[Any, Float32]], side: Side, wishes: Wishes, scale: Float32 | None
-) -> Iterator[tuple[Any, Float32, Int64 | None]]:
-    """Query by query its id, its scores, and the positions that they are of; None for all."""
+) -> Iterator[tuple[Any, Float32, Float32, Int64 | None]]:
+    """Query by query its id, its row, its rough scores, and the positions that they are of; None for all."""
     by_query = isinstance(wishes.candidates, Mapping)
     places, rows = (None, side.rows) if by_query else _among(side, wishes.candidates)
     step = 1 if by_query else max(1, SCORE_BYTES // max(1, 4 * len(rows)))
@@ -93,8 +103,8 @@ def _scored(
             tile = np.stack([row for _, row in some]) @ rows.T
         if scale is not None:
             tile *= scale if places is None else scale[places]
-        for (id_, _), scores in zip(some, tile, strict=True):
-            yield id_, scores, places
+        for (id_, row), scores in zip(some, tile, strict=True):
+            yield id_, row, scores, places
 
 
 def _among(side: Side, candidates: Iterable[Any] | None) -> tuple[Int64 | None, Float32]:
@@ -115,14 +125,21 @@ def _positions(side: Side, ids: Iterable[Any]) -> Int64:
     return found[found >= 0]
 
 
-def _chosen(scores: Float32, places: Int64 | None, unwanted: Int64, side: Side, n: int) -> list[Scored]:
-    """The best of one query's scores, which are this call's own and may be changed."""
-    if places is not None and len(unwanted):
-        slots = np.searchsorted(places, unwanted)
-        inside = slots < len(places)
-        unwanted = slots[inside][places[slots[inside]] == unwanted[inside]]
-    scores[unwanted] = -np.inf
-    top = best(scores, n)
-    values = scores[top]
-    top, values = top[values > -np.inf], values[values > -np.inf]
-    return list(map(Scored, side.ids.at(top if places is None else places[top]), values.tolist()))
+def _slots(unwanted: Int64, places: Int64 | None) -> Int64:
+    """Where unwanted positions stand among ``places``, those that do."""
+    if places is None:
+        return unwanted
+    slots = np.searchsorted(places, unwanted)
+    inside = slots < len(places)
+    found: Int64 = slots[inside][places[slots[inside]] == unwanted[inside]]
+    return found
+
+
+def _margin(row: Float32, longest: float) -> float:
+    """How far apart two rough scores of this row can be whose exact ones are equal.
+
+    A sum of products in float32, in any order, is off by at most  rank eps |x| |y| / 2  to first order, and of either
+    of the two; the rest is for the lengths by which cosines are divided.
+    """
+    length = float(np.sqrt(np.add.reduce(np.square(row, dtype=np.float64))))
+    return float((len(row) + 4) * np.finfo(np.float32).eps * length * longest)
