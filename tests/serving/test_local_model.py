@@ -388,6 +388,14 @@ def test_rows_of_zeros_are_like_nothing():
     assert model.similarUsers("ann", 3) == [("bob", 0.0)]
 
 
+def test_a_user_of_zeros_has_the_largest_ids():
+    """All scores are 0; such are the rows of users without a positive rating in implicit fits."""
+    model = with_parent(small([(0, 0), (0, 1), (1, 1), (2, 0)]), implicitPrefs=True)
+    assert model.recommend("ann", 2) == [(4, 0.0), (3, 0.0)]
+    assert model.recommend("ann", 2, exclude=[4]) == [(3, 0.0), (2, 0.0)]
+    assert model.recommendForRatings({4: -1.0}, 2) == [(3, 0.0), (2, 0.0)]
+
+
 @pytest.mark.parametrize("params", PARAMS, ids=["explicit", "implicit"])
 def test_the_shares_of_all_ratings_add_up(movies, params):
     """To the score of the row that is solved from them; the largest come first."""

@@ -221,3 +221,18 @@ def test_ids_are_read_from_text():
     with pytest.raises(ValueError, match="ids of users in this model are dates, such as 2026-01-31; 'ann' is none"):
         dates.userFromText("ann")
     assert LocalModel.fromArrays(([-7], one), ([1], one)).userFromText("-7") == -7
+
+
+def test_factors_in_an_index_of_hnswlib():
+    """The calls that the example names; the nearest of few are found exactly."""
+    hnswlib = pytest.importorskip("hnswlib")
+    rng = np.random.default_rng(1)
+    model = LocalModel.fromArrays((range(3), rng.standard_normal((3, 8))), (range(50), rng.standard_normal((50, 8))))
+    index = hnswlib.Index("ip", model.rank)
+    index.init_index(len(model.itemIds))
+    index.add_items(model.itemFactors)
+    index.set_ef(50)
+    places, distances = index.knn_query(model.userFactors[1], 5)
+    expected = model.recommend(1, 5)
+    assert model.itemIds[places[0].astype(int)].tolist() == [each.id for each in expected]
+    np.testing.assert_allclose(1 - distances[0], [each.score for each in expected], rtol=1e-5)

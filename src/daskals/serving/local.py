@@ -38,9 +38,9 @@ class LocalModel(HoldsArrays):
     and has an empty list where it is one of several: `user in model` tells before. In `exclude`, `candidates` and
     ratings, unknown items are passed over. Ids of a wrong type, "7" for 7, are a ``TypeError``.
 
-    Scores are float32, and exact but for one rounding where they are returned: they depend on the two rows alone, and are
-    the same from every method. All are first computed roughly by BLAS, whose threads are set by ``OMP_NUM_THREADS``; in
-    a service with threads of its own, 1 is best.
+    Scores are float32, and exact but for one rounding where they are returned: they depend on the two rows alone, and
+    are the same from every method. All are first computed roughly by BLAS, whose threads are set by
+    ``OMP_NUM_THREADS``; in a service with threads of its own, 1 is best.
 
     Examples
     --------

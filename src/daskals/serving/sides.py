@@ -79,6 +79,8 @@ def ranked(
         scores[_slots(unwanted, places)] = -np.inf
         margin = _margin(row, 1.0 if scale is not None else side.longest)
         some = contenders(scores, wishes.n, margin)
+        if not margin:  # a row of zeros, whose scores are all 0: no need to compute them again
+            some = some[-wishes.n :]
         some = some if places is None else places[some]
         exact = (exact_scores if scale is None else exact_cosines)(side.rows[some], row)
         top = best(exact, wishes.n)
