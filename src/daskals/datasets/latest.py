@@ -9,7 +9,8 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
-from daskals.io.ids import IdKind, read_ids
+from daskals.io.id_types import IdKind
+from daskals.io.ids import read_ids
 from daskals.io.values import count_true, is_bool, nulls_of, place_of
 from daskals.kernels.types import Ids, Int64
 
