@@ -1,7 +1,7 @@
 """How a model is measured on the validation rows of a fold.
 
-By its predictions, as in Spark: the evaluator is given what ``transform`` makes of the validation rows. Or, an `ALS` by a
-`RankingEvaluator`, by its recommendations, for which Spark has no way::
+By its predictions, as in Spark: the evaluator is given what ``transform`` makes of the validation rows. Or, an `ALS` by
+a `RankingEvaluator`, by its recommendations, for which Spark has no way::
 
     validation   user  item  (rating)       users --> their k best items, without those that they have in train
                                             items --> what is relevant to them, without the same
