@@ -45,14 +45,17 @@ class FactorMatrix:
     def persist(self, scheduler: Scheduler) -> FactorMatrix:
         """Compute the blocks, and return the same matrix with tasks that hold the results.
 
-        On a cluster, ids and blocks are pinned, so that they survive the loss of any worker, unless they are too large
-        for that (`daskals.engine.plan.is_small_enough_to_pin`).
+        On a cluster, ids, counts and blocks are pinned, so that they survive the loss of any worker, unless they are
+        too large for that (`daskals.engine.plan.is_small_enough_to_pin`).
         """
         if scheduler.can_lose_results:
             (id_bytes,) = scheduler.fetch(task(_id_bytes, self.ids, name=f"als-id-bytes-{self.token}"))
-            if is_small_enough_to_pin(scheduler, self.n_rows, self.rank, id_bytes):
-                ids, *blocks = scheduler.pin(scheduler.fetch(self.ids, *self.blocks), self.token)
-                return replace(self, ids=ids, blocks=tuple(blocks))
+            # 8 bytes for each count
+            if is_small_enough_to_pin(scheduler, self.n_rows, self.rank, id_bytes + 8 * self.n_rows):
+                held = (self.ids, *self.blocks, *([] if self.counts is None else [self.counts]))
+                ids, *others = scheduler.pin(scheduler.fetch(*held), self.token)
+                blocks, counts = others[: len(self.blocks)], others[len(self.blocks) :]
+                return replace(self, ids=ids, blocks=tuple(blocks), counts=counts[0] if counts else None)
         return replace(self, blocks=scheduler.persist(self.blocks)[0])
 
     def panels(self, n: int) -> list[Delayed]:

@@ -126,7 +126,7 @@ class Iterations:
             task(_rows, panels[panel], place, name=f"als-factors-{token}-{n}")
             for n, (panel, place) in enumerate(places_in_panels(self._plan.of(side.name).panel_edges))
         )
-        return FactorMatrix(side.ids, side.bounds, rows, self._plan.rank, token)
+        return FactorMatrix(side.ids, side.bounds, rows, self._plan.rank, token, side.counts)
 
     def _begin(self, point: ResumePoint | None) -> _State:
         token, plan, ratings = new_token(), self._plan, self._ratings

@@ -78,6 +78,8 @@ class _IdsOfSide(NamedTuple):
     n_rows: int
     #: a persisted task for the sorted ids, shape (n_rows,)
     ids: Delayed
+    #: a persisted task for the number of ratings of each, int64 (n_rows,)
+    counts: Delayed
 
 
 class _Indexes(NamedTuple):
@@ -95,10 +97,12 @@ def _index(scheduler: Scheduler, chunks: Sequence[Delayed], token: str) -> _Inde
     ((n_users, n_items, n_ratings),) = scheduler.fetch(task(_summary, index, name=f"als-summary-{token}"))
     if n_ratings == 0:
         raise ValueError("No ratings: the dataset has no rows. Check the path or the filter that it comes from.")
-    ((user_ids, item_ids),) = scheduler.persist(
-        [task(_ids, index, which, name=f"als-ids-{side}-{token}") for which, side in enumerate(SIDES)]
+    ids, counts = scheduler.persist(
+        [task(_ids, index, which, name=f"als-ids-{side}-{token}") for which, side in enumerate(SIDES)],
+        [task(_counts, index, which, name=f"als-counts-{side}-{token}") for which, side in enumerate(SIDES)],
     )
-    return _Indexes(index, (_IdsOfSide(n_users, user_ids), _IdsOfSide(n_items, item_ids)), n_ratings)
+    users, items = map(_IdsOfSide, (n_users, n_items), ids, counts)
+    return _Indexes(index, (users, items), n_ratings)
 
 
 def _indexes(chunk: CodedChunk) -> tuple[Index, ...]:
@@ -121,6 +125,10 @@ def _bounds(index: tuple[Index, Index], n_blocks: tuple[int, int]) -> tuple[Int6
 
 def _ids(index: tuple[Index, Index], which: int) -> Ids:
     return index[which].ids
+
+
+def _counts(index: tuple[Index, Index], which: int) -> Int64:
+    return index[which].counts
 
 
 # ---- pieces, and the blocks that are built from them -----------------------------------------------------
@@ -190,7 +198,7 @@ def _build_side(
         given = (start, stop - start, source.n_rows, side == "items")
         blocks.append(task(_build, *given, *pieces, name=name, worker=workers[block]))
     (persisted,) = scheduler.persist(blocks)
-    return Side(side, own.ids, bounds, persisted)
+    return Side(side, own.ids, own.counts, bounds, persisted)
 
 
 def _take(pieces: tuple[RatingBlock, ...], block: int) -> RatingBlock:
