@@ -38,7 +38,9 @@ def nested(lists):
 def flat(lists):
     """In any order of rows: the rank counts."""
     rows = [(user, item, 0.5, rank) for user, row in lists.items() for rank, item in enumerate(row, 1)]
-    frame = pd.DataFrame(rows, columns=[*PAIRS, "rating", "rank"]).astype({"who": "int64", "film": "int64", "rank": "int32"})
+    frame = pd.DataFrame(rows, columns=[*PAIRS, "rating", "rank"]).astype(
+        {"who": "int64", "film": "int64", "rank": "int32"}
+    )
     return frame.sample(frac=1, random_state=0, ignore_index=True)
 
 
@@ -90,6 +92,12 @@ def slow_score(name, row, relevant, k):
 USERS, ITEMS = st.integers(-3, 6), st.integers(0, 9)
 LISTS = st.dictionaries(USERS, st.lists(ITEMS, unique=True, max_size=8))
 ROWS = st.lists(st.tuples(USERS, ITEMS), max_size=25)
+
+
+#: A cluster takes long, and does nothing that threads do not.
+on_threads_first = pytest.mark.parametrize(
+    "scheduler", ["threads", pytest.param("distributed", marks=pytest.mark.slow)], indirect=True
+)
 
 
 def check(name, lists, held, train, k, partitions=(0, 0, 0)):
@@ -198,6 +206,7 @@ def test_all_users_count_for_the_catalogue_without_held_out_pairs():
 # ---- names ---------------------------------------------------------------------------------------------------
 
 
+@on_threads_first
 def test_the_names_are_those_of_the_model(scheduler):
     """String ids, nested and flat, users and items; from both kinds of frames."""
     rng = np.random.default_rng(5)
@@ -252,7 +261,7 @@ def test_what_is_missing_is_named():
         with pytest.raises(ValueError, match=f"{name} is measured by the training pairs: pass exclude="):
             evaluator.evaluate(pd.DataFrame({"prediction": [[1]], "label": [[1]]}))
     evaluator = RankingEvaluator()
-    with pytest.raises(ValueError, match="meanAveragePrecision needs heldOut="):
+    with pytest.raises(ValueError, match="meanAveragePrecision of recommendations needs heldOut="):
         evaluator.evaluate(nested(lists), exclude=held)
     with pytest.raises(ValueError, match=r"exclude has no columns 'film' \(itemCol\)"):
         evaluator.evaluate(nested(lists), heldOut=held, exclude=held[["who"]])
@@ -353,13 +362,10 @@ def slow_report(model, train, test, k):
         "most popular": {user: popular for user in test["user"].unique().tolist()},
     }
     had = had.values.tolist()
-    return {
-        row: {name: slow_metric(name, some, held, had, k) for name in rankingReport_columns()}
-        for row, some in lists.items()
-    }
+    return {row: {name: slow_metric(name, some, held, had, k) for name in reported()} for row, some in lists.items()}
 
 
-def rankingReport_columns():
+def reported():
     return [name for name in METRICS if name != "meanAveragePrecision"]
 
 
@@ -371,6 +377,7 @@ def small():
     return rows.iloc[:350], rows.iloc[350:]
 
 
+@on_threads_first
 def test_a_report_has_the_figures_of_plain_loops(small, scheduler):
     train, test = small
     als = ALS(rank=3, maxIter=3, implicitPrefs=True, alpha=3.0, numUserBlocks=2)
@@ -383,7 +390,7 @@ def test_a_report_has_the_figures_of_plain_loops(small, scheduler):
     ]
     for report in reports:
         assert report.index.tolist() == ["model", "most popular", "random"]
-        assert sorted(report.columns) == sorted(rankingReport_columns())
+        assert sorted(report.columns) == sorted(reported())
         for row, values in expected.items():
             assert report.loc[row].to_dict() == pytest.approx(values, rel=1e-9)
         pd.testing.assert_series_equal(report.loc["random"], reports[0].loc["random"])
