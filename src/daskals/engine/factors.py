@@ -116,6 +116,21 @@ def _cut_rows(start: int, stop: int, first: int, *blocks: Float32) -> SolvedBloc
     return SolvedBlock(np.concatenate(blocks)[start - first : stop - first], Losses())
 
 
+def unit_rows(matrix: FactorMatrix) -> FactorMatrix:
+    """The same rows scaled to length 1, lazily; rows of zeros stay as they are."""
+    blocks = tuple(
+        task(_scaled, block, name=f"als-unit-rows-{matrix.token}-{new_token()}-{number}")
+        for number, block in enumerate(matrix.blocks)
+    )
+    return replace(matrix, blocks=blocks, token=f"{matrix.token}-unit")
+
+
+def _scaled(rows: Float32) -> Float32:
+    lengths = np.sqrt(np.einsum("ij,ij->i", rows, rows, dtype=np.float64))
+    scaled: Float32 = (rows / np.where(lengths > 0, lengths, 1.0)[:, None]).astype(np.float32)
+    return scaled
+
+
 def rows_with_ids(matrix: FactorMatrix) -> list[Delayed]:
     """A task for each block, which gives its ids, shape (m,), and its rows, float32 of shape (m, rank)."""
     return [

@@ -22,13 +22,14 @@ from daskals.io.notes import encode_numbers
 from daskals.io.readwrite import Savable
 from daskals.params.param import ParamMap
 from daskals.recommendation.history import History
+from daskals.recommendation.neighbours import FindsNeighbours
 from daskals.recommendation.recommending import Recommending
 
 if TYPE_CHECKING:
     from typing import Self
 
 
-class ALSModel(Recommending, Savable):
+class ALSModel(Recommending, FindsNeighbours, Savable):
     """A fitted model, the counterpart of ``pyspark.ml.recommendation.ALSModel``; made by `ALS.fit`.
 
     Its factors stay where they were made: on the workers of a cluster, which must stay up while the model is in
