@@ -461,5 +461,9 @@ def test_explicit_models_lead_with_items_of_little_support(ml100k):
     """Issue 11: NDCG .018, beside popularity's .133, at an RMSE of which nothing of this can be seen."""
     model = ALS(rank=10, maxIter=15, regParam=0.1, seed=1).fit(ml100k.base)
     report = rankingReport(model, *ml100k)
+    supported = model.recommendForAllUsers(10, exclude=ml100k.base, minSupport=100)
+    evaluator = RankingEvaluator(metricName="ndcgAtK", k=10)
+    ndcg = evaluator.evaluate(supported, heldOut=ml100k.test, exclude=ml100k.base)
+    assert 2 * report.loc["model", "ndcgAtK"] < ndcg < report.loc["most popular", "ndcgAtK"]
     assert report.loc["model", "ndcgAtK"] == pytest.approx(0.018, abs=0.003)
     assert report.loc["model", "ndcgAtK"] < report.loc["most popular", "ndcgAtK"] / 5

@@ -56,7 +56,8 @@ class Lists(NamedTuple):
         if not len(others.values):
             return self
         (mine, theirs), _ = pair_codes(predicted=self, excluded=others)
-        return self._only(~np.isin(mine, theirs))
+        # np.isin takes seconds for a million of such numbers: its hash does not scatter them
+        return self._only(~pd.Index(mine).isin(theirs))
 
     def of_queries(self, kept: npt.NDArray[np.bool_]) -> Lists:
         """The lists of some of the queries, which ``kept``, of shape (queries,), tells."""
