@@ -60,7 +60,7 @@ def slow_hit_rate(estimator, params, train, validation, least):
 
 
 @pytest.mark.parametrize("implicit", [True, False], ids=["implicit", "explicit"])
-@pytest.mark.parametrize("kind", ["pandas", "dask"])
+@pytest.mark.parametrize("kind", [pytest.param("pandas", marks=pytest.mark.slow), "dask"])
 def test_the_metric_is_that_of_unseen_items_on_the_validation_rows(rows, implicit, kind):
     least = 0.0 if implicit else 4.0
     estimator = als(implicitPrefs=implicit)
@@ -174,7 +174,7 @@ def test_what_an_evaluator_cannot_use_is_said(rows):
 
 
 @pytest.mark.parametrize("cls", [CrossValidator, TrainValidationSplit])
-@pytest.mark.parametrize("metric", ["rmse", "r2", "hitRateAtK"])
+@pytest.mark.parametrize("metric", ["rmse", pytest.param("r2", marks=pytest.mark.slow), "hitRateAtK"])
 def test_best_params_are_known_after_loading_too(rows, cls, metric, tmp_path):
     estimator = als(implicitPrefs=metric == "hitRateAtK", coldStartStrategy="drop")
     maps = grid_of(estimator)
