@@ -19,6 +19,7 @@ from daskals.evaluation import ranking_evaluator as module
 from daskals.evaluation.beyond_accuracy import CATALOGUE_METRICS, catalogue_metric, item_table, merge_tables
 from daskals.evaluation.ranking import Lists
 from daskals.evaluation.ranking_evaluator import METRICS
+from daskals.io.foreign import give_back
 
 NESTED = pd.ArrowDtype(pa.list_(pa.struct([("film", pa.int64()), ("rating", pa.float32())])))
 PAIRS = ["who", "film"]
@@ -249,6 +250,18 @@ def test_explicit_names_win_and_are_needed_where_there_are_several():
     assert evaluator.evaluate(odd, heldOut=held, exclude=train) == 0.5
 
 
+@pytest.mark.parametrize("library", ["polars", "pyarrow"])
+def test_frames_of_other_libraries(library):
+    lists, held, train = {1: [9, 4, 5], 2: [6], 3: []}, pairs([(1, 5), (2, 6), (3, 6)]), pairs([(1, 9), (2, 4)])
+    held = held.assign(rating=[5.0, 5.0, 1.0])
+    pytest.importorskip(library)
+    evaluator = RankingEvaluator(metricName="meanReciprocalRankAtK", relevantFrom=2.0)
+    for make in (nested, flat):
+        frames = [give_back(frame, library) for frame in (make(lists), held, train)]
+        assert evaluator.evaluate(frames[0], heldOut=frames[1], exclude=frames[2]) == 0.75
+        assert evaluator.evaluate(frames[0], heldOut=cut(held, 2), exclude=frames[2]) == 0.75
+
+
 # ---- refusals ------------------------------------------------------------------------------------------------
 
 
@@ -387,6 +400,7 @@ def test_a_report_has_the_figures_of_plain_loops(small, scheduler):
         rankingReport(model, train, test, k=4),
         rankingReport(als.fit(cut(train, 3)), cut(train, 3), cut(test, 2), k=4),
         rankingReport(model, cut(train, 2), test, 4),
+        rankingReport(model, pa.Table.from_pandas(train), test, 4),
     ]
     for report in reports:
         assert report.index.tolist() == ["model", "most popular", "random"]

@@ -8,6 +8,7 @@ import pytest
 
 from daskals import ALS
 from daskals.evaluation import RankingEvaluator, RegressionEvaluator
+from daskals.io.foreign import give_back
 from daskals.params.declared import Params
 from daskals.tuning import (
     CrossValidator,
@@ -82,6 +83,16 @@ def test_the_metric_is_that_of_unseen_items_on_the_validation_rows(rows, implici
     best = grid[int(np.argmax(tuned.avgMetrics))]
     assert tuned.bestParams == {param.name: value for param, value in best.items()}
     assert tuned.bestModel.rank == tuned.bestParams["rank"]
+
+
+@pytest.mark.parametrize("library", ["polars", "pyarrow"])
+def test_frames_of_other_libraries_are_tuned_on(rows, library):
+    pytest.importorskip(library)
+    estimator = als(implicitPrefs=True, regParam=0.01)
+    maps = ParamGridBuilder().addGrid(estimator.rank, [1, 3]).build()
+    evaluator = RankingEvaluator(metricName="ndcgAtK", k=K, relevantFrom=2)
+    validator = CrossValidator(estimator=estimator, estimatorParamMaps=maps, evaluator=evaluator, foldCol="fold")
+    assert validator.fit(give_back(rows, library)).avgMetrics == validator.fit(rows).avgMetrics
 
 
 @pytest.mark.parametrize("name", ["meanAveragePrecision", "ndcgAtK", "catalogueCoverage", "novelty"])

@@ -38,7 +38,7 @@ class Evaluator(Params):
         return f"{type(self).__name__}({', '.join(values)})"
 
     def evaluate(self, dataset: Any, params: Mapping[Param, Any] | None = None) -> float:
-        """The metric of a pandas or Dask frame; ``params`` (parameter -> value) hold for this call only."""
+        """The metric of a frame of any kind; ``params`` (parameter -> value) hold for this call only."""
         return self._ready(params)._evaluate(dataset)
 
     def isLargerBetter(self) -> bool:
@@ -118,7 +118,7 @@ class RegressionEvaluator(Evaluator, Savable):
         columns = {"predictionCol": self.getPredictionCol(), "labelCol": self.getLabelCol()}
         if self.isDefined("weightCol") and self.getWeightCol():  # "" means none, as in Spark
             columns["weightCol"] = self.getWeightCol()
-        require_columns(dataset, columns)
+        dataset = require_columns(dataset, columns)
         for role, column in columns.items():
             require_numbers(dataset.dtypes[column], f"{role} {column!r}")
         parts = of_each_partition(

@@ -15,6 +15,8 @@ import pandas as pd
 import pyarrow as pa
 
 from daskals.evaluation.checks import require_columns, require_lists, require_numbers
+from daskals.io.foreign import names_of as column_names
+from daskals.io.foreign import opened, read_frame
 from daskals.io.frames import Frame, kind_of
 
 #: The column of lists, and that of places in the flat form.
@@ -35,13 +37,18 @@ class Names(NamedTuple):
         return [self.user, self.item, RANK] if self.is_flat else [self.user, RECOMMENDATIONS]
 
 
+def in_pandas(frame: Any, name: str) -> Frame:
+    """The frame; one of another library as a pandas frame. ``TypeError`` for what is no frame."""
+    kind, frame = kind_of(frame, name), opened(frame)
+    return frame if kind in ("pandas", "dask") else read_frame(frame, column_names(frame))
+
+
 def names_of(recommended: Frame, user: str | None, item: str | None) -> Names:
     """The names in a frame of recommendations; ``user`` and ``item`` are those that the caller gave, and win.
 
-    Raises ``TypeError`` for what is no frame and for recommendations that are no lists, ``ValueError`` for columns that
-    are absent or there twice, and where the names cannot be told.
+    Raises ``TypeError`` for recommendations that are no lists, ``ValueError`` for columns that are absent or there
+    twice, and where the names cannot be told.
     """
-    kind_of(recommended, "dataset")
     columns = list(recommended.columns)
     if RECOMMENDATIONS not in columns and RANK in columns:
         first, second = (user, item) if user and item else _first_two(columns)
@@ -57,9 +64,9 @@ def names_of(recommended: Frame, user: str | None, item: str | None) -> Names:
     return names
 
 
-def require_pairs(frame: Frame, names: Names, name: str, more: Mapping[str, str]) -> None:
-    """The columns that a frame of pairs must have; ``more`` are others that it needs."""
-    require_columns(frame, {"userCol": names.user, "itemCol": names.item, **more}, name)
+def require_pairs(frame: Any, names: Names, name: str, more: Mapping[str, str]) -> Frame:
+    """A frame of pairs, if it has the columns; ``more`` are others that it needs."""
+    return require_columns(frame, {"userCol": names.user, "itemCol": names.item, **more}, name)
 
 
 def _first_two(columns: list[Any]) -> tuple[Any, Any]:

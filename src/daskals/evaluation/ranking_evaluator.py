@@ -15,7 +15,7 @@ from daskals.evaluation.beyond_accuracy import CATALOGUE_METRICS
 from daskals.evaluation.checks import distinct_columns, require_columns, require_lists, require_numbers
 from daskals.evaluation.comparing import Comparison, compare
 from daskals.evaluation.evaluators import Evaluator
-from daskals.evaluation.naming import names_of, require_pairs
+from daskals.evaluation.naming import in_pandas, names_of, require_pairs
 from daskals.evaluation.parts import mean_score, ranking_part
 from daskals.evaluation.ranking import RANKING_METRICS
 from daskals.execution.scheduler import current_scheduler
@@ -124,16 +124,16 @@ class RankingEvaluator(Evaluator, Savable):
 
         Parameters
         ----------
-        dataset : pandas.DataFrame or dask.dataframe.DataFrame
+        dataset : pandas.DataFrame, dask.dataframe.DataFrame or another frame, as all others here
             With columns ``predictionCol`` and ``labelCol``. With ``heldOut``: what ``recommendForAllUsers`` returned,
             nested (a column of users, and ``recommendations``: lists of structs or of plain items) or flat (columns of
             users and items, and ``rank``).
         params : dict, optional
             Parameter -> value, for this call only.
-        heldOut : pandas.DataFrame or dask.dataframe.DataFrame, optional
+        heldOut : frame, optional
             Pairs that the model has not seen, with the columns of users and items. Each row calls an item relevant to a
             user (see ``relevantFrom`` for low ratings).
-        exclude : pandas.DataFrame or dask.dataframe.DataFrame, optional
+        exclude : frame, optional
             Training pairs, with the columns of users and items. They are taken out of the lists before the first ``k``
             are looked at, so ask for more than ``k`` items, or recommend with ``exclude=`` too; and they are relevant
             to nobody, even if they are in ``heldOut``. Rows with a null are passed over. "catalogueCoverage" and
@@ -168,15 +168,16 @@ class RankingEvaluator(Evaluator, Savable):
             return evaluator._evaluate(dataset)
         if exclude is None:
             warn_of_rated_items()
+        dataset = in_pandas(dataset, "dataset")
         names = names_of(dataset, userCol, itemCol)
         frames = {"dataset": dataset, "heldOut": heldOut, "exclude": exclude}
         needed = {"heldOut": {"ratingCol": ratingCol}} if evaluator.isDefined("relevantFrom") else {}
         for role in ("heldOut", "exclude"):
             if frames[role] is not None:
-                require_pairs(frames[role], names, role, needed.get(role, {}))
+                frames[role] = require_pairs(frames[role], names, role, needed.get(role, {}))
         counted = "heldOut" if heldOut is not None else "dataset"
         if needed:
-            frames["heldOut"] = _rated_from(heldOut, ratingCol, evaluator.getRelevantFrom())
+            frames["heldOut"] = _rated_from(frames["heldOut"], ratingCol, evaluator.getRelevantFrom())
             counted = f"heldOut, of {ratingCol} {evaluator.getRelevantFrom()} and more,"
         present = {role: frame for role, frame in frames.items() if frame is not None}
         return compare(present, Comparison(names, tuple(present), (metric,), evaluator.getK(), counted))[metric]
@@ -199,7 +200,7 @@ class RankingEvaluator(Evaluator, Savable):
 
     def _evaluate(self, dataset: Any) -> float:
         columns = {"predictionCol": self.getPredictionCol(), "labelCol": self.getLabelCol()}
-        require_columns(dataset, columns)
+        dataset = require_columns(dataset, columns)
         for role, column in columns.items():
             require_lists(dataset.dtypes[column], f"{role} {column!r}")
         score = self._metric(METRICS), self.getK()

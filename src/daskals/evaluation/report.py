@@ -42,10 +42,10 @@ def rankingReport(model: Any, train: Frame, test: Frame, k: int = 10) -> pd.Data
     Parameters
     ----------
     model : ALSModel, or anything with ``recommendForUserSubset``, ``getUserCol`` and ``getItemCol``
-    train : pandas.DataFrame or dask.dataframe.DataFrame
+    train : pandas.DataFrame, dask.dataframe.DataFrame or another frame
         The pairs that the model was fitted to, in the model's columns of users and items. They are recommended by none
         of the three, and are relevant to nobody. Its items are the catalogue.
-    test : pandas.DataFrame or dask.dataframe.DataFrame
+    test : frame of any kind
         Held-out pairs, in the same columns; each calls an item relevant to a user, so filter out low ratings first.
         The users in it are those who are recommended to.
     k : int, default 10
@@ -76,8 +76,8 @@ def rankingReport(model: Any, train: Frame, test: Frame, k: int = 10) -> pd.Data
     """
     k = _positive(k)
     names = Names(model.getUserCol(), model.getItemCol(), is_flat=False)
-    require_pairs(train, names, "train", {})
-    require_pairs(test, names, "test", {})
+    train = require_pairs(train, names, "train", {})
+    test = require_pairs(test, names, "test", {})
     recommended = model.recommendForUserSubset(test[[names.user]], k, exclude=train)
     names = names_of(recommended, names.user, names.item)
     frames = {"dataset": recommended, "heldOut": test, "exclude": train}

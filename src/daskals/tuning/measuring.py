@@ -15,7 +15,7 @@ from typing import Any
 
 from daskals.evaluation.ranking_evaluator import RankingEvaluator
 from daskals.execution.scheduler import current_scheduler
-from daskals.io.frames import Frame, hold
+from daskals.io.frames import Frame, hold, kind_of
 from daskals.params.param import ParamMap
 from daskals.recommendation.estimator import ALS
 from daskals.recommendation.model import ALSModel
@@ -31,9 +31,10 @@ def measure_for(estimator: Any, maps: Sequence[ParamMap], evaluator: Any, train:
     evaluator.validate()
     estimators = [estimator.copy(each) for each in maps]
     columns = {column for each in estimators for column in (each.getUserCol(), each.getItemCol())}
-    # Held, since each model needs the pairs twice. A column that is absent is for the fit to complain of.
-    pairs, _ = hold(current_scheduler(), train[[column for column in train.columns if column in columns]])
-    return partial(_by_recommendations, evaluator, pairs, validation, [each.getRatingCol() for each in estimators])
+    if kind_of(train) == "dask":
+        # Held, since each model needs the pairs twice. A column that is absent is for the fit to complain of.
+        train, _ = hold(current_scheduler(), train[[column for column in train.columns if column in columns]])
+    return partial(_by_recommendations, evaluator, train, validation, [each.getRatingCol() for each in estimators])
 
 
 def _by_predictions(evaluator: Any, validation: Frame, model: Any, place: int) -> float:
@@ -45,7 +46,7 @@ def _by_recommendations(
     evaluator: RankingEvaluator, train: Frame, validation: Frame, rating_cols: list[str], model: ALSModel, place: int
 ) -> float:
     user, item = model.getUserCol(), model.getItemCol()
-    recommended = model.recommendForUserSubset(validation[[user]], evaluator.getK(), exclude=train)
+    recommended = model.recommendForUserSubset(validation, evaluator.getK(), exclude=train)
     return evaluator.evaluate(
         recommended, heldOut=validation, exclude=train, userCol=user, itemCol=item, ratingCol=rating_cols[place]
     )
