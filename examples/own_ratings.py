@@ -8,8 +8,9 @@
 
 Each row of the file is a rating: who rated, what was rated, and how much. Ids are numbers or strings. A tenth of the
 rows is held out to measure how good a model is: by the error of predicted ratings or, with --implicit (counts of plays,
-clicks, purchases), by how many of the held-out items are among the recommended ones. Then a model of all rows
-recommends to every user items that the user has not rated.
+clicks, purchases), by how many of the held-out items are among the recommended ones. If guessing the mean, or the most
+popular items, would do better, it says so, and what to try. Then a model of all rows recommends to every user items that
+the user has not rated.
 """
 
 import os
@@ -30,14 +31,10 @@ from distributed import Client
 
 from daskals import ALS, ALSModel
 from daskals.datasets import load_sample
-from daskals.evaluation import RankingEvaluator, RegressionEvaluator
+from daskals.evaluation import RegressionEvaluator, rankingReport
 
 #: Bytes of the file in a partition. Dask's own choice differs between machines.
 BLOCK = "32MB"
-#: Recommended items that the user has rated are left out, so more are asked for: at most this many. A user who has
-#: rated more items than this may get fewer than --top. The memory needed is 12 bytes for each, times the number of
-#: users.
-LOOK_FURTHER = 500
 
 
 # ---- the ratings -----------------------------------------------------------------------------------------
@@ -101,8 +98,8 @@ def split(ratings: dd.DataFrame, options: argparse.Namespace) -> tuple[dd.DataFr
 # ---- model and measure -----------------------------------------------------------------------------------
 
 
-def measure_ratings(als: ALS, train: dd.DataFrame, test: dd.DataFrame) -> None:
-    """Print the error of predicted ratings, and to compare it with, that of guessing the mean."""
+def measure_ratings(als: ALS, train: dd.DataFrame, test: dd.DataFrame, options: argparse.Namespace) -> None:
+    """Print the error of predicted ratings beside that of guessing the mean, and what to try where that is better."""
     label = als.getRatingCol()
     predictions = als.fit(train, {als.coldStartStrategy: "drop"}).transform(test).persist()
     known, total = len(predictions), len(test)
@@ -111,38 +108,40 @@ def measure_ratings(als: ALS, train: dd.DataFrame, test: dd.DataFrame) -> None:
         return
     evaluator = RegressionEvaluator(labelCol=label)
     mean = train[label].mean().compute()
+    error = evaluator.evaluate(predictions)
     guess = evaluator.evaluate(predictions.assign(prediction=mean))
-    print(f"RMSE of {known:,} held-out ratings: {evaluator.evaluate(predictions):.4f}")
-    print(f"   (guessing the mean, {mean:.2f}, each time: {guess:.4f})")
+    print(f"RMSE of {known:,} held-out ratings: {error:.4f}")
+    print(f"   (guessing the mean, {mean + options.mean:.2f}, each time: {guess:.4f})")
     if known < total:
         print(f"   ({total - known:,} more have a user or an item without other ratings)")
+    if error >= guess:
+        print("   This model is worse than the mean: it has learnt the accidents of few ratings. What to try:")
+        print(f"   {advice_on_ratings(options)}")
 
 
-def measure_ranking(als: ALS, train: dd.DataFrame, test: dd.DataFrame, top: int) -> None:
-    """Print how well the first recommendations match the held-out items."""
-    user, item = als.getUserCol(), als.getItemCol()
-    table = recommend(als.fit(train), train, user, item, top)
-    lists = table.groupby(user)[item].agg(list).rename("recommendations").reset_index()
-    evaluator = RankingEvaluator(k=top)
-    print(f"Of {len(test):,} held-out rows, by the first {top} recommendations:")
-    for metric in ("recallAtK", "precisionAtK", "ndcgAtK"):
-        params = {evaluator.metricName: metric}
-        value = evaluator.evaluate(lists, params, heldOut=test, exclude=train, userCol=user, itemCol=item)
-        print(f"   {metric:<14}{value:.4f}")
+def advice_on_ratings(options: argparse.Namespace) -> str:
+    """What to try when predicted ratings are worse than the mean."""
+    centre = "" if options.center else "--center (fit how far ratings are from their mean), "
+    return f"{centre}more regularisation (--reg {3 * options.reg:g}), a lower --rank, or --implicit."
 
 
-def recommend(model: ALSModel, ratings: dd.DataFrame, user: str, item: str, top: int) -> pd.DataFrame:
-    """The ``top`` best items among those that a user has not rated, a row for each: user, rank, item, score."""
-    rated = ratings[[user, item]].compute().drop_duplicates()
-    most = int(rated[user].value_counts().max())
-    best = model.recommendForAllUsers(top + min(most, LOOK_FURTHER)).compute()
-    # at this point a row is (user, [{item, rating}, ...], best first); now each recommendation gets its own
-    best = best.explode("recommendations", ignore_index=True)
-    best = best[[user]].join(best["recommendations"].struct.explode().rename(columns={"rating": "score"}))
-    best = best.merge(rated.assign(is_rated=True), on=[user, item], how="left")
-    new = best[best["is_rated"].isna()].groupby(user).head(top).drop(columns="is_rated")
-    new.insert(1, "rank", new.groupby(user).cumcount() + 1)
-    return new.reset_index(drop=True)
+def measure_ranking(als: ALS, train: dd.DataFrame, test: dd.DataFrame, options: argparse.Namespace) -> None:
+    """Print how well the first recommendations match the held-out items, beside the most popular and random ones."""
+    report = rankingReport(als.fit(train), train, test, options.top)
+    report = report[["recallAtK", "precisionAtK", "ndcgAtK"]]
+    print(f"Of {len(test):,} held-out rows, by the first {options.top} recommendations:")
+    print(report.round(4).to_string())
+    if report.loc["model", "ndcgAtK"] <= report.loc["most popular", "ndcgAtK"]:
+        print("   This model is no better than the most popular items. What to try:")
+        print(f"   --alpha {10 * options.alpha:g} (trust in a row), another --reg or --rank; counts cut at a few or")
+        print("   left out (no --rating); items and users of two or three rows left out.")
+
+
+def recommend(model: ALSModel, ratings: dd.DataFrame, options: argparse.Namespace) -> pd.DataFrame:
+    """The best items among those that a user has not rated, a row for each: user, rank, item, score."""
+    best = model.recommendForAllUsers(options.top, exclude=ratings, flat=True).compute()
+    best = best.assign(score=best["rating"] + options.mean).reset_index(drop=True)
+    return best[[options.user, "rank", options.item, "score"]]
 
 
 # ---- command line ----------------------------------------------------------------------------------------
@@ -161,6 +160,14 @@ def read_arguments() -> argparse.Namespace:
         "than counts that go into the thousands)",
     )
     parser.add_argument("--implicit", action="store_true", help="ratings are counts of what users did, not opinions")
+    parser.add_argument("--rank", type=int, default=10, metavar="N", help="number of factors (default: 10)")
+    parser.add_argument("--reg", type=float, default=0.1, metavar="X", help="regularisation (default: 0.1)")
+    parser.add_argument(
+        "--alpha", type=float, default=1.0, metavar="X", help="with --implicit: trust in a row of count 1 (default: 1)"
+    )
+    parser.add_argument(
+        "--center", action="store_true", help="fit how far ratings are from their mean, which is added again"
+    )
     parser.add_argument("--top", type=int, default=10, metavar="N", help="recommendations to a user (default: 10)")
     parser.add_argument("--out", type=Path, metavar="FILE", help="where to write them: .parquet or .csv")
     parser.add_argument("--sep", default=",", metavar="CHAR", help="separator of the file, or 'tab' (default: a comma)")
@@ -181,6 +188,8 @@ def read_arguments() -> argparse.Namespace:
         parser.error(f"--columns {','.join(options.columns)}: each name must be there once")
     if options.columns and (options.file is None or is_parquet(options.file)):
         parser.error("--columns names the columns of a text file without a line of names; Parquet files have names")
+    if options.implicit and options.center:
+        parser.error("--center is for ratings: with --implicit they are counts")
     if not options.implicit:
         options.rating = options.rating or "rating"
     return options
@@ -198,13 +207,19 @@ def main() -> None:
         itemCol=options.item,
         ratingCol=options.rating or "rating",
         implicitPrefs=options.implicit,
+        rank=options.rank,
+        regParam=options.reg,
+        alpha=options.alpha,
     )
+    options.mean = float(ratings[als.getRatingCol()].mean().compute()) if options.center else 0.0
+    if options.center:
+        ratings = ratings.assign(**{options.rating: ratings[options.rating] - options.mean}).persist()
     train, test = split(ratings, options)
     if options.implicit:
-        measure_ranking(als, train, test, options.top)
+        measure_ranking(als, train, test, options)
     else:
-        measure_ratings(als, train, test)
-    table = recommend(als.fit(ratings), ratings, options.user, options.item, options.top)
+        measure_ratings(als, train, test, options)
+    table = recommend(als.fit(ratings), ratings, options)
     print(f"Recommendations: {len(table):,} to {table[options.user].nunique():,} users, such as")
     print(table.head(5).to_string(index=False))
     if options.out:

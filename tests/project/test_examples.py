@@ -9,6 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -87,6 +88,7 @@ def assert_alike(one: str, other: str) -> None:
         assert float(mine) == pytest.approx(float(its), abs=max(1e-4, 1.01 * last_digit), nan_ok=True)
 
 
+ROWS = ("model", "most popular", "random")
 OWN_COLUMNS = ("--user", "customer", "--item", "product", "--rating", "stars")
 
 
@@ -192,12 +194,37 @@ def test_own_ratings_holds_out_the_same_pairs_wherever_they_stand(monkeypatch):
 
 def test_own_ratings_implicit(run_here, named_ratings):
     output = run_here("examples/own_ratings.py", named_ratings, *OWN_COLUMNS[:4], "--implicit")
-    recall, precision, ndcg = (
-        float(re.search(rf"{name}\s+(0\.\d+)", output)[1]) for name in ("recallAtK", "precisionAtK", "ndcgAtK")
-    )
-    assert 0.1 < recall < 0.5
-    assert 0 < precision < 0.5
-    assert 0 < ndcg < 0.5
+    table = {
+        row: [float(each) for each in re.search(rf"^{row}\s+(.+)$", output, re.MULTILINE)[1].split()] for row in ROWS
+    }
+    assert re.search(r"recallAtK\s+precisionAtK\s+ndcgAtK", output)
+    assert all(0 < each < 0.5 for values in table.values() for each in values)
+    assert table["model"][0] > 0.1
+    assert ("no better than the most popular" in output) == (table["model"][2] <= table["most popular"][2])
+
+
+def test_own_ratings_says_when_the_mean_is_better(run_here, tmp_path):
+    """Ratings that follow nothing: a model learns accidents, and with what it is told to try it learns less of them."""
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame({"user": rng.integers(0, 60, 900), "item": rng.integers(0, 90, 900)}).drop_duplicates()
+    frame.assign(rating=rng.integers(1, 11, len(frame))).to_csv(tmp_path / "noise.csv", index=False)
+
+    def errors(*options):
+        output = run_here("examples/own_ratings.py", tmp_path / "noise.csv", *options)
+        found = re.search(r"ratings: (\S+)\n.*guessing the mean, 5\.\d\d, each time: (\S+)\)", output)
+        return float(found[1]), float(found[2]), "What to try" in output
+
+    error, guess, advised = errors()
+    assert error > guess
+    assert advised
+    better, guess, advised = errors("--center", "--reg", "3")
+    assert better < error
+    assert better <= guess + 0.01
+
+
+def test_own_ratings_centred_recommends_on_the_scale_of_ratings(run_here, named_ratings, tmp_path):
+    run_here("examples/own_ratings.py", named_ratings, *OWN_COLUMNS, "--center", "--out", tmp_path / "out.csv")
+    assert pd.read_csv(tmp_path / "out.csv")["score"].between(0.5, 6).mean() > 0.9
 
 
 @pytest.fixture
