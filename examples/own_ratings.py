@@ -9,8 +9,8 @@
 Each row of the file is a rating: who rated, what was rated, and how much. Ids are numbers or strings. A tenth of the
 rows is held out to measure how good a model is: by the error of predicted ratings or, with --implicit (counts of plays,
 clicks, purchases), by how many of the held-out items are among the recommended ones. If guessing the mean, or the most
-popular items, would do better, it says so, and what to try. Then a model of all rows recommends to every user items that
-the user has not rated.
+popular items, would do better, it says so, and what to try. Then a model of all rows recommends to every user items
+that the user has not rated.
 """
 
 import os
