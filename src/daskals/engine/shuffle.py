@@ -31,6 +31,7 @@ from dask.delayed import Delayed
 from daskals.blocks import in_blocks
 from daskals.blocks.ids import merge
 from daskals.blocks.ratings import CodedChunk, InBlock, Index, RatingBlock, SideName
+from daskals.engine.factors import FactorMatrix
 from daskals.engine.plan import ShufflePlan, plan_shuffle
 from daskals.engine.sides import Ratings, Side
 from daskals.execution.memory import release_memory
@@ -69,6 +70,35 @@ def shuffle(
     del pieces
     release_memory()
     return Ratings(user_side, item_side, index.n_ratings)
+
+
+def shuffle_by_user(
+    scheduler: Scheduler, chunks: Sequence[Delayed], users: Delayed, items: FactorMatrix, token: str
+) -> Side:
+    """Bring the ratings of all chunks into blocks of users alone, where the items are those of a matrix.
+
+    Each of ``chunks`` is a persisted task that gives a `CodedChunk` without an item that the matrix lacks. ``users`` is
+    a persisted task for the `Index` of their users, of which there must be at least one.
+    """
+    n_users, n_ratings = scheduler.fetch(task(_size, users, name=f"als-summary-{token}"))[0]
+    (user_ids,) = scheduler.persist([task(_ids_of, users, name=f"als-ids-users-{token}")])[0]
+    index = _Indexes(users, (_IdsOfSide(n_users, user_ids), _IdsOfSide(items.n_rows, items.ids)), n_ratings)
+    plan = plan_shuffle(scheduler, n_users, items.n_rows, n_ratings, (None, None))
+    (bounds,) = scheduler.fetch(task(_bounds_of, users, plan.user_blocks, name=f"als-bounds-{token}"))
+    pieces = _split_by_user(scheduler, chunks, index, plan, bounds, token)
+    return _build_side(scheduler, "users", index, bounds, pieces, token)
+
+
+def _size(users: Index) -> tuple[int, int]:
+    return len(users.ids), int(users.counts.sum())
+
+
+def _ids_of(users: Index) -> Ids:
+    return users.ids
+
+
+def _bounds_of(users: Index, n_blocks: int) -> Int64:
+    return in_blocks.block_bounds(users.counts, n_blocks)
 
 
 # ---- the ids of both sides -------------------------------------------------------------------------------

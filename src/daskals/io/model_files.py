@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from daskals.engine.factors import FactorMatrix
 from daskals.execution.scheduler import Scheduler
 from daskals.io.directories import join
 from daskals.io.factor_folders import read_factors, write_factors
 from daskals.io.ids import IdType
-from daskals.io.notes import decode_history, decode_rank, decode_side, encode_side
+from daskals.io.notes import decode_history, decode_parent, decode_rank, decode_side, encode_side
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -72,6 +74,19 @@ def read_history(path: str, fields: dict[str, Any]) -> dict[str, list[Any]]:
     """
     with _naming(f"The metadata of {path} are damaged in daskals.history"):
         return decode_history(fields.get("daskals", {}).get("history"))
+
+
+def read_parent(path: str, fields: dict[str, Any], make: Callable[[str, dict[str, Any]], T]) -> T | None:
+    """``make(uid, values)`` of the estimator in the metadata of ``path``; None where they tell of none.
+
+    ``ValueError`` that names the path and the fault if what they tell is damaged, or ``make`` refuses it.
+    """
+    with _naming(f"The metadata of {path} are damaged in daskals.parent"):
+        told = decode_parent(fields.get("daskals", {}).get("parent"))
+        try:
+            return None if told is None else make(*told)
+        except TypeError as error:
+            raise ValueError(str(error)) from None
 
 
 @contextmanager

@@ -17,18 +17,20 @@ from daskals.io.frames import Frame, FrameKind, partitions
 from daskals.io.frames_in import Columns, check_columns, pair_chunks
 from daskals.io.frames_out import collect_factors, collect_predictions
 from daskals.io.ids import IdType, id_type_to_look_up
-from daskals.io.model_files import Factors, read_history, read_sides, write_sides
+from daskals.io.model_files import Factors, read_history, read_parent, read_sides, write_sides
 from daskals.io.notes import encode_numbers
 from daskals.io.readwrite import Savable
 from daskals.params.param import ParamMap
+from daskals.recommendation.explaining import Explaining
+from daskals.recommendation.folding import FoldingIn
 from daskals.recommendation.history import History
-from daskals.recommendation.recommending import Recommending
+from daskals.recommendation.parentage import parent_of
 
 if TYPE_CHECKING:
     from typing import Self
 
 
-class ALSModel(Recommending, Savable):
+class ALSModel(FoldingIn, Explaining, Savable):
     """A fitted model, the counterpart of ``pyspark.ml.recommendation.ALSModel``; made by `ALS.fit`.
 
     Its factors stay where they were made: on the workers of a cluster, which must stay up while the model is in
@@ -159,6 +161,8 @@ class ALSModel(Recommending, Savable):
         fields["paramMap"].setdefault("blockSize", self.getBlockSize())  # Spark's model always has it set
         history = self._history.to_dict(orient="list")
         fields["daskals"]["history"] = {name: encode_numbers(values) for name, values in history.items()}
+        if self._parent is not None:
+            fields["daskals"]["parent"] = self._parent_fields(self._parent)
         return {**fields, "rank": self.rank}
 
     @classmethod
@@ -168,4 +172,5 @@ class ALSModel(Recommending, Savable):
         history = History.of(read_history(path, fields))
         model = cls(factors, kind, history.frame())
         model._take(path, fields)
+        model._parent = read_parent(path, fields, parent_of)
         return model
