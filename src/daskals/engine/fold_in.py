@@ -200,20 +200,21 @@ def layout_of(old: Ids, new: Ids) -> Layout:
 def runs_of(layout: Layout, bounds: Int64, n_new_blocks: int) -> list[Run]:
     """The blocks of all rows, from the ``bounds`` of the old blocks, of which there must be one with rows.
 
-    New rows belong to the block after whose first id theirs comes. A block that grows beyond all old ones, and beyond
-    its share, is cut.
+    New rows belong to the block after whose first id theirs comes. A block that grows to twice the usual length is cut:
+    that is the mean of the old blocks, or of as many blocks as old and new rows have, if that is more.
     """
     n_rows = len(layout.ids)
     edges = np.append(layout.old, n_rows)[bounds]
     edges[0] = 0
-    most = max(int(np.diff(bounds).max()), -(-n_rows // (len(bounds) - 1 + n_new_blocks)))
+    n_blocks = len(bounds) - 1
+    usual = max(-(-len(layout.old) // n_blocks), -(-n_rows // (n_blocks + n_new_blocks)))
     runs = []
     for block, (start, stop) in enumerate(itertools.pairwise(edges.tolist())):
         first, last = np.searchsorted(layout.new, [start, stop])
         if first == last:
             runs.append(Run(start, stop, block, int(first), int(last), True))
             continue
-        cuts = np.linspace(start, stop, -(-(stop - start) // most) + 1).astype(np.int64)
+        cuts = np.linspace(start, stop, max(1, (stop - start) // usual) + 1).astype(np.int64)
         news = np.searchsorted(layout.new, cuts).tolist()
         for (a, b), (c, d) in zip(itertools.pairwise(cuts.tolist()), itertools.pairwise(news), strict=True):
             runs.append(Run(a, b, block, c, d, False))
