@@ -17,7 +17,7 @@ from daskals.io.frames import Frame, kind_of, partitions
 from daskals.io.ids import IdType, can_be_read_as, id_type_to_look_up, read_ids
 from daskals.io.partition_faults import Source, broken_promise, column_of
 from daskals.io.values import can_be_numbers, count_true, in_words, is_number, is_object, nulls_of, place_of
-from daskals.kernels.types import Float32, Float64, Ids
+from daskals.kernels.types import Bools, Float32, Float64, Ids
 
 #: A frame of more columns than this is not likely one of ratings under another name.
 MANY_COLUMNS = 20
@@ -36,21 +36,24 @@ class Columns(NamedTuple):
         return [name for name in self if name is not None]
 
 
-def check_columns(dataset: Frame, columns: Columns, new: str | None) -> None:
-    """The named columns must exist once, be distinct, and ``new`` must not be there; else ``ValueError``."""
-    kind_of(dataset)
+def check_columns(dataset: Frame, columns: Columns, new: str | None, frame: str = "the dataset") -> None:
+    """The named columns must exist once, be distinct, and ``new`` must not be there; else ``ValueError``.
+
+    ``frame`` names the dataset in messages.
+    """
+    kind_of(dataset, frame[0].upper() + frame[1:])
     present = list(dataset.columns)
     for role, name in zip(columns._fields, columns, strict=True):
         if name is not None and present.count(name) != 1:
             how = "No column" if name not in present else f"{present.count(name)} columns"
             raise ValueError(
-                f"{how} {name!r} in the dataset; its columns are {_listed(present)}. Rename the "
+                f"{how} {name!r} in {frame}; its columns are {_listed(present)}. Rename the "
                 f"column, or set {role}Col to the name of the column of {role}s.{_hint_at_melt(present)}"
             )
     if len(set(columns.named)) < len(columns.named):
         raise ValueError(f"userCol, itemCol and ratingCol must name different columns, got {', '.join(columns.named)}")
     if new in present:
-        raise ValueError(f"Column {new!r} already exists in the dataset. Drop it, or set predictionCol to a new name.")
+        raise ValueError(f"Column {new!r} already exists in {frame}. Drop it, or set predictionCol to a new name.")
 
 
 def _listed(names: Sequence[Any]) -> str:
@@ -97,13 +100,39 @@ def pair_chunks(
     ]
 
 
-def wanted_ids(scheduler: Scheduler, dataset: Frame, name: str, trained: IdType) -> Delayed:
+def pairs_to_look_up(
+    scheduler: Scheduler,
+    dataset: Frame,
+    columns: Columns,
+    users: IdType,
+    items: IdType,
+    frame: str,
+    *,
+    users_first: bool,
+) -> list[Delayed]:
+    """Tasks that read users and items, two `CodedIds` each; rows in which either is null are passed over.
+
+    ``users`` and ``items`` are the types of the ids that the model was trained on. The column of users comes first, or
+    that of items. ``ValueError`` if a column is missing, ``TypeError`` if its ids are of another kind; ``frame`` names
+    the dataset there.
+    """
+    check_columns(dataset, columns, None, frame)
+    trained = zip(columns.named, (users, items), strict=True)
+    given = [id_type_to_look_up(dataset, name, ids) for name, ids in trained]
+    token, parts = new_token(), partitions(dataset[columns.named], scheduler)
+    return [
+        task(_some_pairs, part, source, columns, *given, users_first, name=f"als-pairs-{token}-{source.number}")
+        for part, source in _with_sources(dataset, parts, columns)
+    ]
+
+
+def wanted_ids(scheduler: Scheduler, dataset: Frame, name: str, trained: IdType, frame: str = "the dataset") -> Delayed:
     """A task that gives the distinct ids of one column, ascending; nulls are passed over.
 
     ``ValueError`` if there is no such column, ``TypeError`` if its ids are of another kind than those trained on.
     """
     columns = Columns(name, None)
-    check_columns(dataset, columns, None)
+    check_columns(dataset, columns, None, frame)
     given, token = id_type_to_look_up(dataset, name, trained), new_token()
     parts = [
         task(_distinct, part, source, name, given, name=f"als-wanted-{token}-{source.number}")
@@ -122,11 +151,26 @@ def _with_sources(dataset: Frame, parts: Sequence[Delayed], columns: Columns) ->
 
 def _distinct(frame: pd.DataFrame, source: Source, name: str, given: IdType) -> Ids:
     column = _ids_of(frame, source, name, given)
-    column = column[~nulls_of(column)]
+    return read_ids(column[_may_be_known(column, given)], given.kind).uniques
+
+
+def _some_pairs(
+    frame: pd.DataFrame, source: Source, columns: Columns, users: IdType, items: IdType, users_first: bool
+) -> tuple[CodedIds, CodedIds]:
+    ids = dict(zip(columns.named, (users, items), strict=True))
+    masks = [_may_be_known(_ids_of(frame, source, name, given), given) for name, given in ids.items()]
+    keep = masks[0] & masks[1]
+    pairs = read_pairs(frame if keep.all() else frame[keep], source, columns, users, items)
+    return pairs if users_first else pairs[::-1]
+
+
+def _may_be_known(column: pd.Series, given: IdType) -> Bools:
+    """Which ids are not null, and are whole numbers. As in Spark, a fraction is nobody's id, and no error here."""
+    keep: Bools = ~nulls_of(column)
     if given.kind != "str" and pd.api.types.is_float_dtype(column.dtype):
-        values = column.to_numpy(np.float64)
-        column = column[np.floor(values) == values]  # as Spark: a fractional id is nobody's, and no error here
-    return read_ids(column, given.kind).uniques
+        values, limits = column.to_numpy(np.float64, na_value=np.nan), np.iinfo(given.kind)
+        keep &= (np.floor(values) == values) & (values >= float(limits.min)) & (values < float(limits.max + 1))
+    return keep
 
 
 def _union(*ids: Ids) -> Ids:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import dask.dataframe as dd
 import numpy as np
@@ -10,12 +11,16 @@ import pandas as pd
 import pyarrow as pa
 from dask.delayed import Delayed
 
+from daskals.blocks.candidates import Recommendations
 from daskals.execution.scheduler import Scheduler
 from daskals.execution.tasks import new_token, task
 from daskals.io.frames import Frame, FrameKind, concatenated, kind_of
 from daskals.io.ids import IdType, arrow_ids, id_column, no_ids
 from daskals.io.list_columns import ListArray
-from daskals.kernels.types import Float32, Ids
+from daskals.kernels.types import Float32, Ids, Int64
+
+#: The column that says where a candidate stands among those of its query.
+RANK = "rank"
 
 
 def collect_predictions(
@@ -33,23 +38,48 @@ def collect_predictions(
     return dd.from_delayed(out, meta=meta, divisions=dataset.divisions, verify_meta=False)
 
 
+class Labels(NamedTuple):
+    """The names in a frame of recommendations."""
+
+    #: columns of ids: who is recommended to, and what
+    query: str
+    candidate: str
+    #: the score of a candidate
+    score: str = "rating"
+    #: the column of lists
+    lists: str = "recommendations"
+
+    def check(self, *, flat: bool) -> None:
+        """``ValueError`` if two columns, or two fields of a list, would have one name."""
+        given = (self.query, self.candidate, self.score, RANK) if flat else (self.candidate, self.score)
+        if len(set(given)) < len(given) or self.query == self.lists:
+            raise ValueError(
+                f"The result would have columns or fields {', '.join(map(repr, given))} and {self.lists!r}, of which "
+                "two have one name. Give the model other names: model.setUserCol(...), model.setItemCol(...)."
+            )
+
+
 def collect_recommendations(
     scheduler: Scheduler,
     found: Sequence[Delayed],
-    columns: tuple[str, str],
+    labels: Labels,
     id_types: tuple[IdType, IdType],
     kind: FrameKind,
+    *,
+    flat: bool,
 ) -> Frame:
-    """What `daskals.engine.recommend.recommend` found, as a frame."""
+    """What `daskals.engine.recommend.recommend` found, as a frame: a row for each query, or for each candidate."""
+    make = flat_frame if flat else nested_frame
     token = new_token()
     out = [
-        task(recommendation_frame, each, columns, id_types, name=f"als-recommendations-{token}-{number}")
+        task(make, each, labels, id_types, name=f"als-recommendations-{token}-{number}")
         for number, each in enumerate(found)
     ]
     if kind == "pandas":
         return concatenated(scheduler, out)
-    nothing = no_ids(id_types[0].kind), no_ids(id_types[1].kind).reshape(0, 1), np.empty((0, 1), np.float32)
-    return dd.from_delayed(out, meta=recommendation_frame(nothing, columns, id_types), verify_meta=False)
+    ids = (no_ids(each.kind) for each in id_types)
+    nothing = Recommendations(next(ids), np.zeros(1, np.int64), next(ids), np.empty(0, np.float32))
+    return dd.from_delayed(out, meta=make(nothing, labels, id_types), verify_meta=False)
 
 
 def collect_factors(
@@ -69,28 +99,40 @@ def add_predictions(frame: pd.DataFrame, scores: Float32, name: str, drop: bool)
     return out[~np.isnan(scores)] if drop else out
 
 
-def recommendation_frame(
-    found: tuple[Ids, Ids, Float32], columns: tuple[str, str], id_types: tuple[IdType, IdType]
-) -> pd.DataFrame:
+def nested_frame(found: Recommendations, labels: Labels, id_types: tuple[IdType, IdType]) -> pd.DataFrame:
     """Query ids and an Arrow ``list<struct<candidate, rating: float>>`` of what is recommended to each."""
-    ids, candidates, scores = found
     values = pa.StructArray.from_arrays(
-        [arrow_ids(candidates.reshape(-1), id_types[1]), pa.array(scores.reshape(-1), pa.float32())],
-        names=[columns[1], "rating"],
+        [arrow_ids(found.candidates, id_types[1]), pa.array(found.scores, pa.float32())],
+        names=[labels.candidate, labels.score],
     )
-    lists = _lists_of(values, len(ids), scores.shape[1])
-    return pd.DataFrame({columns[0]: id_column(ids, id_types[0]), "recommendations": lists})
+    lists = _lists_of(values, found.indptr)
+    return pd.DataFrame({labels.query: id_column(found.ids, id_types[0]), labels.lists: lists})
+
+
+def flat_frame(found: Recommendations, labels: Labels, id_types: tuple[IdType, IdType]) -> pd.DataFrame:
+    """A row for each candidate of each query: query id, candidate id, rating (float32), rank (int32, from 1)."""
+    lengths = np.diff(found.indptr)
+    rank = np.arange(len(found.scores)) - np.repeat(found.indptr[:-1], lengths) + 1
+    return pd.DataFrame(
+        {
+            labels.query: id_column(np.repeat(found.ids, lengths), id_types[0]),
+            labels.candidate: id_column(found.candidates, id_types[1]),
+            labels.score: np.asarray(found.scores, np.float32),
+            RANK: rank.astype(np.int32),
+        }
+    )
 
 
 def factor_frame(rows: tuple[Ids, Float32], id_type: IdType) -> pd.DataFrame:
     """Columns ``id`` and ``features``, an Arrow ``list<float>``."""
     ids, factors = rows
     values = pa.array(np.ascontiguousarray(factors, np.float32).reshape(-1))
-    return pd.DataFrame({"id": id_column(ids, id_type), "features": _lists_of(values, *factors.shape)})
+    return pd.DataFrame(
+        {"id": id_column(ids, id_type), "features": _lists_of(values, np.arange(len(ids) + 1) * factors.shape[1])}
+    )
 
 
-def _lists_of(values: pa.Array, n: int, length: int) -> pd.Series:
-    offsets = np.arange(n + 1) * length
+def _lists_of(values: pa.Array, offsets: Int64) -> pd.Series:
     if offsets[-1] <= np.iinfo(np.int32).max:
         lists = pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), values)
     else:

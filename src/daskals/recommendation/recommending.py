@@ -2,73 +2,209 @@
 
 from __future__ import annotations
 
-from daskals.engine.recommend import recommend
-from daskals.execution.scheduler import current_scheduler
-from daskals.io.frames import Frame, FrameKind, kind_of
-from daskals.io.frames_in import wanted_ids
-from daskals.io.frames_out import collect_recommendations
-from daskals.params.converters import to_int
+from typing import Any, NamedTuple
+
+import numpy as np
+from dask.delayed import Delayed
+
+from daskals.engine.recommend import Wishes, recommend
+from daskals.execution.scheduler import Scheduler, current_scheduler
+from daskals.io.frames import Frame, kind_of
+from daskals.io.frames_in import Columns, pairs_to_look_up, wanted_ids
+from daskals.io.frames_out import Labels, collect_recommendations
+from daskals.params.converters import to_float, to_int
 from daskals.recommendation.held_factors import HoldsFactors
 
 
 class Recommending(HoldsFactors):
     """The methods of a model that recommend."""
 
-    def recommendForUserSubset(self, dataset: Frame, numItems: int) -> Frame:
-        """The ``numItems`` best items for the users of ``dataset``, as `recommendForAllUsers`.
-
-        ``dataset`` is a pandas or dask frame with the column of users; the result is of the same kind. A user who
-        occurs several times gets one row. Nulls, and users who were not in the training data, get none.
-        """
-        return self._recommend_subset(dataset, "numItems", numItems, users_first=True)
-
-    def recommendForItemSubset(self, dataset: Frame, numUsers: int) -> Frame:
-        """The ``numUsers`` best users for the items of ``dataset``: see `recommendForUserSubset`."""
-        return self._recommend_subset(dataset, "numUsers", numUsers, users_first=False)
-
-    def recommendForAllUsers(self, numItems: int) -> Frame:
+    def recommendForAllUsers(
+        self,
+        numItems: int,
+        *,
+        exclude: Frame | None = None,
+        candidates: Frame | None = None,
+        minScore: float | None = None,
+        minSupport: int | None = None,
+        flat: bool = False,
+    ) -> Frame:
         """The ``numItems`` best items for every user; all of them where there are fewer.
 
-        Returns a frame, users ascending, with the column of users and ``recommendations``, an Arrow
-        ``list<struct<item, rating: float>>``, best first, of equal ratings the larger id first. The rating is the
-        predicted one (with implicitPrefs: the predicted preference). Items that a user has rated are not left
-        out, as in Spark. The scores of all pairs are never in memory at once.
+        As Spark's method of this name where nothing but ``numItems`` is given: items that a user has rated are not left
+        out then. The scores of all pairs are never in memory at once.
 
-        Raises ``TypeError`` if ``numItems`` is no integer, ``ValueError`` if it is not positive.
+        Parameters
+        ----------
+        numItems : int
+            How many, at least 1.
+        exclude : frame with the columns of users and of items, optional
+            Pairs that are not recommended: the ratings of the fit, as a rule. A user gets ``numItems`` others wherever
+            so many are left.
+        candidates : frame with the column of items, or of users and items, optional
+            With items alone: nothing but these is recommended to anybody. With pairs: nothing but its own items to each
+            user, and nothing to users who are not in it.
+        minScore : float, optional
+            The least rating that is recommended.
+        minSupport : int, optional
+            The least number of ratings that an item must have had in the fit. Items with two or three ratings lead many
+            lists of explicit models, since little holds their factors back.
+        flat : bool, default False
+            Return a row for each recommendation, instead of one for each user.
+
+        Returns
+        -------
+        frame of the kind that the model was trained on, users ascending; a dask frame is lazy
+            The column of users and ``recommendations``, an Arrow ``list<struct<item, rating: float>>``, best first, of
+            equal ratings the larger id first. The rating is the predicted one (with implicitPrefs: the predicted
+            preference). With ``flat``: the columns of users and of items, ``rating`` (float32) and ``rank`` (int32,
+            from 1).
+
+        Rows of ``exclude`` and ``candidates`` with a null, or with an id that the model does not know, are passed over.
+
+        Raises
+        ------
+        TypeError
+            ``numItems`` or ``minSupport`` is no integer, ``minScore`` no number; what should be a frame is none; ids of
+            another kind than the model was trained on.
+        ValueError
+            ``numItems`` is not positive; a column is missing; two columns of the result would have one name;
+            ``minSupport`` where the numbers of ratings are not known, as of models that Spark saved.
+
+        >>> import pandas as pd
+        >>> from daskals import ALS
+        >>> rows = [(0, 0, 4.0), (0, 1, 2.0), (1, 1, 3.0), (1, 2, 4.0), (2, 1, 1.0), (2, 2, 5.0)]
+        >>> ratings = pd.DataFrame(rows, columns=["user", "item", "rating"])
+        >>> model = ALS(rank=2, seed=0).fit(ratings)
+        >>> model.recommendForAllUsers(2, exclude=ratings, flat=True)[["user", "item", "rank"]].values.tolist()
+        [[0, 2, 1], [1, 0, 1], [2, 0, 1]]
         """
-        return self._recommend("numItems", numItems, users_first=True)
+        wishes = _Given(exclude, candidates, minScore, minSupport, flat)
+        return self._recommend(None, "numItems", numItems, wishes, users_first=True)
 
-    def recommendForAllItems(self, numUsers: int) -> Frame:
-        """The ``numUsers`` best users for every item: `recommendForAllUsers` with the sides exchanged."""
-        return self._recommend("numUsers", numUsers, users_first=False)
-
-    def _recommend_subset(self, dataset: Frame, name: str, k: int, *, users_first: bool) -> Frame:
-        k, kind = _positive(name, k), kind_of(dataset)
-        return self._recommend(name, k, users_first=users_first, subset=dataset, kind=kind)
-
-    def _recommend(
-        self, name: str, k: int, *, users_first: bool, subset: Frame = None, kind: FrameKind | None = None
+    def recommendForAllItems(
+        self,
+        numUsers: int,
+        *,
+        exclude: Frame | None = None,
+        candidates: Frame | None = None,
+        minScore: float | None = None,
+        minSupport: int | None = None,
+        flat: bool = False,
     ) -> Frame:
-        k = _positive(name, k)
+        """The ``numUsers`` best users for every item: `recommendForAllUsers` with the sides exchanged.
+
+        ``candidates`` has the column of users, or pairs; ``minSupport`` is the least number of ratings of a user.
+        """
+        wishes = _Given(exclude, candidates, minScore, minSupport, flat)
+        return self._recommend(None, "numUsers", numUsers, wishes, users_first=False)
+
+    def recommendForUserSubset(
+        self,
+        dataset: Frame,
+        numItems: int,
+        *,
+        exclude: Frame | None = None,
+        candidates: Frame | None = None,
+        minScore: float | None = None,
+        minSupport: int | None = None,
+        flat: bool = False,
+    ) -> Frame:
+        """The ``numItems`` best items for the users of ``dataset``, as `recommendForAllUsers`.
+
+        ``dataset`` is a frame with the column of users; the result is of the same kind. A user who occurs several times
+        gets one row. Nulls, and users who were not in the training data, get none.
+        """
+        wishes = _Given(exclude, candidates, minScore, minSupport, flat)
+        return self._recommend(dataset, "numItems", numItems, wishes, users_first=True)
+
+    def recommendForItemSubset(
+        self,
+        dataset: Frame,
+        numUsers: int,
+        *,
+        exclude: Frame | None = None,
+        candidates: Frame | None = None,
+        minScore: float | None = None,
+        minSupport: int | None = None,
+        flat: bool = False,
+    ) -> Frame:
+        """The ``numUsers`` best users for the items of ``dataset``: see `recommendForUserSubset`."""
+        wishes = _Given(exclude, candidates, minScore, minSupport, flat)
+        return self._recommend(dataset, "numUsers", numUsers, wishes, users_first=False)
+
+    def _recommend(self, subset: Frame | None, name: str, k: int, given: _Given, *, users_first: bool) -> Frame:
+        """Recommend to the queries in ``subset``, or to all. ``name`` is that of the argument ``k``."""
+        k, kind = at_least_one(name, k), self._frame_kind if subset is None else kind_of(subset)
+        given = given.checked()
         queries, candidates = self._sides(users_first)
+        labels = Labels(queries.column, candidates.column)
+        labels.check(flat=given.flat)
+        if given.minSupport is not None and candidates.matrix.counts is None:
+            raise ValueError(
+                f"minSupport={given.minSupport}: this model does not know how many ratings its rows had. Models that "
+                "Spark, or an earlier version, saved do not say so; fit the model again, or pass candidates=."
+            )
         self._check_alive()
         scheduler = current_scheduler()
-        wanted = None if subset is None else wanted_ids(scheduler, subset, queries.column, queries.ids)
-        found = recommend(queries.matrix, candidates.matrix, k, self.getBlockSize(), scheduler.settings.panels, wanted)
-        return collect_recommendations(
-            scheduler,
-            found,
-            (queries.column, candidates.column),
-            (queries.ids, candidates.ids),
-            kind or self._frame_kind,
-        )
+        asked = None if subset is None else wanted_ids(scheduler, subset, queries.column, queries.ids)
+        wishes = self._wishes(scheduler, k, asked, given, users_first=users_first)
+        found = recommend(queries.matrix, candidates.matrix, wishes, self.getBlockSize(), scheduler.settings.panels)
+        return collect_recommendations(scheduler, found, labels, (queries.ids, candidates.ids), kind, flat=given.flat)
+
+    def _wishes(
+        self, scheduler: Scheduler, k: int, asked: Delayed | None, given: _Given, *, users_first: bool
+    ) -> Wishes:
+        queries, candidates = self._sides(users_first)
+
+        def pairs(frame: Frame, name: str) -> list[Delayed]:
+            columns = Columns(self.getUserCol(), self.getItemCol())
+            ids = self._factors.user_ids, self._factors.item_ids
+            return pairs_to_look_up(scheduler, frame, columns, *ids, name, users_first=users_first)
+
+        for_all = listed = None
+        if given.candidates is not None:
+            kind_of(given.candidates, "candidates")
+            if queries.column in given.candidates.columns:
+                listed = pairs(given.candidates, "candidates")
+            else:
+                for_all = wanted_ids(scheduler, given.candidates, candidates.column, candidates.ids, "candidates")
+        unwanted = None if given.exclude is None else pairs(given.exclude, "exclude")
+        return Wishes(k, asked, for_all, listed, unwanted, given.minScore, given.minSupport)
 
 
-def _positive(name: str, k: int) -> int:
+class _Given(NamedTuple):
+    """The arguments that all four methods have in common; what they mean stands in `recommendForAllUsers`."""
+
+    exclude: Frame | None
+    candidates: Frame | None
+    minScore: float | None
+    minSupport: int | None
+    flat: bool
+
+    def checked(self) -> _Given:
+        """The same with numbers of the right types; ``TypeError`` or ``ValueError`` if one cannot be that."""
+        least = None if self.minScore is None else _number("minScore", self.minScore)
+        support = None if self.minSupport is None else at_least_one("minSupport", self.minSupport)
+        return self._replace(minScore=least, minSupport=support)
+
+
+def at_least_one(name: str, value: Any) -> int:
+    """An argument as an integer; ``TypeError`` if it is none, ``ValueError`` if it is not positive."""
     try:
-        k = to_int(k)
+        number = to_int(value)
     except TypeError:
-        raise TypeError(f"{name}={k!r} is not allowed: it must be an integer >= 1") from None
-    if k < 1:
-        raise ValueError(f"{name}={k} is not allowed: it must be an integer >= 1")
-    return k
+        raise TypeError(f"{name}={value!r} is not allowed: it must be an integer >= 1") from None
+    if number < 1:
+        raise ValueError(f"{name}={number} is not allowed: it must be an integer >= 1")
+    return number
+
+
+def _number(name: str, value: Any) -> float:
+    try:
+        number = to_float(value)
+    except TypeError:
+        raise TypeError(f"{name}={value!r} is not allowed: it must be a number") from None
+    if np.isnan(number):
+        raise ValueError(f"{name}={value!r} is not allowed: no score reaches NaN")
+    return number

@@ -1,0 +1,151 @@
+"""Which candidates a query may be given, and the best of them.
+
+A query is a row of one side (a user, say), its candidates are rows of the other. Masks and lists of candidates are CSR
+matrices without values (`Lists`). With the users 0 to 2, of whom user 0 has rated the items 3 and 1 and user 2 item 1::
+
+    pairs      (0, 3) (2, 1) (0, 1)
+    Lists      indptr [0, 2, 2, 3], positions [1, 3, 1]
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from daskals import kernels
+from daskals.blocks import in_blocks
+from daskals.blocks.ids import positions
+from daskals.blocks.ratings import CodedIds, RatingBlock
+from daskals.kernels.types import Bools, Float32, Ids, Int32, Int64
+
+
+class Lists(NamedTuple):
+    """Candidates of some queries, by position: those of query j stand at ``indptr[j]`` to ``indptr[j + 1]``."""
+
+    #: (queries + 1,)
+    indptr: Int64
+    #: ascending and distinct within a query
+    positions: Int32
+
+    @property
+    def query(self) -> Int64:
+        """The query of each candidate, from 0: shape of ``positions``."""
+        return np.repeat(np.arange(len(self.indptr) - 1), np.diff(self.indptr))
+
+
+class Ranking(NamedTuple):
+    """Candidates of some queries, best first, of equal scores the larger position first; laid out as `Lists`."""
+
+    indptr: Int64
+    positions: Int64
+    scores: Float32
+
+
+class Recommendations(NamedTuple):
+    """A `Ranking` with ids in place of positions."""
+
+    #: (queries,): who they are for
+    ids: Ids
+    #: (queries + 1,)
+    indptr: Int64
+    candidates: Ids
+    scores: Float32
+
+
+# ---- lists from pairs of ids -----------------------------------------------------------------------------
+
+
+def split_pairs(
+    chunks: Sequence[tuple[CodedIds, CodedIds]], query_ids: Ids, candidate_ids: Ids, bounds: Int64
+) -> tuple[RatingBlock, ...]:
+    """Cut pairs of ids by blocks of queries, whose bounds are these; those of an unknown id are passed over."""
+    return in_blocks.split([_known(*chunk, query_ids, candidate_ids) for chunk in chunks], bounds)
+
+
+def _known(queries: CodedIds, candidates: CodedIds, query_ids: Ids, candidate_ids: Ids) -> RatingBlock:
+    rows = positions(query_ids, queries.uniques).astype(np.int32)[queries.codes]
+    columns = positions(candidate_ids, candidates.uniques).astype(np.int32)[candidates.codes]
+    known = (rows >= 0) & (columns >= 0)
+    if not known.all():
+        rows, columns = rows[known], columns[known]
+    return RatingBlock(rows, columns, np.zeros(len(rows), np.float32))
+
+
+def lists_of(start: int, n_queries: int, n_candidates: int, pieces: Sequence[RatingBlock]) -> Lists:
+    """The lists of a block of queries, whose first one has position ``start``, from its pieces of `split_pairs`."""
+    _, indptr, found, _ = in_blocks.build(start, n_queries, n_candidates, pieces)
+    lists = Lists(indptr, found)
+    repeated = np.zeros(len(found), np.bool_)
+    repeated[1:] = (found[1:] == found[:-1]) & (np.diff(lists.query) == 0)
+    return _kept(lists, ~repeated) if repeated.any() else lists
+
+
+# ---- fewer of them ---------------------------------------------------------------------------------------
+
+
+def _kept(lists: Lists, keep: Bools) -> Lists:
+    before = np.concatenate([[0], np.cumsum(keep)])
+    return Lists(before[lists.indptr], lists.positions[keep])
+
+
+def of_queries(lists: Lists, rows: Int64) -> Lists:
+    """The lists of some of the queries, in the order of ``rows``."""
+    lengths = np.diff(lists.indptr)[rows]
+    indptr = np.concatenate([[0], np.cumsum(lengths)])
+    places = np.repeat(lists.indptr[rows] - indptr[:-1], lengths) + np.arange(indptr[-1])
+    return Lists(indptr, lists.positions[places])
+
+
+def among(lists: Lists, allowed: Int64) -> Lists:
+    """Only candidates in ``allowed``, which ascends, each by its place there.
+
+    >>> among(Lists(np.array([0, 2, 3]), np.array([2, 5, 7], np.int32)), np.array([0, 5, 7])).positions.tolist()
+    [1, 2]
+    """
+    places = positions(allowed, lists.positions.astype(np.int64)).astype(np.int32)
+    return _kept(lists._replace(positions=places), places >= 0)
+
+
+def without(lists: Lists, unwanted: Lists) -> Lists:
+    """The lists without the candidates in ``unwanted``, which has the same queries."""
+    return _kept(lists, ~np.isin(_one_number(lists), _one_number(unwanted)))
+
+
+def _one_number(lists: Lists) -> Int64:
+    return (lists.query << 32) | lists.positions
+
+
+# ---- the best --------------------------------------------------------------------------------------------
+
+
+def best_of_all(queries: Float32, packed: Any, k: int, block_size: int, unwanted: Lists | None) -> Ranking:
+    """The ``k`` best of all candidates but the unwanted ones, fewer where fewer are left.
+
+    ``queries`` are rows (m, rank), ``packed`` is what `daskals.kernels.pack_candidates` made.
+    """
+    found, scores = kernels.top_k(queries, packed, k, block_size, unwanted)
+    m, k = found.shape
+    if unwanted is None or (found >= 0).all():
+        return Ranking(np.arange(m + 1) * k, found.reshape(-1), scores.reshape(-1))
+    there = found >= 0
+    return Ranking(np.concatenate([[0], np.cumsum(there.sum(axis=1))]), found[there], scores[there])
+
+
+def best_of_listed(queries: Float32, candidates: Float32, k: int, listed: Lists) -> Ranking:
+    """The ``k`` best of the candidates that are listed for each query; ``candidates`` are rows (n, rank)."""
+    row = listed.query
+    scores = kernels.predict_pairs(queries, candidates, row, listed.positions.astype(np.int64))
+    order = np.lexsort((-listed.positions.astype(np.int64), -scores, row))
+    place = np.arange(len(row)) - np.repeat(listed.indptr[:-1], np.diff(listed.indptr))
+    first = order[place < k]
+    lengths = np.minimum(np.diff(listed.indptr), k)
+    return Ranking(np.concatenate([[0], np.cumsum(lengths)]), listed.positions[first].astype(np.int64), scores[first])
+
+
+def reaching(ranking: Ranking, least: float) -> Ranking:
+    """Only candidates whose score is at least ``least``."""
+    keep = ranking.scores >= least
+    before = np.concatenate([[0], np.cumsum(keep)])
+    return Ranking(before[ranking.indptr], ranking.positions[keep], ranking.scores[keep])
