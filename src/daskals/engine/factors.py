@@ -45,15 +45,18 @@ class FactorMatrix:
     def persist(self, scheduler: Scheduler) -> FactorMatrix:
         """Compute the blocks, and return the same matrix with tasks that hold the results.
 
-        On a cluster, ids and blocks are pinned, so that they survive the loss of any worker, unless they are too large
-        for that (`daskals.engine.plan.is_small_enough_to_pin`).
+        On a cluster, ids, blocks and counts are pinned, so that they survive the loss of any worker, unless they are
+        too large for that (`daskals.engine.plan.is_small_enough_to_pin`).
         """
+        counts = () if self.counts is None else (self.counts,)
         if scheduler.can_lose_results:
             (id_bytes,) = scheduler.fetch(task(_id_bytes, self.ids, name=f"als-id-bytes-{self.token}"))
             if is_small_enough_to_pin(scheduler, self.n_rows, self.rank, id_bytes):
-                ids, *blocks = scheduler.pin(scheduler.fetch(self.ids, *self.blocks), self.token)
-                return replace(self, ids=ids, blocks=tuple(blocks))
-        return replace(self, blocks=scheduler.persist(self.blocks)[0])
+                ids, *held = scheduler.pin(scheduler.fetch(self.ids, *self.blocks, *counts), self.token)
+                blocks, counts = tuple(held[: len(self.blocks)]), tuple(held[len(self.blocks) :])
+                return replace(self, ids=ids, blocks=blocks, counts=next(iter(counts), None))
+        blocks, counts = scheduler.persist(self.blocks, counts)
+        return replace(self, blocks=blocks, counts=next(iter(counts), None))
 
     def panels(self, n: int) -> list[Delayed]:
         """All rows in at most ``n`` tasks, each of which gives a tuple of blocks.

@@ -17,10 +17,10 @@ from daskals.io.frames_in import Columns, check_columns, rating_chunks
 from daskals.io.ids import IdType, id_column, id_type_to_look_up, read_ids
 from daskals.io.partition_faults import fault_of, naming_bad_partitions
 from daskals.kernels.types import Bools, Float32, Float64, Ids, Int64
-from daskals.params.converters import to_int
 from daskals.recommendation.meanings import objective_of
 from daskals.recommendation.parameters import ALSParams
 from daskals.recommendation.parentage import FIT_KEYWORDS, KnowsItsFit
+from daskals.recommendation.recommending import at_least_one
 
 CONTRIBUTION = "contribution"
 
@@ -82,10 +82,10 @@ class Explaining(KnowsItsFit):
         >>> reasons = model.explain(0, 2, ratings=ratings)
         >>> sorted(reasons["item"].tolist())
         [0, 1]
-        >>> abs(reasons["contribution"].sum() - reasons.attrs["score"]) < 1e-9
+        >>> print(abs(reasons["contribution"].sum() - reasons.attrs["score"]) < 1e-9)
         True
         """
-        n = _positive(n)
+        n = at_least_one("n", n)
         given = dict(zip(FIT_KEYWORDS, (regParam, implicitPrefs, alpha, nonnegative, ratingCol), strict=True))
         params = self._fit_params(given)
         columns = Columns(self.getUserCol(), self.getItemCol(), params.getRatingCol())
@@ -159,16 +159,6 @@ class Explaining(KnowsItsFit):
         )
         reasons.attrs["score"] = float(contributions.sum())
         return reasons
-
-
-def _positive(n: int) -> int:
-    try:
-        n = to_int(n)
-    except TypeError:
-        raise TypeError(f"n={n!r} is not allowed: it must be an integer >= 1") from None
-    if n < 1:
-        raise ValueError(f"n={n} is not allowed: it must be an integer >= 1")
-    return n
 
 
 def _one_id(value: Any, name: str, trained: IdType) -> Ids:
