@@ -208,7 +208,7 @@ def widths():
         "uint64": (np.arange(6, dtype=np.uint64), np.array([2**63 + 5], np.uint64), "uint64"),
         "uint64 from int64": (np.arange(6, dtype=np.uint64), [7], "uint64"),
         "floats": (np.arange(6.0), [7.0], "int64"),
-        "strings": (np.array(list("abcdef"), object), ["cc", "", "ü"], "object"),
+        "strings": (np.array(list("abcdef"), object), ["cc", "", "ü"], None),
         "categories": (pd.Categorical(list("abcdef")), pd.Categorical(["bb"]), None),
         "seconds": (dates.astype("datetime64[s]"), pd.to_datetime(["2019-05-05"]), "datetime64[s]"),
         "seconds, nanoseconds": (dates.astype("datetime64[s]"), pd.to_datetime(["2019-05-05 00:00:00.000000001"]),
@@ -225,11 +225,13 @@ def test_ids_of_every_kind(kind, tmp_path):
     given = pd.DataFrame({"user": pd.Series(new), "item": [1] * len(new), "rating": [3.0] * len(new)})
     folded = model.foldInUsers(given)
     ids = folded.userFactors["id"]
-    assert str(ids.dtype) == shown or shown is None
+    assert str(ids.dtype) == (shown or str(model.userFactors["id"].dtype))
     assert ids.tolist() == sorted({*model.userFactors["id"].tolist(), *given.user.tolist()})
-    folded.save(str(tmp_path / "model")) if ids.dtype == np.int32 else None
-    scores = folded.transform(given).prediction
-    assert scores.notna().all()
+    assert folded.transform(given).prediction.notna().all()
+    if shown != "int32" and "seconds" not in kind and kind != "floats":
+        return
+    folded.save(str(tmp_path / "model"))
+    assert_frame_equal(ALSModel.load(str(tmp_path / "model"), frames="pandas").userFactors, folded.userFactors)
 
 
 @pytest.mark.parametrize(
@@ -331,7 +333,7 @@ def test_bad_keywords_are_answered(model, given, error, says):
 def test_a_bad_partition_is_named(model, frame):
     good = both(frame)["dask"]
     bad = good.map_partitions(lambda part: part.drop(columns="rating"), meta=good._meta, enforce_metadata=False)
-    with pytest.raises(ValueError, match="Partition 0 has no columns 'rating'"):
+    with pytest.raises(ValueError, match=r"Partition \d has no columns 'rating'"):
         model.foldInUsers(bad)
 
 

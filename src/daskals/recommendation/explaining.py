@@ -93,22 +93,16 @@ class Explaining(KnowsItsFit):
         scheduler = current_scheduler()
         target = _one_id(item, self.getItemCol(), self._factors.item_ids)
         _one_id(user, self.getUserCol(), self._factors.user_ids)
-        items, values = self._ratings_of(user, scheduler, ratings, columns)
-        found = places_of(scheduler, self._factors.items, np.concatenate([target, items]))
-        if found[0] < 0:
-            raise ValueError(
-                f"Item {item!r} is not in the model, so it has no score to explain: fold it in first (foldInItems), or "
-                "fit again."
-            )
-        known = found[1:] >= 0
-        if not known.any():
-            raise ValueError(
-                f"User {user!r} has no ratings of items of the model in the {len(items)} rows of theirs that ratings "
-                f"has: pass a frame with all ratings of this user in {columns.user!r}."
-            )
-        items, values = items[known], values[known]
-        contributions = self._shares(scheduler, found[0], found[1:][known], values, params)
-        return self._reasons(columns, items, values, contributions, n)
+
+        def contributions() -> pd.DataFrame:
+            items, values = self._ratings_of(user, scheduler, ratings, columns)
+            found = places_of(scheduler, self._factors.items, np.concatenate([target, items]))
+            known = found[1:] >= 0
+            self._check_found(user, item, bool(found[0] >= 0), known)
+            shared = self._shares(scheduler, found[0], found[1:][known], values[known], params)
+            return self._reasons(columns, items[known], values[known], shared, n)
+
+        return scheduler.retry(contributions, "Explaining", self._factor_tasks())
 
     def _check(self, ratings: Frame, params: ALSParams, columns: Columns) -> None:
         if ratings is None:
@@ -122,6 +116,18 @@ class Explaining(KnowsItsFit):
         if CONTRIBUTION in (columns.item, columns.rating):
             raise ValueError(f"The result has a column {CONTRIBUTION!r}: give the column of that name another one")
         self._check_alive()
+
+    def _check_found(self, user: Any, item: Any, has_item: bool, known: Bools) -> None:
+        if not has_item:
+            raise ValueError(
+                f"Item {item!r} is not in the model, so it has no score to explain: fold it in first (foldInItems), or "
+                "fit again."
+            )
+        if not known.any():
+            raise ValueError(
+                f"User {user!r} has no ratings of items of the model in the {len(known)} rows of theirs that ratings "
+                f"has: pass a frame with all ratings of this user in {self.getUserCol()!r}."
+            )
 
     def _ratings_of(self, user: Any, scheduler: Scheduler, ratings: Frame, columns: Columns) -> tuple[Ids, Float32]:
         """Items and ratings of one user, in the order of items, those of one item by value."""
