@@ -3,9 +3,10 @@
 import gc
 import signal
 
+import dask
 import numpy as np
 import pytest
-from support.killable_cluster import Course, als, assert_equal, factors, killable_cluster, killer, lazy
+from support.killable_cluster import Course, als, assert_equal, factors, kill, killable_cluster, killer, lazy
 from support.marks import a_few
 
 pytestmark = pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="kills processes as POSIX does")
@@ -73,6 +74,19 @@ def test_afterwards_nothing_is_solved_again(killable, model, undisturbed):
         assert_equal(factors(folded), undisturbed[0])
     assert not course.solves()
     assert not [key for key in course.keys if key.startswith(("als-read", "als-laid"))]
+
+
+@pytest.mark.slow
+def test_rows_that_are_too_large_to_be_pinned_are_made_again(killable, undisturbed):
+    with dask.config.set({"daskals.durable-bytes": 0}):
+        folded = als(maxIter=2).fit(lazy()).foldInUsers(newcomers())
+        assert_equal(factors(folded), undisturbed[0])
+        kill_one(killable)
+        assert_equal(factors(folded), undisturbed[0])
+
+
+def kill_one(killable):
+    killable.on_loop(lambda: kill([next(iter(killable.scheduler.workers.values()))]))
 
 
 @pytest.mark.slow

@@ -26,9 +26,11 @@ def model(folder="", **more):
 
 
 def numbers(loaded):
-    """Ids and factors of both sides."""
+    """Ids, factors and numbers of ratings of both sides."""
     sides = dask.compute(loaded.userFactors, loaded.itemFactors)
-    return [column for side in sides for column in (side["id"].to_numpy(), np.stack(side["features"].to_numpy()))]
+    columns = [column for side in sides for column in (side["id"].to_numpy(), np.stack(side["features"].to_numpy()))]
+    counts = dask.compute(loaded._factors.users.counts, loaded._factors.items.counts)
+    return columns + [each for each in counts if each is not None]
 
 
 # ---- mutations: each changes something below a folder, by a random generator -----------------------------

@@ -45,18 +45,18 @@ class FactorMatrix:
     def persist(self, scheduler: Scheduler) -> FactorMatrix:
         """Compute the blocks, and return the same matrix with tasks that hold the results.
 
-        On a cluster, ids, blocks and counts are pinned, so that they survive the loss of any worker, unless they are
+        On a cluster, ids, counts and blocks are pinned, so that they survive the loss of any worker, unless they are
         too large for that (`daskals.engine.plan.is_small_enough_to_pin`).
         """
-        counts = () if self.counts is None else (self.counts,)
         if scheduler.can_lose_results:
             (id_bytes,) = scheduler.fetch(task(_id_bytes, self.ids, name=f"als-id-bytes-{self.token}"))
-            if is_small_enough_to_pin(scheduler, self.n_rows, self.rank, id_bytes):
-                ids, *held = scheduler.pin(scheduler.fetch(self.ids, *self.blocks, *counts), self.token)
-                blocks, counts = tuple(held[: len(self.blocks)]), tuple(held[len(self.blocks) :])
-                return replace(self, ids=ids, blocks=blocks, counts=next(iter(counts), None))
-        blocks, counts = scheduler.persist(self.blocks, counts)
-        return replace(self, blocks=blocks, counts=next(iter(counts), None))
+            # 8 bytes for each count
+            if is_small_enough_to_pin(scheduler, self.n_rows, self.rank, id_bytes + 8 * self.n_rows):
+                held = (self.ids, *self.blocks, *([] if self.counts is None else [self.counts]))
+                ids, *others = scheduler.pin(scheduler.fetch(*held), self.token)
+                blocks, counts = others[: len(self.blocks)], others[len(self.blocks) :]
+                return replace(self, ids=ids, blocks=tuple(blocks), counts=counts[0] if counts else None)
+        return replace(self, blocks=scheduler.persist(self.blocks)[0])
 
     def panels(self, n: int) -> list[Delayed]:
         """All rows in at most ``n`` tasks, each of which gives a tuple of blocks.
@@ -114,6 +114,21 @@ def _covering(bounds: Int64, start: int, stop: int) -> tuple[int, int, int]:
 
 def _cut_rows(start: int, stop: int, first: int, *blocks: Float32) -> SolvedBlock:
     return SolvedBlock(np.concatenate(blocks)[start - first : stop - first], Losses())
+
+
+def unit_rows(matrix: FactorMatrix) -> FactorMatrix:
+    """The same rows scaled to length 1, lazily; rows of zeros stay as they are."""
+    blocks = tuple(
+        task(_scaled, block, name=f"als-unit-rows-{matrix.token}-{new_token()}-{number}")
+        for number, block in enumerate(matrix.blocks)
+    )
+    return replace(matrix, blocks=blocks, token=f"{matrix.token}-unit")
+
+
+def _scaled(rows: Float32) -> Float32:
+    lengths = np.sqrt(np.einsum("ij,ij->i", rows, rows, dtype=np.float64))
+    scaled: Float32 = (rows / np.where(lengths > 0, lengths, 1.0)[:, None]).astype(np.float32)
+    return scaled
 
 
 def rows_with_ids(matrix: FactorMatrix) -> list[Delayed]:

@@ -59,10 +59,10 @@ class FoldIn:
         names the id of a row whose equations have no unique solution. A caller that must not lose the rows with a
         worker calls `FactorMatrix.persist`.
         """
-        side, counts = self._shuffled(chunks)
+        side = self._shuffled(chunks)
         if side is None:
             return None
-        source = Side(other(self.name), self.source.ids, self.source.bounds, ())
+        source = Side(other(self.name), self.source.ids, self.source.counts, self.source.bounds, ())
         sides = {side.name: side, source.name: source}
         ratings = Ratings(sides["users"], sides["items"], 0)
         plan = make_plan(self.scheduler, ratings, self.source.rank, self.objective, self.solver)
@@ -76,7 +76,7 @@ class FoldIn:
             raise with_id(error, side, self.scheduler) from error
         name = f"{self.name}-{token}"
         rows = rows_of_panels(solved, plan.of(side.name).panel_edges, f"als-folded-{name}")
-        return FactorMatrix(side.ids, side.bounds, rows, self.source.rank, name, counts)
+        return FactorMatrix(side.ids, side.bounds, rows, self.source.rank, name, side.counts)
 
     def nothing(self, ids: Ids) -> FactorMatrix:
         """A matrix of no rows, of which ``ids`` are the ids: none."""
@@ -86,8 +86,8 @@ class FoldIn:
         ((no_ids, no_rows),) = self.scheduler.persist(tasks)
         return FactorMatrix(no_ids, np.zeros(2, np.int64), (no_rows,), self.source.rank, token)
 
-    def _shuffled(self, chunks: Sequence[Delayed]) -> tuple[Side | None, Delayed]:
-        """The ratings of known sources, in blocks, and a task for the number of ratings of each row."""
+    def _shuffled(self, chunks: Sequence[Delayed]) -> Side | None:
+        """The ratings of known sources, in blocks; None where there are none."""
         token = new_token()
         known = [
             task(known_part, chunk, self.name, self.source.ids, name=f"als-known-{token}-{number}")
@@ -100,11 +100,10 @@ class FoldIn:
         ]
         ((index,),) = self.scheduler.persist([tree_reduce(_merged, parts, f"als-index-tree-{token}")])
         (n_rows,) = self.scheduler.fetch(task(_n_rows, index, name=f"als-rows-{token}"))
-        ((counts,),) = self.scheduler.persist([task(_counts_of, index, name=f"als-counts-{token}")])
         if not n_rows:
-            return None, counts
+            return None
         side = shuffle_by_user(self.scheduler, known_chunks, index, self.source, token)
-        return replace(side, name=self.name), counts
+        return replace(side, name=self.name)
 
     def _source_panels(self, edges: Sequence[int], token: str) -> list[Delayed]:
         """Tasks for the panels of the source, whose blocks they share."""
@@ -140,10 +139,6 @@ def _merged(*indexes: Index) -> Index:
 
 def _n_rows(index: Index) -> int:
     return len(index.ids)
-
-
-def _counts_of(index: Index) -> Int64:
-    return index.counts
 
 
 def _panel(with_gram: bool, *blocks: Float32) -> Panel:

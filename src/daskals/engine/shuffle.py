@@ -81,8 +81,9 @@ def shuffle_by_user(
     a persisted task for the `Index` of their users, of which there must be at least one.
     """
     n_users, n_ratings = scheduler.fetch(task(_size, users, name=f"als-summary-{token}"))[0]
-    (user_ids,) = scheduler.persist([task(_ids_of, users, name=f"als-ids-users-{token}")])[0]
-    index = _Indexes(users, (_IdsOfSide(n_users, user_ids), _IdsOfSide(items.n_rows, items.ids)), n_ratings)
+    ids, counts = (task(_field, users, name, name=f"als-{name}-users-{token}") for name in Index._fields)
+    own = _IdsOfSide(n_users, *scheduler.persist([ids, counts])[0])
+    index = _Indexes(users, (own, _IdsOfSide(items.n_rows, items.ids, items.counts)), n_ratings)
     plan = plan_shuffle(scheduler, n_users, items.n_rows, n_ratings, (None, None))
     (bounds,) = scheduler.fetch(task(_bounds_of, users, plan.user_blocks, name=f"als-bounds-{token}"))
     pieces = _split_by_user(scheduler, chunks, index, plan, bounds, token)
@@ -93,8 +94,9 @@ def _size(users: Index) -> tuple[int, int]:
     return len(users.ids), int(users.counts.sum())
 
 
-def _ids_of(users: Index) -> Ids:
-    return users.ids
+def _field(users: Index, name: str) -> Ids:
+    field: Ids = getattr(users, name)
+    return field
 
 
 def _bounds_of(users: Index, n_blocks: int) -> Int64:
@@ -108,6 +110,8 @@ class _IdsOfSide(NamedTuple):
     n_rows: int
     #: a persisted task for the sorted ids, shape (n_rows,)
     ids: Delayed
+    #: a persisted task for the number of ratings of each, int64 (n_rows,)
+    counts: Delayed | None
 
 
 class _Indexes(NamedTuple):
@@ -125,10 +129,12 @@ def _index(scheduler: Scheduler, chunks: Sequence[Delayed], token: str) -> _Inde
     ((n_users, n_items, n_ratings),) = scheduler.fetch(task(_summary, index, name=f"als-summary-{token}"))
     if n_ratings == 0:
         raise ValueError("No ratings: the dataset has no rows. Check the path or the filter that it comes from.")
-    ((user_ids, item_ids),) = scheduler.persist(
-        [task(_ids, index, which, name=f"als-ids-{side}-{token}") for which, side in enumerate(SIDES)]
+    ids, counts = scheduler.persist(
+        [task(_ids, index, which, name=f"als-ids-{side}-{token}") for which, side in enumerate(SIDES)],
+        [task(_counts, index, which, name=f"als-counts-{side}-{token}") for which, side in enumerate(SIDES)],
     )
-    return _Indexes(index, (_IdsOfSide(n_users, user_ids), _IdsOfSide(n_items, item_ids)), n_ratings)
+    users, items = map(_IdsOfSide, (n_users, n_items), ids, counts)
+    return _Indexes(index, (users, items), n_ratings)
 
 
 def _indexes(chunk: CodedChunk) -> tuple[Index, ...]:
@@ -151,6 +157,10 @@ def _bounds(index: tuple[Index, Index], n_blocks: tuple[int, int]) -> tuple[Int6
 
 def _ids(index: tuple[Index, Index], which: int) -> Ids:
     return index[which].ids
+
+
+def _counts(index: tuple[Index, Index], which: int) -> Int64:
+    return index[which].counts
 
 
 # ---- pieces, and the blocks that are built from them -----------------------------------------------------
@@ -220,7 +230,7 @@ def _build_side(
         given = (start, stop - start, source.n_rows, side == "items")
         blocks.append(task(_build, *given, *pieces, name=name, worker=workers[block]))
     (persisted,) = scheduler.persist(blocks)
-    return Side(side, own.ids, bounds, persisted)
+    return Side(side, own.ids, own.counts, bounds, persisted)
 
 
 def _take(pieces: tuple[RatingBlock, ...], block: int) -> RatingBlock:

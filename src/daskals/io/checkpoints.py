@@ -38,7 +38,7 @@ logger = logging.getLogger("daskals")
 KEPT = 2
 _NAME = re.compile(r"iteration-(\d{6}|[1-9]\d{6,})", re.ASCII)
 #: What a removal that was cut short may leave of a checkpoint.
-_PARTS = {"metadata", "userFactors", "itemFactors"}
+_PARTS = {"metadata", "userFactors", "itemFactors", "userCounts", "itemCounts"}
 
 
 @dataclass(frozen=True)

@@ -100,7 +100,7 @@ def write_block(file: str, ids: Ids, factors: Float32, for_spark: bool) -> FileR
 # ---- reading
 
 #: What Parquet, NumPy and file systems make of a damaged file.
-_FAULTS = (ValueError, OSError, pa.ArrowException, MemoryError, OverflowError)
+FAULTS = (ValueError, OSError, pa.ArrowException, MemoryError, OverflowError)
 
 
 def read_block(file: str, rank: int, kind: IdKind) -> tuple[Ids, Float32]:
@@ -115,7 +115,7 @@ def read_block(file: str, rank: int, kind: IdKind) -> tuple[Ids, Float32]:
             parquet = pq.ParquetFile(source, pre_buffer=False, buffer_size=BATCH, page_checksum_verification=True)
             _check_columns(parquet.schema_arrow, kind)
             return _in_order(*_read_rows(parquet, rank, kind))
-    except _FAULTS as error:
+    except FAULTS as error:
         raise ValueError(f"{file} cannot be read as the factors of a model: {error}") from None
 
 

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from daskals.engine.factors import FactorMatrix
 from daskals.execution.scheduler import Scheduler
+from daskals.io.count_files import read_counts, write_counts
 from daskals.io.directories import join
 from daskals.io.factor_folders import read_factors, write_factors
 from daskals.io.ids import IdType
-from daskals.io.notes import decode_history, decode_parent, decode_rank, decode_side, encode_side
+from daskals.io.notes import SideNotes, decode_history, decode_parent, decode_rank, decode_side, encode_side
 
 T = TypeVar("T")
 
@@ -43,7 +44,10 @@ def write_sides(scheduler: Scheduler, directory: str, factors: Factors) -> Writt
     for side, matrix, ids in (("user", factors.users, factors.user_ids), ("item", factors.items, factors.item_ids)):
         name = f"{side}Factors"
         files, for_spark = write_factors(scheduler, join(directory, name), matrix)
-        written.notes[side] = encode_side(ids, files)
+        counts = None
+        if matrix.counts is not None:
+            counts = write_counts(scheduler, join(directory, f"{side}Counts"), matrix.counts)
+        written.notes[side] = encode_side(ids, files, counts)
         if not for_spark:
             written.warnings.append(
                 f"Spark cannot load this model: the ids of {name} are not integers of 32 bits. daskals can."
@@ -63,8 +67,15 @@ def read_sides(scheduler: Scheduler, path: str, fields: dict[str, Any]) -> Facto
     for side in ("user", "item"):
         with _naming(f"The metadata of {path} are damaged in daskals.{side}"):
             notes[side] = decode_side(fields.get("daskals", {}).get(side))
-    users, items = (read_factors(scheduler, join(path, f"{side}Factors"), rank, notes[side]) for side in notes)
+    users, items = (_read_side(scheduler, path, side, rank, notes[side]) for side in notes)
     return Factors(users, items, notes["user"].ids, notes["item"].ids)
+
+
+def _read_side(scheduler: Scheduler, path: str, side: str, rank: int, notes: SideNotes) -> FactorMatrix:
+    matrix = read_factors(scheduler, join(path, f"{side}Factors"), rank, notes)
+    if notes.counts is None:
+        return matrix
+    return replace(matrix, counts=read_counts(scheduler, join(path, f"{side}Counts"), matrix.n_rows, notes.counts))
 
 
 def read_history(path: str, fields: dict[str, Any]) -> dict[str, list[Any]]:

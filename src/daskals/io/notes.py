@@ -11,7 +11,8 @@
                 "first": [0, 7],
                 "last": [5, 9],
                 "checksum": [907060870, 2212294583]
-            }
+            },
+            "counts": 3124085183                            checksum of userCounts; absent where it is not known
         },
         "item": ...,
         "history": {"iteration": [1, 2], "objective": [...], ...},
@@ -52,12 +53,15 @@ class SideNotes:
     files: tuple[FileRecord, ...] | None = None
     #: how many rows there are in all; None where the metadata do not say
     rows: int | None = None
+    #: the checksum of the numbers of ratings; None where they were not written
+    counts: int | None = None
 
 
-def encode_side(ids: IdType, files: Sequence[FileRecord]) -> dict[str, Any]:
+def encode_side(ids: IdType, files: Sequence[FileRecord], counts: int | None) -> dict[str, Any]:
     """What metadata say of a side."""
     columns = {name: [getattr(record, name) for record in files] for name in FileRecord._fields}
-    return {"form": ids.kind, "shown": str(ids.dtype), "files": columns}
+    known = {} if counts is None else {"counts": counts}
+    return {"form": ids.kind, "shown": str(ids.dtype), "files": columns, **known}
 
 
 def decode_side(about: Any) -> SideNotes:
@@ -68,7 +72,10 @@ def decode_side(about: Any) -> SideNotes:
         raise ValueError(f"{about!r} is no map of form, shown and files")
     ids = _decode_ids(about.get("form"), about.get("shown"))
     if "files" in about:
-        return SideNotes(ids, files=_decode_files(about["files"], ids.kind))
+        counts = about.get("counts")
+        if counts is not None and not _are_integers([counts]):
+            raise ValueError(f"the checksum of its counts is {counts!r}, no integer")
+        return SideNotes(ids, files=_decode_files(about["files"], ids.kind), counts=counts)
     bounds = about.get("bounds")
     if not _are_integers(bounds) or not bounds or bounds != sorted(bounds) or bounds[0] != 0:
         raise ValueError(f"it has no files, and its bounds are {bounds!r}, no ascending integers from 0")

@@ -20,7 +20,7 @@ from daskals.kernels.types import Bools, Float32, Float64, Ids, Int64
 from daskals.recommendation.meanings import objective_of
 from daskals.recommendation.parameters import ALSParams
 from daskals.recommendation.parentage import FIT_KEYWORDS, KnowsItsFit
-from daskals.recommendation.recommending import at_least_one
+from daskals.recommendation.wishes import at_least_one
 
 CONTRIBUTION = "contribution"
 

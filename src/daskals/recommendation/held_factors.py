@@ -55,5 +55,7 @@ class HoldsFactors(ModelParams):
         check_holders(self._factor_tasks())
 
     def _factor_tasks(self) -> list[Delayed]:
-        """Tasks that hold the factors and the ids of both sides."""
-        return [task for side in (self._factors.users, self._factors.items) for task in (side.ids, *side.blocks)]
+        """Tasks that hold the factors, the ids and the counts of both sides."""
+        sides = self._factors.users, self._factors.items
+        tasks = [task for side in sides for task in (side.ids, side.counts, *side.blocks)]
+        return [task for task in tasks if task is not None]

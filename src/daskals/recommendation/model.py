@@ -24,13 +24,14 @@ from daskals.params.param import ParamMap
 from daskals.recommendation.explaining import Explaining
 from daskals.recommendation.folding import FoldingIn
 from daskals.recommendation.history import History
+from daskals.recommendation.neighbours import FindsNeighbours
 from daskals.recommendation.parentage import parent_of
 
 if TYPE_CHECKING:
     from typing import Self
 
 
-class ALSModel(FoldingIn, Explaining, Savable):
+class ALSModel(FoldingIn, Explaining, FindsNeighbours, Savable):
     """A fitted model, the counterpart of ``pyspark.ml.recommendation.ALSModel``; made by `ALS.fit`.
 
     Its factors stay where they were made: on the workers of a cluster, which must stay up while the model is in

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
-
-import numpy as np
 from dask.delayed import Delayed
 
 from daskals.engine.recommend import Wishes, recommend
@@ -12,8 +9,8 @@ from daskals.execution.scheduler import Scheduler, current_scheduler
 from daskals.io.frames import Frame, kind_of
 from daskals.io.frames_in import Columns, pairs_to_look_up, wanted_ids
 from daskals.io.frames_out import Labels, collect_recommendations
-from daskals.params.converters import to_float, to_int
 from daskals.recommendation.held_factors import HoldsFactors
+from daskals.recommendation.wishes import Given, at_least_one
 
 
 class Recommending(HoldsFactors):
@@ -79,7 +76,7 @@ class Recommending(HoldsFactors):
         >>> model.recommendForAllUsers(2, exclude=ratings, flat=True)[["user", "item", "rank"]].values.tolist()
         [[0, 2, 1], [1, 0, 1], [2, 0, 1]]
         """
-        wishes = _Given(exclude, candidates, minScore, minSupport, flat)
+        wishes = Given(exclude, candidates, minScore, minSupport, flat)
         return self._recommend(None, "numItems", numItems, wishes, users_first=True)
 
     def recommendForAllItems(
@@ -96,7 +93,7 @@ class Recommending(HoldsFactors):
 
         ``candidates`` has the column of users, or pairs; ``minSupport`` is the least number of ratings of a user.
         """
-        wishes = _Given(exclude, candidates, minScore, minSupport, flat)
+        wishes = Given(exclude, candidates, minScore, minSupport, flat)
         return self._recommend(None, "numUsers", numUsers, wishes, users_first=False)
 
     def recommendForUserSubset(
@@ -115,7 +112,7 @@ class Recommending(HoldsFactors):
         ``dataset`` is a frame with the column of users; the result is of the same kind. A user who occurs several times
         gets one row. Nulls, and users who were not in the training data, get none.
         """
-        wishes = _Given(exclude, candidates, minScore, minSupport, flat)
+        wishes = Given(exclude, candidates, minScore, minSupport, flat)
         return self._recommend(dataset, "numItems", numItems, wishes, users_first=True)
 
     def recommendForItemSubset(
@@ -130,21 +127,16 @@ class Recommending(HoldsFactors):
         flat: bool = False,
     ) -> Frame:
         """The ``numUsers`` best users for the items of ``dataset``: see `recommendForUserSubset`."""
-        wishes = _Given(exclude, candidates, minScore, minSupport, flat)
+        wishes = Given(exclude, candidates, minScore, minSupport, flat)
         return self._recommend(dataset, "numUsers", numUsers, wishes, users_first=False)
 
-    def _recommend(self, subset: Frame | None, name: str, k: int, given: _Given, *, users_first: bool) -> Frame:
+    def _recommend(self, subset: Frame | None, name: str, k: int, given: Given, *, users_first: bool) -> Frame:
         """Recommend to the queries in ``subset``, or to all. ``name`` is that of the argument ``k``."""
         k, kind = at_least_one(name, k), self._frame_kind if subset is None else kind_of(subset)
-        given = given.checked()
         queries, candidates = self._sides(users_first)
+        given = given.checked(candidates.matrix)
         labels = Labels(queries.column, candidates.column)
         labels.check(flat=given.flat)
-        if given.minSupport is not None and candidates.matrix.counts is None:
-            raise ValueError(
-                f"minSupport={given.minSupport}: this model does not know how many ratings its rows had. Models that "
-                "Spark, or an earlier version, saved do not say so; fit the model again, or pass candidates=."
-            )
         self._check_alive()
         scheduler = current_scheduler()
         asked = None if subset is None else wanted_ids(scheduler, subset, queries.column, queries.ids)
@@ -153,7 +145,7 @@ class Recommending(HoldsFactors):
         return collect_recommendations(scheduler, found, labels, (queries.ids, candidates.ids), kind, flat=given.flat)
 
     def _wishes(
-        self, scheduler: Scheduler, k: int, asked: Delayed | None, given: _Given, *, users_first: bool
+        self, scheduler: Scheduler, k: int, asked: Delayed | None, given: Given, *, users_first: bool
     ) -> Wishes:
         queries, candidates = self._sides(users_first)
 
@@ -171,40 +163,3 @@ class Recommending(HoldsFactors):
                 for_all = wanted_ids(scheduler, given.candidates, candidates.column, candidates.ids, "candidates")
         unwanted = None if given.exclude is None else pairs(given.exclude, "exclude")
         return Wishes(k, asked, for_all, listed, unwanted, given.minScore, given.minSupport)
-
-
-class _Given(NamedTuple):
-    """The arguments that all four methods have in common; what they mean stands in `recommendForAllUsers`."""
-
-    exclude: Frame | None
-    candidates: Frame | None
-    minScore: float | None
-    minSupport: int | None
-    flat: bool
-
-    def checked(self) -> _Given:
-        """The same with numbers of the right types; ``TypeError`` or ``ValueError`` if one cannot be that."""
-        least = None if self.minScore is None else _number("minScore", self.minScore)
-        support = None if self.minSupport is None else at_least_one("minSupport", self.minSupport)
-        return self._replace(minScore=least, minSupport=support)
-
-
-def at_least_one(name: str, value: Any) -> int:
-    """An argument as an integer; ``TypeError`` if it is none, ``ValueError`` if it is not positive."""
-    try:
-        number = to_int(value)
-    except TypeError:
-        raise TypeError(f"{name}={value!r} is not allowed: it must be an integer >= 1") from None
-    if number < 1:
-        raise ValueError(f"{name}={number} is not allowed: it must be an integer >= 1")
-    return number
-
-
-def _number(name: str, value: Any) -> float:
-    try:
-        number = to_float(value)
-    except TypeError:
-        raise TypeError(f"{name}={value!r} is not allowed: it must be a number") from None
-    if np.isnan(number):
-        raise ValueError(f"{name}={value!r} is not allowed: no score reaches NaN")
-    return number
