@@ -33,7 +33,9 @@ def item_rows(model):
     return factors["id"].tolist(), np.stack(factors["features"]).astype(np.float64)
 
 
-@pytest.mark.parametrize(("kind", "given"), [("explicit", "dask"), ("implicit", "pandas")])
+@pytest.mark.parametrize(
+    ("kind", "given"), [pytest.param("explicit", "dask", marks=pytest.mark.slow), ("implicit", "pandas")]
+)
 def test_contributions_add_up_to_the_score_of_the_model(scheduler, frame, kind, given):
     ratings = frame if given == "pandas" else dd.from_pandas(frame, npartitions=3, sort=False)
     model = ALS(**FIT, **KINDS[kind], numUserBlocks=3, numItemBlocks=3).fit(frame)

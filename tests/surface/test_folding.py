@@ -108,7 +108,9 @@ def newcomers(frame):
     return given.assign(user=given.user.map({20: 5, 30: -3, 40: 10_000, 60: 50}))
 
 
-@pytest.mark.parametrize(("given", "fitted"), [("pandas", "dask"), ("dask", "pandas")])
+@pytest.mark.parametrize(
+    ("given", "fitted"), [pytest.param("pandas", "dask", marks=pytest.mark.slow), ("dask", "pandas")]
+)
 def test_rows_are_added_and_replaced_on_every_scheduler(scheduler, frame, newcomers, given, fitted):
     model = ALS(**FIT).fit(both(frame)[fitted])
     before = rows(model.userFactors)
@@ -388,7 +390,9 @@ def brute_force(model, ratings, n, candidates=None, seen=True):
 
 
 @WITH_WISHES
-@pytest.mark.parametrize(("kind", "given"), [("explicit", "pandas"), ("implicit", "dask")])
+@pytest.mark.parametrize(
+    ("kind", "given"), [pytest.param("explicit", "pandas", marks=pytest.mark.slow), ("implicit", "dask")]
+)
 def test_strangers_get_items_that_they_have_not_rated(scheduler, frame, given, kind):
     model = ALS(**FIT, **KINDS[kind]).fit(frame)
     # 20 is in the model, with other ratings; 7 has rated nothing that the model knows

@@ -23,10 +23,9 @@ from typing import NamedTuple
 import numpy as np
 from dask.delayed import Delayed
 
-from daskals.blocks import in_blocks
-from daskals.blocks.ids import merge, positions
+from daskals.blocks.ids import positions
 from daskals.blocks.least_squares import SingularRowError, gram_of
-from daskals.blocks.ratings import CodedChunk, CodedIds, Index, SideName, other
+from daskals.blocks.ratings import CodedChunk, CodedIds, SideName, other
 from daskals.engine.factors import FactorMatrix, lay_out
 from daskals.engine.half_step import half_step, with_id
 from daskals.engine.panels import Panel, cut, rows_of_panels
@@ -34,7 +33,7 @@ from daskals.engine.plan import make_plan
 from daskals.engine.shuffle import shuffle_by_user
 from daskals.engine.sides import Ratings, Side
 from daskals.execution.scheduler import Scheduler
-from daskals.execution.tasks import identity, new_token, task, tree_reduce
+from daskals.execution.tasks import identity, new_token, task
 from daskals.kernels.objective import Objective, Solver
 from daskals.kernels.types import Bools, Float32, Ids, Int64, Losses
 
@@ -93,17 +92,8 @@ class FoldIn:
             task(known_part, chunk, self.name, self.source.ids, name=f"als-known-{token}-{number}")
             for number, chunk in enumerate(chunks)
         ]
-        (known_chunks,) = self.scheduler.persist(known)
-        parts = [
-            task(in_blocks.index_of, chunk, "users", name=f"als-index-{token}-{number}")
-            for number, chunk in enumerate(known_chunks)
-        ]
-        ((index,),) = self.scheduler.persist([tree_reduce(_merged, parts, f"als-index-tree-{token}")])
-        (n_rows,) = self.scheduler.fetch(task(_n_rows, index, name=f"als-rows-{token}"))
-        if not n_rows:
-            return None
-        side = shuffle_by_user(self.scheduler, known_chunks, index, self.source, token)
-        return replace(side, name=self.name)
+        side = shuffle_by_user(self.scheduler, known, self.source, token)
+        return side and replace(side, name=self.name)
 
     def _source_panels(self, edges: Sequence[int], token: str) -> list[Delayed]:
         """Tasks for the panels of the source, whose blocks they share."""
@@ -130,15 +120,6 @@ def _kept(column: CodedIds, keep: Bools) -> CodedIds:
     used[codes] = True
     places = np.cumsum(used, dtype=np.int32) - np.int32(1)
     return CodedIds(column.uniques[used], places[codes])
-
-
-def _merged(*indexes: Index) -> Index:
-    # an index without ids is left out, since its ids may be of another type than the others'
-    return merge([index for index in indexes if len(index.ids)] or indexes[:1])
-
-
-def _n_rows(index: Index) -> int:
-    return len(index.ids)
 
 
 def _panel(with_gram: bool, *blocks: Float32) -> Panel:

@@ -72,21 +72,30 @@ def shuffle(
     return Ratings(user_side, item_side, index.n_ratings)
 
 
-def shuffle_by_user(
-    scheduler: Scheduler, chunks: Sequence[Delayed], users: Delayed, items: FactorMatrix, token: str
-) -> Side:
+def shuffle_by_user(scheduler: Scheduler, chunks: Sequence[Delayed], items: FactorMatrix, token: str) -> Side | None:
     """Bring the ratings of all chunks into blocks of users alone, where the items are those of a matrix.
 
-    Each of ``chunks`` is a persisted task that gives a `CodedChunk` without an item that the matrix lacks. ``users`` is
-    a persisted task for the `Index` of their users, of which there must be at least one.
+    Each of ``chunks`` is a task that gives a `CodedChunk` without an item that the matrix lacks. None where there are
+    no ratings.
     """
-    n_users, n_ratings = scheduler.fetch(task(_size, users, name=f"als-summary-{token}"))[0]
+    release_memory()
+    (chunks,) = scheduler.persist(chunks)
+    parts = [
+        task(in_blocks.index_of, chunk, "users", name=f"als-index-{token}-{number}")
+        for number, chunk in enumerate(chunks)
+    ]
+    ((users,),) = scheduler.persist([tree_reduce(_merge_side, parts, f"als-index-tree-{token}")])
+    ((n_users, n_ratings),) = scheduler.fetch(task(_size, users, name=f"als-summary-{token}"))
+    if not n_ratings:
+        return None
     ids, counts = (task(_field, users, name, name=f"als-{name}-users-{token}") for name in Index._fields)
     own = _IdsOfSide(n_users, *scheduler.persist([ids, counts])[0])
     index = _Indexes(users, (own, _IdsOfSide(items.n_rows, items.ids, items.counts)), n_ratings)
     plan = plan_shuffle(scheduler, n_users, items.n_rows, n_ratings, (None, None))
     (bounds,) = scheduler.fetch(task(_bounds_of, users, plan.user_blocks, name=f"als-bounds-{token}"))
     pieces = _split_by_user(scheduler, chunks, index, plan, bounds, token)
+    del chunks
+    release_memory()
     return _build_side(scheduler, "users", index, bounds, pieces, token)
 
 
@@ -142,8 +151,12 @@ def _indexes(chunk: CodedChunk) -> tuple[Index, ...]:
 
 
 def _merge(*parts: tuple[Index, ...]) -> tuple[Index, ...]:
+    return tuple(_merge_side(*side) for side in zip(*parts, strict=True))
+
+
+def _merge_side(*indexes: Index) -> Index:
     # an index without ids is left out, since its ids may be of another type than the others'
-    return tuple(merge([index for index in side if len(index.ids)] or side[:1]) for side in zip(*parts, strict=True))
+    return merge([index for index in indexes if len(index.ids)] or indexes[:1])
 
 
 def _summary(index: tuple[Index, Index]) -> tuple[int, int, int]:
