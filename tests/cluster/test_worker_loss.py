@@ -272,6 +272,14 @@ def recommend(model, folder):
     return np.array([[each["rating"] for each in some] for some in lists])
 
 
+def recommend_unseen(model, folder):
+    return model.recommendForAllUsers(3, exclude=lazy(), flat=True).compute()["rating"].to_numpy()
+
+
+def neighbours(model, folder):
+    return model.similarItems(None, 3, flat=True).compute()["similarity"].to_numpy()
+
+
 def recommend_to_some(model, folder):
     lists = model.recommendForItemSubset(make_ratings(**SHAPE).head(50), 3)["recommendations"]
     return np.array([[each["rating"] for each in some] for some in lists])
@@ -297,6 +305,8 @@ ACTIONS = {
     predict: "als-transform-",
     recommend: "als-recommend-",
     recommend_to_some: "als-recommend-",
+    recommend_unseen: "als-lists-unwanted-",
+    neighbours: "als-recommend-",
     save: "als-write-",
     load: r"als-load-[0-9a-f]+-",
 }

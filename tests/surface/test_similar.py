@@ -120,6 +120,7 @@ def test_what_is_refused(model, keywords, kind, words):
         model.similarItems(**{"items": [1], **keywords})
 
 
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")  # what implicit says of BLAS threads
 def test_beside_implicit(model):
     als = pytest.importorskip("implicit.cpu.als")
     factors = model.itemFactors
