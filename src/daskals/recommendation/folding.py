@@ -13,7 +13,7 @@ from daskals.engine.factors import FactorMatrix
 from daskals.engine.fold_in import FoldIn, with_rows
 from daskals.execution.scheduler import Scheduler, current_scheduler
 from daskals.execution.tasks import new_token, task
-from daskals.io.frames import Frame, kind_of
+from daskals.io.frames import Frame, FrameKind, kind_of
 from daskals.io.frames_in import Columns, check_columns, rating_chunks
 from daskals.io.ids import IdType, id_type_to_look_up, no_ids, of_kind, widened
 from daskals.io.model_files import Factors
@@ -204,7 +204,7 @@ class FoldingIn(KnowsItsFit, Recommending):
         (ids,) = scheduler.fetch(task(widened, new.ids, before, name=f"als-shown-{new_token()}"))
         return replace(self._factors, **{name: matrix, shown: ids})
 
-    def _having(self, factors: Factors, kind: Any) -> Self:
+    def _having(self, factors: Factors, kind: FrameKind) -> Self:
         """A copy with other factors."""
         model = self.copy()
         model._factors, model._frame_kind = factors, kind
