@@ -1,7 +1,9 @@
-"""Recommendations from a CSV file of your own.
+"""Recommendations from a CSV or Parquet file of your own.
 
     python examples/own_ratings.py ratings.csv --user customer --item product --rating stars
     python examples/own_ratings.py plays.csv --user listener --item song --rating plays --implicit --out songs.csv
+    python examples/own_ratings.py ratings.parquet                               # or a folder of Parquet files
+    python examples/own_ratings.py u.data --sep tab --columns user,item,rating   # the file has no line of names
     python examples/own_ratings.py            # on the sample that comes with daskals
 
 Each row of the file is a rating: who rated, what was rated, and how much. Ids are numbers or strings. A tenth of the
@@ -46,19 +48,43 @@ def read_ratings(options: argparse.Namespace) -> dd.DataFrame:
     if options.file is None:
         ratings = dd.from_pandas(load_sample(), npartitions=4)
     else:
-        dtypes = dict.fromkeys([options.user, options.item], "string") if options.string_ids else {}
-        if options.rating:
-            dtypes[options.rating] = "float64"  # else dask would take whole numbers at the head for integers
-        ratings = dd.read_csv(options.file, sep=options.sep, dtype=dtypes, blocksize=BLOCK)
+        ratings = read_parquet(options) if is_parquet(options.file) else read_csv(options)
     wanted = [column for column in (options.user, options.item, options.rating) if column]
     missing = [column for column in wanted if column not in ratings.columns]
     if missing:
         raise ValueError(
             f"no column {', '.join(map(repr, missing))}; the columns are {', '.join(map(repr, ratings.columns))}. "
-            "Name yours with --user, --item and --rating, and the separator with --sep"
+            "Name yours with --user, --item and --rating, and the separator with --sep; if the first line of the file "
+            "is a rating already, name its columns with --columns"
         )
     ratings = ratings[wanted]
     return ratings if options.rating else ratings.assign(rating=1.0)
+
+
+def is_parquet(file: str) -> bool:
+    """Whether a file, a folder or a pattern such as "ratings/*.parquet" is one of Parquet files."""
+    return Path(file).suffix in (".parquet", ".pq") or Path(file).is_dir()
+
+
+def read_parquet(options: argparse.Namespace) -> dd.DataFrame:
+    """A lazy frame of Parquet files, in which columns have names and types."""
+    ratings = dd.read_parquet(options.file)
+    ids = [column for column in (options.user, options.item) if options.string_ids and column in ratings.columns]
+    return ratings.astype(dict.fromkeys(ids, "string"))
+
+
+def read_csv(options: argparse.Namespace) -> dd.DataFrame:
+    """A lazy frame of a CSV file; with --columns its first line is a rating like the others."""
+    dtypes = dict.fromkeys([options.user, options.item], "string") if options.string_ids else {}
+    if options.rating:
+        dtypes[options.rating] = "float64"  # else dask would take whole numbers at the head for integers
+    how = {"sep": options.sep, "dtype": dtypes, "blocksize": BLOCK}
+    if len(options.sep) > 1:
+        how["engine"] = "python"  # the fast one knows separators of one character, not the :: of MovieLens
+    if options.columns:
+        # without usecols, columns at the end that have no name would turn the first ones into an index
+        how |= {"header": None, "names": options.columns, "usecols": range(len(options.columns))}
+    return dd.read_csv(options.file, **how)
 
 
 def held_out(ratings: pd.DataFrame, ids: list[str]) -> pd.Series:
@@ -124,7 +150,7 @@ def recommend(model: ALSModel, ratings: dd.DataFrame, user: str, item: str, top:
 def read_arguments() -> argparse.Namespace:
     """Read and check the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("file", nargs="?", metavar="FILE.csv", help="ratings, with a line of column names")
+    parser.add_argument("file", nargs="?", metavar="FILE", help="ratings: .csv or the like, .parquet, or a folder")
     parser.add_argument("--user", default="user", metavar="COL", help="column of users (default: user)")
     parser.add_argument("--item", default="item", metavar="COL", help="column of items (default: item)")
     parser.add_argument(
@@ -137,6 +163,11 @@ def read_arguments() -> argparse.Namespace:
     parser.add_argument("--top", type=int, default=10, metavar="N", help="recommendations to a user (default: 10)")
     parser.add_argument("--out", type=Path, metavar="FILE", help="where to write them: .parquet or .csv")
     parser.add_argument("--sep", default=",", metavar="CHAR", help="separator of the file, or 'tab' (default: a comma)")
+    parser.add_argument(
+        "--columns",
+        metavar="A,B,...",
+        help="names of the columns of a text file that has no line of names, in order, such as user,item,rating",
+    )
     parser.add_argument("--string-ids", action="store_true", help="read ids as strings even if they look like numbers")
     options = parser.parse_args()
     if options.top < 1:
@@ -144,6 +175,11 @@ def read_arguments() -> argparse.Namespace:
     if options.out and options.out.suffix not in (".parquet", ".csv"):
         parser.error(f"--out {options.out}: the name must end in .parquet or .csv")
     options.sep = "\t" if options.sep == "tab" else options.sep
+    options.columns = options.columns.split(",") if options.columns else None
+    if options.columns and len(set(options.columns)) < len(options.columns):
+        parser.error(f"--columns {','.join(options.columns)}: each name must be there once")
+    if options.columns and (options.file is None or is_parquet(options.file)):
+        parser.error("--columns names the columns of a text file without a line of names; Parquet files have names")
     if not options.implicit:
         options.rating = options.rating or "rating"
     return options

@@ -97,7 +97,7 @@ def model():
 @pytest.mark.parametrize(
     "thing",
     [
-        RATINGS.to_numpy(),
+        RATINGS.to_numpy()[:, :1],
         RATINGS.to_numpy().tolist(),
         RATINGS.to_dict(),
         RATINGS["rating"],
@@ -105,7 +105,7 @@ def model():
         "ratings.csv",
         None,
     ],
-    ids=["array", "list", "dict", "series", "dask series", "path", "None"],
+    ids=["array of one column", "list", "dict", "series", "dask series", "path", "None"],
 )
 @pytest.mark.parametrize("method", ["fit", "transform"])
 def test_what_is_no_frame_is_a_type_error_that_says_what_a_frame_is(method, thing, model):
@@ -194,10 +194,30 @@ def test_ratings_that_are_strings_are_a_type_error_even_if_they_look_like_number
     assert_refused(kind, spoilt("rating", values, dtype), TypeError, "'rating'", "numbers")
 
 
-@pytest.mark.parametrize("dtype", ["bool", "boolean", "bool[pyarrow]", "object"])
-def test_ratings_that_are_bools_are_a_type_error(kind, dtype):
-    frame = spoilt("rating", [True, False, True, True, False, True], dtype)
+def test_ratings_that_are_bools_among_objects_are_a_type_error(kind):
+    frame = spoilt("rating", [True, False, True, True, False, True], "object")
     assert_refused(kind, frame, TypeError, "'rating'", "numbers")
+
+
+@pytest.mark.parametrize("dtype", ["bool", "boolean", "bool[pyarrow]"])
+def test_ratings_that_are_bools_count_0_and_1(kind, dtype):
+    values = [True, False, True, True, False, True]
+    found = small(maxIter=2).fit(given(kind, spoilt("rating", values, dtype)))
+    same = small(maxIter=2).fit(given(kind, spoilt("rating", values, "float32")))
+    for side in ("userFactors", "itemFactors"):
+        pair = [getattr(each, side) for each in (found, same)]
+        assert_frame_equal(*(each if kind == "pandas" else each.compute() for each in pair))
+
+
+@pytest.mark.parametrize("dtype", ["boolean", "bool[pyarrow]"])
+def test_a_null_among_bools_is_a_value_error_that_names_the_row(kind, dtype):
+    frame = spoilt("rating", [True, False, None, None, False, True], dtype)
+    assert_refused(kind, frame, ValueError, "'rating'", "null or NaN", ROW, "(2 such)", "Drop or repair")
+
+
+def test_categories_of_bools_are_no_ratings(kind):
+    frame = RATINGS.assign(rating=pd.Categorical([True, False, True, True, False, True]))
+    assert_refused(kind, frame, TypeError, "'rating'", "category", "numbers")
 
 
 @pytest.mark.parametrize(

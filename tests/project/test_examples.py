@@ -200,6 +200,79 @@ def test_own_ratings_implicit(run_here, named_ratings):
     assert 0 < ndcg < 0.5
 
 
+@pytest.fixture
+def read_here(monkeypatch):
+    """What own_ratings.py reads with these arguments, in this process and without a model."""
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    script = runpy.run_path(str(ROOT / "examples/own_ratings.py"))
+
+    def read_here(*arguments: str | Path) -> pd.DataFrame:
+        monkeypatch.setattr(sys, "argv", ["own_ratings.py", *map(str, arguments)])
+        return script["read_ratings"](script["read_arguments"]()).compute().reset_index(drop=True)
+
+    return read_here
+
+
+def test_own_ratings_reads_parquet_files_and_folders_of_them(read_here, tmp_path):
+    sample = load_sample()
+    expected = sample[["user", "item", "rating"]]
+    sample.to_parquet(tmp_path / "ratings.parquet")
+    (tmp_path / "parts").mkdir()
+    sample[:700].to_parquet(tmp_path / "parts" / "0.parquet")
+    sample[700:].to_parquet(tmp_path / "parts" / "1.parquet")
+    for file in ("ratings.parquet", "parts", "parts/*.parquet"):
+        pd.testing.assert_frame_equal(read_here(tmp_path / file), expected)
+    strings = read_here(tmp_path / "parts", "--string-ids")
+    assert strings["user"].tolist() == sample["user"].astype(str).tolist()
+
+
+def test_own_ratings_recommends_from_parquet(run_here, named_ratings, tmp_path):
+    pd.read_csv(named_ratings).to_parquet(tmp_path / "ratings.parquet")
+    tables = []
+    for file in (named_ratings, tmp_path / "ratings.parquet"):
+        run_here("examples/own_ratings.py", file, *OWN_COLUMNS, "--top", "3", "--out", tmp_path / "out.csv")
+        tables.append((tmp_path / "out.csv").read_text())
+    assert tables[0] == tables[1]
+
+
+@pytest.mark.parametrize(("separator", "option"), [("\t", "tab"), ("::", "::"), (",", ",")])
+@pytest.mark.parametrize("names", ["user,item,rating", "user,item,rating,timestamp"])
+def test_own_ratings_reads_files_without_a_line_of_names(read_here, tmp_path, separator, option, names):
+    """The first line is a rating; columns at the end need no name."""
+    sample = load_sample()
+    rows = [separator.join(map(str, row)) for row in sample.itertuples(index=False, name=None)]
+    (tmp_path / "bare.txt").write_text("\n".join(rows) + "\n")
+    ratings = read_here(tmp_path / "bare.txt", "--sep", option, "--columns", names)
+    pd.testing.assert_frame_equal(ratings, sample[["user", "item", "rating"]], check_dtype=False)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["bare.csv"], "if the first line of the file is a rating already, name its columns with --columns"),
+        (["bare.csv", "--columns", "user,item"], "no column 'rating'; the columns are 'user', 'item'"),
+        (["bare.csv", "--columns", "user,item,rating,when"], "expected 4 and found 3"),
+        (["ratings.parquet", "--user", "reader"], "no column 'reader'; the columns are 'user', 'item', 'rating'"),
+    ],
+)
+def test_own_ratings_says_what_is_wrong_with_names(run_here, tmp_path, arguments, message):
+    (tmp_path / "bare.csv").write_text("1,2,3\n2,2,4\n")
+    load_sample().to_parquet(tmp_path / "ratings.parquet")
+    text = run_here("examples/own_ratings.py", tmp_path / arguments[0], *arguments[1:], status=1)
+    assert message in text
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["x.parquet", "--columns", "user,item,rating"], "Parquet files have names"),
+        (["x.csv", "--columns", "user,user"], "each name must be there once"),
+    ],
+)
+def test_own_ratings_refuses_names_that_say_nothing(run_here, arguments, message):
+    assert message in run_here("examples/own_ratings.py", *arguments, status=2)
+
+
 @pytest.mark.parametrize(
     ("rows", "message"),
     [

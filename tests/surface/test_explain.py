@@ -134,7 +134,7 @@ def test_bad_arguments_are_answered(model, frame, args, error, says):
     ("change", "error", "says"),
     [
         (lambda f: None, ValueError, "pass ratings="),
-        (lambda f: f.to_numpy(), TypeError, "pandas or a dask DataFrame"),
+        (lambda f: f.to_numpy().tolist(), TypeError, "The dataset must be"),
         (lambda f: f.drop(columns="item"), ValueError, "No column 'item'"),
         (lambda f: f.assign(rating="good"), TypeError, "ratings must be numbers"),
         (lambda f: f.assign(rating=np.inf), ValueError, "not a finite float32"),

@@ -309,8 +309,8 @@ def test_keywords_override_the_fit(model, frame):
         (lambda f: f.assign(user=1.5), ValueError, "whole numbers"),
         (lambda f: f.assign(user=pd.array([None] * len(f), "Int64")), ValueError, "'user' is null"),
         (lambda f: f.assign(item="a"), TypeError, "ids of kind str, but the model was trained on ids of kind int64"),
-        (lambda f: f.to_numpy(), TypeError, "pandas or a dask DataFrame"),
-        (lambda f: None, TypeError, "pandas or a dask DataFrame"),
+        (lambda f: f.to_numpy().tolist(), TypeError, "The dataset must be"),
+        (lambda f: None, TypeError, "The dataset must be"),
     ],
 )
 def test_bad_ratings_are_answered(model, frame, change, error, says):
@@ -339,6 +339,33 @@ def test_a_bad_partition_is_named(model, frame):
     bad = good.map_partitions(lambda part: part.drop(columns="rating"), meta=good._meta, enforce_metadata=False)
     with pytest.raises(ValueError, match=r"Partition \d has no columns 'rating'"):
         model.foldInUsers(bad)
+
+
+def test_frames_of_other_libraries(model, frame):
+    pa = pytest.importorskip("pyarrow")
+    mine = frame[frame.user == 20].assign(user=5)
+    expected = model.foldInUsers(mine).userFactors
+    best = model.recommendForRatings(mine, 4, flat=True)
+    table = pa.Table.from_pandas(mine, preserve_index=False)
+    for given in (table, table.to_reader(), mine.to_numpy()):
+        assert_frame_equal(model.foldInUsers(given).userFactors, expected)
+    for given in (table, table.to_reader()):
+        found = model.recommendForRatings(given, 4, flat=True)
+        assert isinstance(found, pa.Table)
+        assert found["item"].to_pylist() == best["item"].tolist()
+    reasons = model.explain(5, 110, 4, mine)
+    assert model.explain(5, 110, 4, table).equals(reasons)
+    assert model.explain(5, 110, 4, mine.to_numpy()).equals(reasons)
+
+
+def test_without_a_column_of_ratings_each_counts_one(frame):
+    model = ALS(**FIT, implicitPrefs=True, ratingCol="").fit(frame[["user", "item"]])
+    folded = model.foldInUsers(frame[["user", "item"]])
+    assert_rows(rows(folded.userFactors), rows(model.userFactors), 1e-6)
+    reasons = model.explain(20, 110, 5, frame[["user", "item"]])
+    assert list(reasons.columns) == ["item", "contribution"]
+    score = model.transform(pd.DataFrame({"user": [20], "item": [110]})).prediction[0]
+    assert reasons.attrs["score"] == pytest.approx(score, abs=1e-5)
 
 
 # ---- what it costs ---------------------------------------------------------------------------------------

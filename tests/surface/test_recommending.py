@@ -3,10 +3,12 @@
 import dask.dataframe as dd
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pandas.testing import assert_frame_equal
+from scipy import sparse
 
 from daskals import ALS, ALSModel
 
@@ -277,3 +279,39 @@ def test_of_real_ratings_everybody_gets_as_many_as_are_left(ml100k):
     scored = model.transform(pairs)
     better = scored[scored["prediction"] > scored["rating"] + 1e-4]
     assert set_of(better) <= set_of(frame) | set_of(found)
+
+
+# ---- frames of other libraries ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["polars", "pyarrow"])
+def test_frames_of_other_libraries(model, kind):
+    """As pairs that are excluded, as candidates and as those who are asked for; answers are of their kind."""
+    frame = ratings()
+    if kind == "polars":
+        polars = pytest.importorskip("polars")
+        made, type_ = polars.from_pandas, polars.DataFrame
+    else:
+        made, type_ = pa.Table.from_pandas, pa.Table
+    items, some = frame[["item"]].head(30), frame[["user"]].head(9)
+    expected = model.recommendForUserSubset(some, 5, exclude=frame, candidates=items, flat=True)
+    found = model.recommendForUserSubset(made(some), 5, exclude=made(frame), candidates=made(items), flat=True)
+    assert isinstance(found, type_)
+    assert_frame_equal(found.to_pandas(), expected)
+    listed = model.recommendForAllUsers(5, candidates=made(frame), flat=True)
+    assert_frame_equal(listed, model.recommendForAllUsers(5, candidates=frame, flat=True))
+    near = model.similarItems(made(items), 3, flat=True)
+    assert isinstance(near, type_)
+    assert_frame_equal(near.to_pandas(), model.similarItems(items, 3, flat=True))
+
+
+def test_matrices_and_arrays(model):
+    frame = ratings()
+    matrix = sparse.csr_matrix((frame["rating"], (frame["user"], frame["item"])))
+    expected = model.recommendForAllUsers(4, exclude=frame, candidates=pd.DataFrame({"item": [3, 5, 7]}), flat=True)
+    found = model.recommendForAllUsers(4, exclude=matrix, candidates=np.array([7, 5, 3]), flat=True)
+    assert_frame_equal(found, expected)
+    some = model.recommendForUserSubset(np.array([4, 2]), 4, candidates=matrix, flat=True)
+    assert_frame_equal(
+        some, model.recommendForUserSubset(frame[frame["user"].isin([2, 4])], 4, candidates=frame, flat=True)
+    )

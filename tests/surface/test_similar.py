@@ -21,10 +21,10 @@ def model():
     return ALS(rank=3, maxIter=2, numUserBlocks=3, numItemBlocks=4).fit(ratings())
 
 
-def brute(factors, n, measure, among):
+def brute(factors, n, metric, among):
     """{id: [(neighbour, similarity), ...]}, in float64, sorted in Python."""
     rows = dict(zip(factors["id"], np.stack(factors["features"]).astype(np.float64), strict=True))
-    if measure == "cosine":
+    if metric == "cosine":
         rows = {id_: row / np.linalg.norm(row) for id_, row in rows.items()}
     return {
         id_: sorted(
@@ -50,16 +50,16 @@ def assert_same(flat, expected, column):
 @given(
     ids=st.lists(st.integers(-2, 24), max_size=6),
     n=st.integers(1, 25),
-    measure=st.sampled_from(["cosine", "dot"]),
+    metric=st.sampled_from(["cosine", "dot"]),
     among=st.none() | st.sets(st.integers(-1, 24)),
     users=st.booleans(),
 )
-def test_neighbours(model, ids, n, measure, among, users):
+def test_neighbours(model, ids, n, metric, among, users):
     column, factors = ("user", model.userFactors) if users else ("item", model.itemFactors)
     candidates = None if among is None else pd.DataFrame({column: np.array(sorted(among), np.int64)})
     find = model.similarUsers if users else model.similarItems
-    found = find(np.array(ids, np.int64), n, measure=measure, candidates=candidates, flat=True)
-    expected = brute(factors, n, measure, set(factors["id"]) if among is None else among)
+    found = find(np.array(ids, np.int64), n, metric=metric, candidates=candidates, flat=True)
+    expected = brute(factors, n, metric, set(factors["id"]) if among is None else among)
     assert_same(found, {id_: best for id_, best in expected.items() if id_ in ids}, column)
 
 
@@ -109,7 +109,7 @@ def test_rows_of_zeros_are_like_nothing():
     ("keywords", "kind", "words"),
     [
         ({"n": 0}, ValueError, "n=0 is not allowed"),
-        ({"n": 3, "measure": "euclid"}, ValueError, "must be 'cosine' or 'dot'"),
+        ({"n": 3, "metric": "euclid"}, ValueError, "must be 'cosine' or 'dot'"),
         ({"n": 3, "items": ["a"]}, TypeError, "ids of kind str"),
         ({"n": 3, "items": pd.DataFrame({"id": [1]})}, ValueError, "No column 'item'"),
         ({"n": 3, "candidates": pd.DataFrame({"id": [1]})}, ValueError, "No column 'item' in candidates"),

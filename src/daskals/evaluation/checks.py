@@ -10,6 +10,7 @@ import pandas as pd
 import pandas.api.types as dtypes
 import pyarrow as pa
 
+from daskals.io.foreign import names_of, opened, read_frame
 from daskals.io.frames import kind_of
 
 #: What is wrong, and how many times: ``{"missing values in labelCol 'rating'": 3}``.
@@ -34,16 +35,20 @@ def distinct_columns(columns: Mapping[str, str]) -> list[str]:
     return list(dict.fromkeys(columns.values()))
 
 
-def require_columns(dataset: Any, columns: Mapping[str, str], name: str = "dataset") -> None:
-    """``TypeError`` for what is no frame, ``ValueError`` if a column is absent or there twice."""
-    kind_of(dataset, name)
-    present = list(dataset.columns)
+def require_columns(dataset: Any, columns: Mapping[str, str], name: str = "dataset") -> Any:
+    """The frame; of one of another library these columns, as a pandas frame.
+
+    ``TypeError`` for what is no frame, ``ValueError`` if a column is absent or there twice.
+    """
+    kind, dataset = kind_of(dataset, name), opened(dataset)
+    present = names_of(dataset)
     for role, column in columns.items():
         if (times := present.count(column)) != 1:
             raise ValueError(
                 f"{name} has {times or 'no'} columns {column!r} ({role}) and needs one; "
                 f"its columns are {', '.join(map(str, present))}"
             )
+    return dataset if kind in ("pandas", "dask") else read_frame(dataset, distinct_columns(columns))
 
 
 def require_numbers(dtype: Any, what: str) -> None:

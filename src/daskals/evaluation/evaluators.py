@@ -47,7 +47,7 @@ class Evaluator(Params):
         return f"{type(self).__name__}({', '.join(values)})"
 
     def evaluate(self, dataset: Any, params: Mapping[Param, Any] | None = None) -> float:
-        """The metric of a pandas or Dask frame; ``params`` (parameter -> value) hold for this call only."""
+        """The metric of a frame of any kind; ``params`` (parameter -> value) hold for this call only."""
         return self._ready(params)._evaluate(dataset)
 
     def isLargerBetter(self) -> bool:
@@ -127,7 +127,7 @@ class RegressionEvaluator(Evaluator, Savable):
         columns = {"predictionCol": self.getPredictionCol(), "labelCol": self.getLabelCol()}
         if self.isDefined("weightCol") and self.getWeightCol():  # "" means none, as in Spark
             columns["weightCol"] = self.getWeightCol()
-        require_columns(dataset, columns)
+        dataset = require_columns(dataset, columns)
         for role, column in columns.items():
             require_numbers(dataset.dtypes[column], f"{role} {column!r}")
         parts = of_each_partition(
@@ -236,7 +236,7 @@ class RankingEvaluator(Evaluator, Savable):
 
     def _evaluate(self, dataset: Any) -> float:
         columns = {"predictionCol": self.getPredictionCol(), "labelCol": self.getLabelCol()}
-        require_columns(dataset, columns)
+        dataset = require_columns(dataset, columns)
         for role, column in columns.items():
             require_lists(dataset.dtypes[column], f"{role} {column!r}")
         score = self._metric(RANKING_METRICS), self.getK()
@@ -246,8 +246,8 @@ class RankingEvaluator(Evaluator, Savable):
         return mean_score(parts, "dataset")
 
     def _evaluate_held_out(self, dataset: Any, held_out: Any, user: str, item: str) -> float:
-        require_columns(dataset, {"userCol": user, "made by recommendForAllUsers": RECOMMENDATIONS})
-        require_columns(held_out, {"userCol": user, "itemCol": item}, "heldOut")
+        dataset = require_columns(dataset, {"userCol": user, "made by recommendForAllUsers": RECOMMENDATIONS})
+        held_out = require_columns(held_out, {"userCol": user, "itemCol": item}, "heldOut")
         require_lists(dataset.dtypes[RECOMMENDATIONS], f"column {RECOMMENDATIONS!r}")
         dtype = common_dtype(dataset.dtypes[user], held_out.dtypes[user], user)
         recommended = dataset[[user, RECOMMENDATIONS]].astype({user: dtype})

@@ -1,10 +1,10 @@
-"""What kind of frame there is, pandas or dask, and its partitions as tasks."""
+"""What kind of frame there is, its partitions as tasks, and some of its rows."""
 
 from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Sequence
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, TypeVar, get_args
 
 import dask
 import dask.dataframe as dd
@@ -15,9 +15,10 @@ from dask.delayed import Delayed
 
 from daskals.execution.scheduler import Scheduler
 from daskals.execution.tasks import identity, new_token, task
+from daskals.io.foreign import foreign_kind, is_lazy_polars, read_frame, rows_of
 
-FrameKind = Literal["pandas", "dask"]
-Frame = Any  #: pandas.DataFrame or dask.dataframe.DataFrame
+FrameKind = Literal["pandas", "dask", "polars", "pyarrow"]
+Frame = Any  #: pandas.DataFrame or dask.dataframe.DataFrame; on the surface also what `daskals.io.foreign` reads
 T = TypeVar("T")
 #: (rows of a partition, number of the partition) -> which of the rows are meant
 Rule = Callable[[pd.DataFrame, int], npt.NDArray[np.bool_]]
@@ -29,15 +30,32 @@ SLICES_PER_THREAD = 4
 
 
 def kind_of(dataset: Frame, name: str = "The dataset") -> FrameKind:
-    """Pandas or dask; ``TypeError`` that says what to do for anything else, which it calls by ``name``."""
+    """Which kind a frame is; ``TypeError`` that says what to do for anything else, which it calls by ``name``.
+
+    What offers an Arrow stream and is of no other kind is "pyarrow".
+    """
     if isinstance(dataset, pd.DataFrame):
         return "pandas"
     if isinstance(dataset, dd.DataFrame):
         return "dask"
+    if (kind := foreign_kind(dataset)) is not None:
+        return kind
+    if is_lazy_polars(dataset):
+        raise TypeError(
+            f"{name} is a polars.LazyFrame, which is not computed yet: select the columns that are needed and call "
+            ".collect()."
+        )
     raise TypeError(
         f"{name} must be a pandas or a dask DataFrame, got {type(dataset).__module__}."
-        f"{type(dataset).__qualname__}. For an array use pandas.DataFrame(array, columns=[...])."
+        f"{type(dataset).__qualname__}. For an array use pandas.DataFrame(array, columns=[...]). Polars frames, Arrow "
+        "tables and whatever offers an Arrow stream are taken as well."
     )
+
+
+def check_kind(kind: Any) -> None:
+    """``ValueError`` for what is no kind of frame."""
+    if kind not in get_args(FrameKind):
+        raise ValueError(f"frames={kind!r} is not allowed: it must be one of {', '.join(get_args(FrameKind))}")
 
 
 def partitions(dataset: Frame, scheduler: Scheduler) -> list[Delayed]:
@@ -91,20 +109,29 @@ def of_each_pair_of_partitions(
     return list(scheduler.fetch(*tasks))
 
 
-def keep_rows(dataset: Frame, rule: Rule) -> Frame:
+def generator(seed: int, number: int) -> np.random.Generator:
+    """The generator of partition ``number``, for rules of `keep_rows` that draw rows at random."""
+    return np.random.default_rng([seed % 2**64, number])
+
+
+def keep_rows(dataset: Frame, rule: Rule, reads: Sequence[str] = ()) -> Frame:
     """The rows for which ``rule(partition, its number)`` is true; lazily of a dask frame, whose divisions stay.
 
-    A pandas frame is partition 0.
+    A frame of another kind is partition 0. The rule is given a pandas frame; of a Polars frame or an Arrow table it has
+    the columns ``reads`` alone.
     """
-    if kind_of(dataset) == "pandas":
+    kind = kind_of(dataset)
+    if kind == "pandas":
         return _kept(dataset, 0, rule)
+    if kind != "dask":
+        return rows_of(dataset, rule(read_frame(dataset, reads), 0))
     # Not by map_partitions: Dask numbers the partitions anew when it takes some of the result, by head() for example.
     token = new_token()
     parts = [
         task(_kept, part, number, rule, name=f"als-rows-{token}-{number}")
         for number, part in enumerate(dataset.to_delayed())
     ]
-    return _of_parts(parts, dataset)
+    return of_parts(parts, dataset)
 
 
 def _kept(frame: pd.DataFrame, number: int, rule: Rule) -> pd.DataFrame:
@@ -117,7 +144,7 @@ def hold(scheduler: Scheduler, dataset: Frame) -> tuple[Frame, int]:
 
     Workers that are lost meanwhile are watched for, and the frame is computed again.
     """
-    if kind_of(dataset) == "pandas":
+    if kind_of(dataset) != "dask":
         return dataset, len(dataset)
 
     def held() -> tuple[Frame, int]:
@@ -127,12 +154,13 @@ def hold(scheduler: Scheduler, dataset: Frame) -> tuple[Frame, int]:
         ]
         counts = [task(len, part, name=f"als-count-{token}-{number}") for number, part in enumerate(parts)]
         (stayed,), (rows,) = scheduler.persist_and_fetch([parts], [counts])
-        return _of_parts(stayed, dataset), sum(rows)
+        return of_parts(stayed, dataset), sum(rows)
 
     return scheduler.retry(held, "Computing a frame")
 
 
-def _of_parts(parts: Sequence[Delayed], like: dd.DataFrame) -> dd.DataFrame:
+def of_parts(parts: Sequence[Delayed], like: dd.DataFrame) -> dd.DataFrame:
+    """A dask frame of tasks that give a partition each, which has rows of the same partition of another frame."""
     return dd.from_delayed(parts, meta=like._meta, divisions=like.divisions, verify_meta=False)
 
 

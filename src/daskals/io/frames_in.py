@@ -9,15 +9,15 @@ import numpy as np
 import pandas as pd
 from dask.delayed import Delayed
 
-from daskals.blocks.ids import encode
 from daskals.blocks.ratings import CodedChunk, CodedIds
 from daskals.execution.scheduler import Scheduler
-from daskals.execution.tasks import new_token, task, tree_reduce
-from daskals.io.frames import Frame, kind_of, partitions
-from daskals.io.ids import IdType, can_be_read_as, id_type_to_look_up, read_ids
+from daskals.execution.tasks import task
+from daskals.io.foreign import frame_of_numbers, holds_numbers, names_of, opened, read_frame
+from daskals.io.frames import Frame, FrameKind, kind_of, partitions
+from daskals.io.ids import IdType, can_be_read_as, read_ids
 from daskals.io.partition_faults import Source, broken_promise, column_of
-from daskals.io.values import can_be_numbers, count_true, in_words, is_number, is_object, nulls_of, place_of
-from daskals.kernels.types import Bools, Float32, Float64, Ids
+from daskals.io.values import can_be_numbers, count_true, in_words, is_bool, is_number, is_object, nulls_of, place_of
+from daskals.kernels.types import Float32, Float64
 
 #: A frame of more columns than this is not likely one of ratings under another name.
 MANY_COLUMNS = 20
@@ -36,13 +36,24 @@ class Columns(NamedTuple):
         return [name for name in self if name is not None]
 
 
-def check_columns(dataset: Frame, columns: Columns, new: str | None, frame: str = "the dataset") -> None:
-    """The named columns must exist once, be distinct, and ``new`` must not be there; else ``ValueError``.
+def read_columns(
+    dataset: Frame, columns: Columns, new: str | None = None, frame: str = "the dataset"
+) -> tuple[Frame, FrameKind]:
+    """A dataset of any kind as a pandas or dask frame, and the kind to give back.
 
-    ``frame`` names the dataset in messages.
+    A pandas or dask frame comes back as it is, of others the named columns alone; arrays and sparse matrices have them
+    in the order of `Columns`. The named columns must exist once, be distinct, and ``new`` must not be there; else
+    ``ValueError``. ``TypeError`` for what is no frame. ``frame`` names the dataset there.
     """
-    kind_of(dataset, frame[0].upper() + frame[1:])
-    present = list(dataset.columns)
+    if holds_numbers(dataset):
+        _check_names(list(dict.fromkeys(columns.named)), columns, new, frame)
+        return frame_of_numbers(dataset, columns.named), "pandas"
+    kind, dataset = kind_of(dataset, frame[0].upper() + frame[1:]), opened(dataset)
+    _check_names(names_of(dataset), columns, new, frame)
+    return dataset if kind in ("pandas", "dask") else read_frame(dataset, columns.named), kind
+
+
+def _check_names(present: Sequence[Any], columns: Columns, new: str | None, frame: str) -> None:
     for role, name in zip(columns._fields, columns, strict=True):
         if name is not None and present.count(name) != 1:
             how = "No column" if name not in present else f"{present.count(name)} columns"
@@ -76,17 +87,19 @@ def _hint_at_melt(names: Sequence[Any]) -> str:
 def rating_chunks(
     scheduler: Scheduler, dataset: Frame, columns: Columns, users: IdType, items: IdType, token: str
 ) -> list[Delayed]:
-    """Tasks that read the ratings, a `CodedChunk` each. Values are checked when a task runs: ``ValueError``."""
-    assert columns.rating is not None
-    dtype = dataset[columns.rating].dtype
-    if not can_be_numbers(dtype):
+    """Tasks that read the ratings, a `CodedChunk` each. Values are checked when a task runs: ``ValueError``.
+
+    Where there is no column of ratings, each row is a rating of 1.
+    """
+    dtype = None if columns.rating is None else dataset[columns.rating].dtype
+    if dtype is not None and not can_be_numbers(dtype):
         raise TypeError(
             f"Column {columns.rating!r} is of type {dtype}, but ratings must be numbers: convert it first, "
             "for example with pandas.to_numeric."
         )
     return [
         task(read_ratings, part, source, columns, users, items, name=f"als-read-{token}-{source.number}")
-        for part, source in _with_sources(dataset, partitions(dataset[columns.named], scheduler), columns)
+        for part, source in with_sources(dataset, partitions(dataset[columns.named], scheduler), columns)
     ]
 
 
@@ -96,52 +109,12 @@ def pair_chunks(
     """Tasks that read users and items, two `CodedIds` each, of a dataset that is in ``parts``."""
     return [
         task(read_pairs, part, source, columns, users, items, name=f"als-pairs-{token}-{source.number}")
-        for part, source in _with_sources(dataset, parts, columns)
+        for part, source in with_sources(dataset, parts, columns)
     ]
 
 
-def pairs_to_look_up(
-    scheduler: Scheduler,
-    dataset: Frame,
-    columns: Columns,
-    users: IdType,
-    items: IdType,
-    frame: str,
-    *,
-    users_first: bool,
-) -> list[Delayed]:
-    """Tasks that read users and items, two `CodedIds` each; rows in which either is null are passed over.
-
-    ``users`` and ``items`` are the types of the ids that the model was trained on. The column of users comes first, or
-    that of items. ``ValueError`` if a column is missing, ``TypeError`` if its ids are of another kind; ``frame`` names
-    the dataset there.
-    """
-    check_columns(dataset, columns, None, frame)
-    trained = zip(columns.named, (users, items), strict=True)
-    given = [id_type_to_look_up(dataset, name, ids) for name, ids in trained]
-    token, parts = new_token(), partitions(dataset[columns.named], scheduler)
-    return [
-        task(_some_pairs, part, source, columns, *given, users_first, name=f"als-pairs-{token}-{source.number}")
-        for part, source in _with_sources(dataset, parts, columns)
-    ]
-
-
-def wanted_ids(scheduler: Scheduler, dataset: Frame, name: str, trained: IdType, frame: str = "the dataset") -> Delayed:
-    """A task that gives the distinct ids of one column, ascending; nulls are passed over.
-
-    ``ValueError`` if there is no such column, ``TypeError`` if its ids are of another kind than those trained on.
-    """
-    columns = Columns(name, None)
-    check_columns(dataset, columns, None, frame)
-    given, token = id_type_to_look_up(dataset, name, trained), new_token()
-    parts = [
-        task(_distinct, part, source, name, given, name=f"als-wanted-{token}-{source.number}")
-        for part, source in _with_sources(dataset, partitions(dataset[columns.named], scheduler), columns)
-    ]
-    return tree_reduce(_union, parts, f"als-wanted-tree-{token}")
-
-
-def _with_sources(dataset: Frame, parts: Sequence[Delayed], columns: Columns) -> Iterator[tuple[Delayed, Source]]:
+def with_sources(dataset: Frame, parts: Sequence[Delayed], columns: Columns) -> Iterator[tuple[Delayed, Source]]:
+    """Each part of a dataset with what error messages say of it."""
     dtypes = {name: str(dataset[name].dtype) for name in columns.named}
     return ((part, Source(number, dtypes)) for number, part in enumerate(parts))
 
@@ -149,39 +122,13 @@ def _with_sources(dataset: Frame, parts: Sequence[Delayed], columns: Columns) ->
 # ---- what these tasks call -------------------------------------------------------------------------------
 
 
-def _distinct(frame: pd.DataFrame, source: Source, name: str, given: IdType) -> Ids:
-    column = _ids_of(frame, source, name, given)
-    return read_ids(column[_may_be_known(column, given)], given.kind).uniques
-
-
-def _some_pairs(
-    frame: pd.DataFrame, source: Source, columns: Columns, users: IdType, items: IdType, users_first: bool
-) -> tuple[CodedIds, CodedIds]:
-    ids = dict(zip(columns.named, (users, items), strict=True))
-    masks = [_may_be_known(_ids_of(frame, source, name, given), given) for name, given in ids.items()]
-    keep = masks[0] & masks[1]
-    pairs = read_pairs(frame if keep.all() else frame[keep], source, columns, users, items)
-    return pairs if users_first else pairs[::-1]
-
-
-def _may_be_known(column: pd.Series, given: IdType) -> Bools:
-    """Which ids are not null, and are whole numbers. As in Spark, a fraction is nobody's id, and no error here."""
-    keep: Bools = ~nulls_of(column)
-    if given.kind != "str" and pd.api.types.is_float_dtype(column.dtype):
-        values, limits = column.to_numpy(np.float64, na_value=np.nan), np.iinfo(given.kind)
-        keep &= (np.floor(values) == values) & (values >= float(limits.min)) & (values < float(limits.max + 1))
-    return keep
-
-
-def _union(*ids: Ids) -> Ids:
-    return encode(np.concatenate(ids)).uniques
-
-
 def read_ratings(frame: pd.DataFrame, source: Source, columns: Columns, users: IdType, items: IdType) -> CodedChunk:
     """The ratings of one part of a frame."""
-    assert columns.rating is not None
+    if columns.rating is None:
+        return CodedChunk(*read_pairs(frame, source, columns, users, items), np.ones(len(frame), np.float32))
     column = column_of(frame, source, columns.rating)
-    if len(column) and not can_be_numbers(column.dtype):
+    is_odd = is_bool(column.dtype) and "bool" not in source.dtypes[columns.rating]  # where numbers were promised
+    if len(column) and (is_odd or not can_be_numbers(column.dtype)):
         raise broken_promise(column, source)
     return CodedChunk(*read_pairs(frame, source, columns, users, items), read_numbers(column))
 
@@ -193,12 +140,13 @@ def read_pairs(
     assert columns.user is not None
     assert columns.item is not None
     return (
-        read_ids(_ids_of(frame, source, columns.user, users), users.kind),
-        read_ids(_ids_of(frame, source, columns.item, items), items.kind),
+        read_ids(ids_of(frame, source, columns.user, users), users.kind),
+        read_ids(ids_of(frame, source, columns.item, items), items.kind),
     )
 
 
-def _ids_of(frame: pd.DataFrame, source: Source, name: str, expected: IdType) -> pd.Series:
+def ids_of(frame: pd.DataFrame, source: Source, name: str, expected: IdType) -> pd.Series:
+    """A column of ids of one part; ``TypeError`` if it is of another type than the whole frame promises."""
     column = column_of(frame, source, name)
     as_promised = is_object(column.dtype) and source.dtypes[name] == "object"  # then each value is looked at
     if not as_promised and not can_be_read_as(column, expected):

@@ -14,6 +14,7 @@ from dask.delayed import Delayed
 from daskals.blocks.candidates import Recommendations
 from daskals.execution.scheduler import Scheduler
 from daskals.execution.tasks import new_token, task
+from daskals.io.foreign import give_back
 from daskals.io.frames import Frame, FrameKind, concatenated, kind_of
 from daskals.io.ids import IdType, arrow_ids, id_column, no_ids
 from daskals.io.list_columns import ListArray
@@ -75,8 +76,8 @@ def collect_recommendations(
         task(make, each, labels, id_types, name=f"als-recommendations-{token}-{number}")
         for number, each in enumerate(found)
     ]
-    if kind == "pandas":
-        return concatenated(scheduler, out)
+    if kind != "dask":
+        return give_back(concatenated(scheduler, out), kind)
     ids = (no_ids(each.kind) for each in id_types)
     nothing = Recommendations(next(ids), np.zeros(1, np.int64), next(ids), np.empty(0, np.float32))
     return dd.from_delayed(out, meta=make(nothing, labels, id_types), verify_meta=False)
@@ -87,8 +88,8 @@ def collect_factors(
 ) -> Frame:
     """Ids and rows of `daskals.engine.factors.rows_with_ids`, as a frame."""
     out = [task(factor_frame, each, id_type, name=f"{each.key}-frame") for each in rows]
-    if kind == "pandas":
-        return concatenated(scheduler, out)
+    if kind != "dask":
+        return give_back(concatenated(scheduler, out), kind)
     nothing = no_ids(id_type.kind), np.empty((0, rank), np.float32)
     return dd.from_delayed(out, meta=factor_frame(nothing, id_type), verify_meta=False)
 

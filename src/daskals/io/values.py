@@ -20,9 +20,15 @@ def is_arrow_decimal(dtype: object) -> bool:
     return isinstance(dtype, pd.ArrowDtype) and pa.types.is_decimal(dtype.pyarrow_dtype)
 
 
+def is_bool(dtype: Any) -> bool:
+    """Whether a column of a dtype holds truth values; categories of them are none."""
+    return bool(pd.api.types.is_bool_dtype(dtype)) and not isinstance(dtype, pd.CategoricalDtype)
+
+
 def can_be_numbers(dtype: Any) -> bool:
-    """Whether a column of a dtype holds real numbers, or objects, which may be numbers."""
-    return bool(pd.api.types.is_any_real_numeric_dtype(dtype)) or is_object(dtype) or is_arrow_decimal(dtype)
+    """Whether a column of a dtype holds real numbers, truth values (0 and 1), or objects, which may be numbers."""
+    is_real = pd.api.types.is_any_real_numeric_dtype(dtype) or is_bool(dtype)
+    return bool(is_real) or is_object(dtype) or is_arrow_decimal(dtype)
 
 
 def is_number(value: object) -> bool:

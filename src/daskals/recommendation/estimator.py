@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias, overload
 
 from daskals.execution.scheduler import current_scheduler
+from daskals.io.foreign import rereadable
 from daskals.io.frames import Frame
 from daskals.io.readwrite import Savable
 from daskals.params.keywords import keyword_only, keyword_only_like
@@ -51,6 +52,8 @@ class ALS(ALSParams, Savable):
 
     Parameters that differ
     ----------------------
+    ratingCol
+        May be empty in implicit fits: each row then counts 1, whatever else the frame has.
     seed
         The default is fixed, 1994790107, as in Spark's Scala; PySpark's default changes with every process.
     numUserBlocks, numItemBlocks
@@ -133,9 +136,15 @@ class ALS(ALSParams, Savable):
 
         Parameters
         ----------
-        dataset : pandas.DataFrame or dask.dataframe.DataFrame
+        dataset : pandas.DataFrame, dask.dataframe.DataFrame or another frame
             With a column of users, one of items (integers of any width, strings, categories or dates) and one of
-            ratings (numbers). A pair that occurs twice counts twice. A dask frame is read once, on the workers.
+            ratings (numbers; truth values count 0 and 1). A pair that occurs twice counts twice. A dask frame is read
+            once, on the workers. Polars frames, Arrow tables and whatever offers an Arrow stream (DuckDB's relations,
+            record batch readers) are read through Arrow, these columns only.
+
+            Also a SciPy sparse matrix, in which rows are users, columns are items and each stored entry is a rating
+            (zeros that are stored as well; an entry that a COO matrix stores twice counts twice), or a numeric array
+            with three columns: users, items, ratings. Their row and column numbers, or whole numbers, are the ids.
         params : dict, or list of dict, optional
             Values that override those of this estimator: ``{als.maxIter: 20}``. For a list, a model each.
         resume : bool
@@ -146,12 +155,14 @@ class ALS(ALSParams, Savable):
         Returns
         -------
         ALSModel, or list of ALSModel
-            Its factors stay on the workers (with the default scheduler: in this process).
+            Its factors stay on the workers (with the default scheduler: in this process). Frames that it makes are
+            of the kind of ``dataset``: Polars, PyArrow (for all Arrow streams), Dask, else pandas.
 
         Raises
         ------
         TypeError
-            Neither pandas nor dask; ids or ratings of a type that cannot be such.
+            No frame, matrix or array; a Polars LazyFrame, which is to be collected; ids or ratings of a type that
+            cannot be such.
         ValueError
             A parameter out of range; a missing column; a null id, a fractional one; a null, NaN or infinite
             rating; no ratings at all; a row of factors that the ratings do not determine (regParam 0); a
@@ -183,6 +194,8 @@ class ALS(ALSParams, Savable):
             raise ValueError("fit(..., resume=True) needs checkpointDir, the folder of the checkpoints to go on from")
         if len(estimators) > 1 and any(folders):
             raise ValueError("Several fits cannot share one checkpointDir: fit them one by one, each with its own")
+        if len(estimators) > 1:
+            dataset = rereadable(dataset)
         pairs = zip(estimators, folders, strict=True)
         idle = [text for estimator, folder in pairs for text in estimator._settings_without_effect(folder)]
         for text in dict.fromkeys(idle):
@@ -199,6 +212,11 @@ class ALS(ALSParams, Savable):
         super().validate()
         if self.getNonnegative() and self.getSolver().lower() == "cg":
             raise ValueError("solver='cg' cannot keep factors nonnegative: set solver='cholesky', or nonnegative=False")
+        if not self.getRatingCol() and not self.getImplicitPrefs():
+            raise ValueError(
+                "ratingCol='' counts each row 1, and an explicit fit would learn to predict 1 for every pair: set "
+                "implicitPrefs=True, or ratingCol to the name of the column of ratings"
+            )
 
     def _settings_without_effect(self, checkpoint_dir: str | None) -> list[str]:
         """A sentence for each parameter that was set to something else than its default and has no effect."""

@@ -13,7 +13,7 @@ from daskals.engine.some_rows import gram, places_of, rows_at
 from daskals.execution.scheduler import Scheduler, current_scheduler
 from daskals.execution.tasks import new_token
 from daskals.io.frames import Frame, keep_rows
-from daskals.io.frames_in import Columns, check_columns, rating_chunks
+from daskals.io.frames_in import Columns, rating_chunks, read_columns
 from daskals.io.ids import IdType, id_column, id_type_to_look_up, read_ids
 from daskals.io.partition_faults import fault_of, naming_bad_partitions
 from daskals.kernels.types import Bools, Float32, Float64, Ids, Int64
@@ -52,7 +52,7 @@ class Explaining(KnowsItsFit):
             Ids. The item must be in the model; the user need not be.
         n : int
             How many ratings, at most.
-        ratings : pandas.DataFrame or dask.dataframe.DataFrame
+        ratings : frame of any kind that ``fit`` takes, or array
             With all ratings of the user, in the columns of the fit; a model does not hold them. Rows of other users,
             and of items that the model does not have, are passed over.
         regParam, implicitPrefs, alpha, nonnegative, ratingCol
@@ -61,10 +61,11 @@ class Explaining(KnowsItsFit):
         Returns
         -------
         pandas.DataFrame
-            With the column of items, that of ratings (float32) and ``contribution`` (float64), largest first, of equal
-            ones the smaller id first; negative ones speak against the item. ``attrs["score"]`` is the sum over all
-            ratings, also those left out. It is the score of the user's exact row (`ALSModel.foldInUsers`): that of
-            `transform`, to float32 rounding, where the model was fitted with ``solver="cholesky"`` to these ratings.
+            With the column of items, that of ratings (float32), if there is one, and ``contribution`` (float64),
+            largest first, of equal ones the smaller id first; negative ones speak against the item. ``attrs["score"]`` is the
+            sum over all ratings, also those left out. It is the score of the user's exact row
+            (`ALSModel.foldInUsers`): that of `transform`, to float32 rounding, where the model was fitted with
+            ``solver="cholesky"`` to these ratings.
 
         Raises
         ------
@@ -88,14 +89,15 @@ class Explaining(KnowsItsFit):
         n = at_least_one("n", n)
         given = dict(zip(FIT_KEYWORDS, (regParam, implicitPrefs, alpha, nonnegative, ratingCol), strict=True))
         params = self._fit_params(given)
-        columns = Columns(self.getUserCol(), self.getItemCol(), params.getRatingCol())
+        columns = Columns(self.getUserCol(), self.getItemCol(), params.getRatingCol() or None)
         self._check(ratings, params, columns)
+        dataset, _ = read_columns(ratings, columns)
         scheduler = current_scheduler()
         target = _one_id(item, self.getItemCol(), self._factors.item_ids)
         _one_id(user, self.getUserCol(), self._factors.user_ids)
 
         def contributions() -> pd.DataFrame:
-            items, values = self._ratings_of(user, scheduler, ratings, columns)
+            items, values = self._ratings_of(user, scheduler, dataset, columns)
             found = places_of(scheduler, self._factors.items, np.concatenate([target, items]))
             known = found[1:] >= 0
             self._check_found(user, item, bool(found[0] >= 0), known)
@@ -112,7 +114,6 @@ class Explaining(KnowsItsFit):
                 "The scores of a nonnegative model are no sums over ratings, so there are no contributions. Fit with "
                 "nonnegative=False to have reasons."
             )
-        check_columns(ratings, columns, None)
         if CONTRIBUTION in (columns.item, columns.rating):
             raise ValueError(f"The result has a column {CONTRIBUTION!r}: give the column of that name another one")
         self._check_alive()
@@ -156,13 +157,10 @@ class Explaining(KnowsItsFit):
 
     def _reasons(self, columns: Columns, items: Ids, values: Float32, contributions: Float64, n: int) -> pd.DataFrame:
         best = np.argsort(-contributions, kind="stable")[:n]
-        reasons = pd.DataFrame(
-            {
-                columns.item: id_column(items[best], self._factors.item_ids),
-                columns.rating: values[best],
-                CONTRIBUTION: contributions[best],
-            }
-        )
+        found = {columns.item: id_column(items[best], self._factors.item_ids)}
+        if columns.rating is not None:
+            found[columns.rating] = pd.Series(values[best])
+        reasons = pd.DataFrame({**found, CONTRIBUTION: contributions[best]})
         reasons.attrs["score"] = float(contributions.sum())
         return reasons
 

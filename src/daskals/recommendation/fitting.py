@@ -21,8 +21,8 @@ from daskals.execution.scheduler import Scheduler
 from daskals.execution.settings import Settings
 from daskals.execution.tasks import new_token
 from daskals.io.checkpoints import Checkpoints
-from daskals.io.frames import Frame, FrameKind, kind_of
-from daskals.io.frames_in import Columns, check_columns, rating_chunks
+from daskals.io.frames import Frame, FrameKind
+from daskals.io.frames_in import Columns, rating_chunks, read_columns
 from daskals.io.identity import identity_of
 from daskals.io.ids import IdType, id_type
 from daskals.io.model_files import Factors
@@ -70,8 +70,8 @@ def preparation_key(params: ALSParams, settings: Settings) -> tuple[Any, ...]:
 
 def prepare(params: ALSParams, scheduler: Scheduler, dataset: Frame) -> Prepared:
     """Read, check and shuffle the ratings."""
-    columns = Columns(params.getUserCol(), params.getItemCol(), params.getRatingCol())
-    check_columns(dataset, columns, params.getPredictionCol())
+    columns = Columns(params.getUserCol(), params.getItemCol(), params.getRatingCol() or None)
+    dataset, kind = read_columns(dataset, columns, params.getPredictionCol())
     user_ids, item_ids = (id_type(dataset, name) for name in (params.getUserCol(), params.getItemCol()))
 
     def shuffled() -> Ratings:
@@ -80,7 +80,7 @@ def prepare(params: ALSParams, scheduler: Scheduler, dataset: Frame) -> Prepared
         with naming_bad_partitions(scheduler, dataset, columns.named):
             return shuffle(scheduler, chunks, blocks_wanted(params, scheduler.settings), token)
 
-    return Prepared(scheduler.retry(shuffled, "Reading the ratings"), user_ids, item_ids, kind_of(dataset))
+    return Prepared(scheduler.retry(shuffled, "Reading the ratings"), user_ids, item_ids, kind)
 
 
 # ---- iterations ------------------------------------------------------------------------------------------

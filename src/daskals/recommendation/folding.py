@@ -13,8 +13,8 @@ from daskals.engine.factors import FactorMatrix
 from daskals.engine.fold_in import FoldIn, with_rows
 from daskals.execution.scheduler import Scheduler, current_scheduler
 from daskals.execution.tasks import new_token, task
-from daskals.io.frames import Frame, FrameKind, kind_of
-from daskals.io.frames_in import Columns, check_columns, rating_chunks
+from daskals.io.frames import Frame, FrameKind
+from daskals.io.frames_in import Columns, rating_chunks, read_columns
 from daskals.io.ids import IdType, id_type_to_look_up, no_ids, of_kind, widened
 from daskals.io.model_files import Factors
 from daskals.io.partition_faults import naming_bad_partitions
@@ -48,7 +48,7 @@ class FoldingIn(KnowsItsFit, Recommending):
 
         Parameters
         ----------
-        ratings : pandas.DataFrame or dask.dataframe.DataFrame
+        ratings : frame of any kind that ``fit`` takes, or array
             With the columns of users, items and ratings, as in a fit: a pair that stands twice counts twice. It is read
             once, by this call, on the workers, and is not held afterwards. Ratings of items that the model does not
             have are passed over; a user with no others gets no row, or keeps the old one. Without rows nothing changes.
@@ -65,7 +65,7 @@ class FoldingIn(KnowsItsFit, Recommending):
         Raises
         ------
         TypeError
-            Neither pandas nor dask; ids of another kind than the model was trained on; a keyword of a wrong type.
+            No frame; ids of another kind than the model was trained on; a keyword of a wrong type.
         ValueError
             A missing column; a null or fractional id; a null, NaN or infinite rating; a keyword out of range, or one
             that is needed and missing; a user whose row the ratings do not determine (regParam 0); an id that the
@@ -107,7 +107,7 @@ class FoldingIn(KnowsItsFit, Recommending):
 
         Parameters
         ----------
-        ratings : pandas.DataFrame or dask.dataframe.DataFrame
+        ratings : frame of any kind that ``fit`` takes, or array
             All ratings of these people, as for `foldInUsers`. Ids of users that the model knows get no special part:
             what counts is their ratings here.
         numItems : int
@@ -136,39 +136,38 @@ class FoldingIn(KnowsItsFit, Recommending):
         [1]
         """
         given = {name: wishes.pop(name, None) for name in FIT_KEYWORDS}
-        alone = self._only_rows_of(ratings, given)
-        return alone.recommendForAllUsers(numItems, **{"exclude": ratings, **wishes})
+        params = self._fit_params(given)
+        dataset, kind = read_columns(ratings, self._rating_columns(params))
+        alone = self._having(self._only_rows_of(dataset, params), kind)
+        return alone.recommendForAllUsers(numItems, **{"exclude": dataset, **wishes})
 
-    def _only_rows_of(self, ratings: Frame, given: Mapping[str, Any]) -> Self:
-        """A model with the users of ``ratings`` alone, whose frames are of their kind."""
-        scheduler, params = self._ready(ratings, given)
+    def _only_rows_of(self, ratings: Frame, params: ALSParams) -> Factors:
+        """The users of ``ratings`` alone, and all items."""
+        self._check_alive()
+        scheduler = current_scheduler()
 
         def alone() -> Factors:
             matrix = self._solved(scheduler, ratings, "users", params)
             return self._with(scheduler, "users", matrix.persist(scheduler), matrix)
 
-        return self._having(scheduler.retry(alone, "Folding in", self._factor_tasks()), kind_of(ratings))
+        return scheduler.retry(alone, "Folding in", self._factor_tasks())
 
     def _fold_in(self, ratings: Frame, name: SideName, given: Mapping[str, Any]) -> Self:
-        scheduler, params = self._ready(ratings, given)
+        params = self._fit_params(given)
+        dataset, _ = read_columns(ratings, self._rating_columns(params))
+        self._check_alive()
+        scheduler = current_scheduler()
 
         def folded() -> Factors:
-            new = self._solved(scheduler, ratings, name, params)
+            new = self._solved(scheduler, dataset, name, params)
             if not new.n_rows:
                 return self._factors
             return self._with(scheduler, name, with_rows(scheduler, getattr(self._factors, name), new), new)
 
         return self._having(scheduler.retry(folded, "Folding in", self._factor_tasks()), self._frame_kind)
 
-    def _ready(self, ratings: Frame, given: Mapping[str, Any]) -> tuple[Scheduler, ALSParams]:
-        """Check what can be checked before any work."""
-        params = self._fit_params(given)
-        check_columns(ratings, self._rating_columns(params), None)
-        self._check_alive()
-        return current_scheduler(), params
-
     def _rating_columns(self, params: ALSParams) -> Columns:
-        return Columns(self.getUserCol(), self.getItemCol(), params.getRatingCol())
+        return Columns(self.getUserCol(), self.getItemCol(), params.getRatingCol() or None)
 
     def _solved(self, scheduler: Scheduler, ratings: Frame, name: SideName, params: ALSParams) -> FactorMatrix:
         """The rows that the ratings give, which may be none."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pickle import PicklingError
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 from distributed import futures_of
@@ -13,8 +13,9 @@ from daskals.engine.predict import predict
 from daskals.execution.scheduler import current_scheduler
 from daskals.execution.tasks import new_token
 from daskals.io.directories import read_metadata, write_metadata
-from daskals.io.frames import Frame, FrameKind, partitions
-from daskals.io.frames_in import Columns, check_columns, pair_chunks
+from daskals.io.foreign import put_beside, settled
+from daskals.io.frames import Frame, FrameKind, check_kind, partitions
+from daskals.io.frames_in import Columns, pair_chunks, read_columns
 from daskals.io.frames_out import collect_factors, collect_predictions
 from daskals.io.ids import IdType, id_type_to_look_up
 from daskals.io.model_files import Factors, read_history, read_parent, read_sides, write_sides
@@ -61,14 +62,14 @@ class ALSModel(FoldingIn, Explaining, FindsNeighbours, Savable):
         return self.copy()
 
     @classmethod
-    def load(cls, path: str, *, frames: Literal["dask", "pandas"] = "dask") -> Self:
+    def load(cls, path: str, *, frames: FrameKind = "dask") -> Self:
         """Read a model that ``save``, or Spark, wrote.
 
         Parameters
         ----------
         path : str
             A folder or any URL that fsspec knows, which workers must reach too.
-        frames : "dask" (default) or "pandas"
+        frames : "dask" (default), "pandas", "polars" or "pyarrow"
             The kind of frame of ``userFactors`` and ``recommendForAllUsers``.
 
         All files are read once, to check them; rows are read again when they are needed. ``FileNotFoundError`` if
@@ -114,8 +115,9 @@ class ALSModel(FoldingIn, Explaining, FindsNeighbours, Savable):
 
         Parameters
         ----------
-        dataset : pandas.DataFrame or dask.dataframe.DataFrame
-            With the columns of users and items; ratings are not needed. Other columns are kept.
+        dataset : pandas.DataFrame, dask.dataframe.DataFrame or another frame
+            With the columns of users and items; ratings are not needed. Other columns are kept. Polars frames, Arrow
+            tables and streams are taken too, and numeric arrays with columns of users and items (a third is ignored).
         params : dict, optional
             Values that override those of this model, for this call.
 
@@ -123,20 +125,22 @@ class ALSModel(FoldingIn, Explaining, FindsNeighbours, Savable):
         -------
         frame of the same kind, rows in the same order
             With a float32 column ``prediction``. Where the user or the item was not in the training data it is
-            NaN, or the row is left out with ``coldStartStrategy="drop"``. A dask frame is lazy.
+            NaN, or the row is left out with ``coldStartStrategy="drop"``. A dask frame is lazy. Of an Arrow stream
+            comes a PyArrow table, of an array the array of its predictions, float32.
 
         Raises
         ------
         TypeError
             Ids of another kind than the model was trained on.
         ValueError
-            A missing column, one named like the prediction column, a null or a fractional id.
+            A missing column, one named like the prediction column, a null or a fractional id; an array with "drop".
         """
         model = self.copy(params)
         model.validate()
         columns = Columns(model.getUserCol(), model.getItemCol())
         new = model.getPredictionCol()
-        check_columns(dataset, columns, new)
+        given = settled(dataset)  # in its own kind; from here on ``dataset`` is a pandas or a dask frame
+        dataset, _ = read_columns(given, columns, new)
         users = id_type_to_look_up(dataset, model.getUserCol(), self._factors.user_ids)
         items = id_type_to_look_up(dataset, model.getItemCol(), self._factors.item_ids)
         self._check_alive()
@@ -145,7 +149,8 @@ class ALSModel(FoldingIn, Explaining, FindsNeighbours, Savable):
         pairs = pair_chunks(dataset, parts, columns, users, items, token)
         scores = predict(pairs, self._factors.users, self._factors.items, scheduler.settings.panels, token)
         drop = model.getColdStartStrategy().lower() == "drop"
-        return collect_predictions(scheduler, dataset, parts, scores, new, drop=drop)
+        predicted = collect_predictions(scheduler, dataset, parts, scores, new, drop=drop)
+        return put_beside(given, predicted, new, drop=drop)
 
     # -- files
 
@@ -168,6 +173,7 @@ class ALSModel(FoldingIn, Explaining, FindsNeighbours, Savable):
 
     @classmethod
     def _load(cls, path: str, kind: FrameKind = "dask") -> Self:
+        check_kind(kind)
         fields = read_metadata(path, cls._java_class)
         factors = read_sides(current_scheduler(), path, fields)
         history = History.of(read_history(path, fields))

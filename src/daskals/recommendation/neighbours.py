@@ -11,12 +11,12 @@ from daskals.engine.factors import FactorMatrix, unit_rows
 from daskals.engine.recommend import Wishes, recommend
 from daskals.execution.scheduler import current_scheduler
 from daskals.io.frames import Frame, FrameKind, kind_of
-from daskals.io.frames_in import wanted_ids
 from daskals.io.frames_out import Labels, collect_recommendations
+from daskals.io.looked_up import wanted_ids
 from daskals.recommendation.held_factors import HoldsFactors, Side
 from daskals.recommendation.wishes import Given, at_least_one
 
-Measure = Literal["cosine", "dot"]
+Metric = Literal["cosine", "dot"]
 
 
 class FindsNeighbours(HoldsFactors):
@@ -27,7 +27,7 @@ class FindsNeighbours(HoldsFactors):
         items: Any,
         n: int,
         *,
-        measure: Measure = "cosine",
+        metric: Metric = "cosine",
         candidates: Frame | None = None,
         minScore: float | None = None,
         minSupport: int | None = None,
@@ -41,7 +41,7 @@ class FindsNeighbours(HoldsFactors):
             Which items; all of them for None. Nulls and items that the model does not know are passed over.
         n : int
             How many, at least 1.
-        measure : "cosine" (default) or "dot"
+        metric : "cosine" (default) or "dot"
             The cosine of two rows of factors, or their dot product, which favours items with many ratings.
         candidates : frame with the column of items, optional
             Only these can be neighbours.
@@ -62,7 +62,7 @@ class FindsNeighbours(HoldsFactors):
         Raises
         ------
         TypeError, ValueError
-            As `daskals.recommendation.recommending.Recommending.recommendForAllUsers`; another ``measure``.
+            As `daskals.recommendation.recommending.Recommending.recommendForAllUsers`; another ``metric``.
 
         Through the kernels that recommend: the similarities of all pairs are never in memory at once.
 
@@ -74,14 +74,14 @@ class FindsNeighbours(HoldsFactors):
         [[0, 2, 1], [1, 3, 1]]
         """
         _, side = self._sides(users_first=True)
-        return self._similar(side, items, n, measure, Given(None, candidates, minScore, minSupport, flat))
+        return self._similar(side, items, n, metric, Given(None, candidates, minScore, minSupport, flat))
 
     def similarUsers(
         self,
         users: Any,
         n: int,
         *,
-        measure: Measure = "cosine",
+        metric: Metric = "cosine",
         candidates: Frame | None = None,
         minScore: float | None = None,
         minSupport: int | None = None,
@@ -89,10 +89,10 @@ class FindsNeighbours(HoldsFactors):
     ) -> Frame:
         """The ``n`` users most like each of ``users``: `similarItems` with the sides exchanged."""
         side, _ = self._sides(users_first=True)
-        return self._similar(side, users, n, measure, Given(None, candidates, minScore, minSupport, flat))
+        return self._similar(side, users, n, metric, Given(None, candidates, minScore, minSupport, flat))
 
-    def _similar(self, side: Side, asked: Any, n: int, measure: Measure, given: Given) -> Frame:
-        n, matrix, given = at_least_one("n", n), _compared(side.matrix, measure), given.checked(side.matrix)
+    def _similar(self, side: Side, asked: Any, n: int, metric: Metric, given: Given) -> Frame:
+        n, matrix, given = at_least_one("n", n), _compared(side.matrix, metric), given.checked(side.matrix)
         labels = Labels(side.column, "neighbour", "similarity", "neighbours")
         labels.check(flat=given.flat)
         frame, kind = self._asked(asked, side.column)
@@ -117,13 +117,15 @@ class FindsNeighbours(HoldsFactors):
         """What is asked for as a frame, None for all, and the kind of the result."""
         if asked is None:
             return None, self._frame_kind
-        if hasattr(asked, "columns"):
-            return asked, kind_of(asked)
-        ids = [asked] if isinstance(asked, str) or np.ndim(asked) == 0 else asked
-        return pd.DataFrame({column: pd.Series(ids)}), "pandas"
+        if not isinstance(asked, str) and hasattr(asked, "__len__") and not hasattr(asked, "columns"):
+            ids = asked if isinstance(asked, np.ndarray | pd.Series) else list(asked)
+            return pd.DataFrame({column: pd.Series(ids)}), "pandas"
+        if isinstance(asked, str) or np.ndim(asked) == 0:
+            return pd.DataFrame({column: pd.Series([asked])}), "pandas"
+        return asked, kind_of(asked)
 
 
-def _compared(matrix: FactorMatrix, measure: Measure) -> FactorMatrix:
-    if measure not in ("cosine", "dot"):
-        raise ValueError(f"measure={measure!r} is not allowed: it must be 'cosine' or 'dot'")
-    return unit_rows(matrix) if measure == "cosine" else matrix
+def _compared(matrix: FactorMatrix, metric: Metric) -> FactorMatrix:
+    if metric not in ("cosine", "dot"):
+        raise ValueError(f"metric={metric!r} is not allowed: it must be 'cosine' or 'dot'")
+    return unit_rows(matrix) if metric == "cosine" else matrix

@@ -6,9 +6,11 @@ from dask.delayed import Delayed
 
 from daskals.engine.recommend import Wishes, recommend
 from daskals.execution.scheduler import Scheduler, current_scheduler
-from daskals.io.frames import Frame, kind_of
-from daskals.io.frames_in import Columns, pairs_to_look_up, wanted_ids
+from daskals.io.foreign import rereadable
+from daskals.io.frames import Frame
+from daskals.io.frames_in import Columns
 from daskals.io.frames_out import Labels, collect_recommendations
+from daskals.io.looked_up import answer_kind, holds_pairs, pairs_to_look_up, wanted_ids
 from daskals.recommendation.held_factors import HoldsFactors
 from daskals.recommendation.wishes import Given, at_least_one
 
@@ -132,7 +134,7 @@ class Recommending(HoldsFactors):
 
     def _recommend(self, subset: Frame | None, name: str, k: int, given: Given, *, users_first: bool) -> Frame:
         """Recommend to the queries in ``subset``, or to all. ``name`` is that of the argument ``k``."""
-        k, kind = at_least_one(name, k), self._frame_kind if subset is None else kind_of(subset)
+        k, kind = at_least_one(name, k), self._frame_kind if subset is None else answer_kind(subset)
         queries, candidates = self._sides(users_first)
         given = given.checked(candidates.matrix)
         labels = Labels(queries.column, candidates.column)
@@ -156,10 +158,10 @@ class Recommending(HoldsFactors):
 
         for_all = listed = None
         if given.candidates is not None:
-            kind_of(given.candidates, "candidates")
-            if queries.column in given.candidates.columns:
-                listed = pairs(given.candidates, "candidates")
+            frame = rereadable(given.candidates)
+            if holds_pairs(frame, queries.column, "candidates"):
+                listed = pairs(frame, "candidates")
             else:
-                for_all = wanted_ids(scheduler, given.candidates, candidates.column, candidates.ids, "candidates")
+                for_all = wanted_ids(scheduler, frame, candidates.column, candidates.ids, "candidates")
         unwanted = None if given.exclude is None else pairs(given.exclude, "exclude")
         return Wishes(k, asked, for_all, listed, unwanted, given.minScore, given.minSupport)

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from daskals.io.foreign import settled
 from daskals.io.frames import Frame
 from daskals.params.converters import to_boolean, to_int, whole_from
 from daskals.params.maps import read_param_maps
@@ -54,6 +55,7 @@ class Validator(ValidatorParams):
     def _fit_maps(self, dataset: Frame, params: ParamMap | Iterable[ParamMap] | None) -> Any:
         """What ``fit`` returns: a model, or a list of them where ``params`` is a list."""
         maps, several = read_param_maps(params)
+        dataset = settled(dataset)
         models = [self.copy(each)._search(dataset) for each in maps]
         return models if several else models[0]
 

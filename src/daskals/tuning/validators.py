@@ -23,10 +23,10 @@ from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
-from daskals.io.frames import Frame, Rule
+from daskals.io.frames import Frame, Rule, generator
 from daskals.params.keywords import keyword_only, keyword_only_like
 from daskals.params.param import ParamMap
-from daskals.tuning.folds import check_folds, generator, split
+from daskals.tuning.folds import check_folds, split
 from daskals.tuning.models import CrossValidatorModel, TrainValidationSplitModel
 from daskals.tuning.parameters import CrossValidatorParams, TrainValidationSplitParams
 from daskals.tuning.searching import Validator
@@ -115,10 +115,10 @@ class CrossValidator(Validator, CrossValidatorParams):
 
         Parameters
         ----------
-        dataset : pandas.DataFrame or dask.dataframe.DataFrame
-            What the estimator fits, with the columns that the evaluator and foldCol need. Of a dask frame, the
-            validation rows of one fold at a time are held on the workers; it is computed twice a fold and once at
-            the end, so ``persist`` it if that is costly and there is room.
+        dataset : pandas.DataFrame, dask.dataframe.DataFrame or another frame
+            What the estimator fits, but no matrix or array, with the columns that the evaluator and foldCol need. Of a
+            dask frame, the validation rows of one fold at a time are held on the workers; it is computed twice a fold
+            and once at the end, so ``persist`` it if that is costly and there is room.
         params : dict, or list of dict, optional
             Values that override those of this validator, its estimator or its evaluator. For a list, a model each.
 
@@ -131,13 +131,13 @@ class CrossValidator(Validator, CrossValidatorParams):
 
     def _search(self, dataset: Frame) -> CrossValidatorModel:
         self.validate()
-        folds = range(self.getNumFolds())
+        folds, reads = range(self.getNumFolds()), [self.getFoldCol()] if self.getFoldCol() else []
         if self.getFoldCol():
             check_folds(dataset, self.getFoldCol(), len(folds))
         metrics, models = [], []
         for fold in folds:
             where = f"fold {fold} of 0 to {folds[-1]}"
-            measured = self._measure(*split(dataset, self._rule(fold), where), where)
+            measured = self._measure(*split(dataset, self._rule(fold), where, reads), where)
             metrics.append([each.metric for each in measured])
             models.append([each.model for each in measured])
             self._require_numbers(metrics)
