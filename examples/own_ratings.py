@@ -126,7 +126,8 @@ def measure_ranking(als: ALS, train: dd.DataFrame, test: dd.DataFrame, top: int)
     evaluator = RankingEvaluator(k=top)
     print(f"Of {len(test):,} held-out rows, by the first {top} recommendations:")
     for metric in ("recallAtK", "precisionAtK", "ndcgAtK"):
-        value = evaluator.evaluate(lists, {evaluator.metricName: metric}, heldOut=test, userCol=user, itemCol=item)
+        params = {evaluator.metricName: metric}
+        value = evaluator.evaluate(lists, params, heldOut=test, exclude=train, userCol=user, itemCol=item)
         print(f"   {metric:<14}{value:.4f}")
 
 

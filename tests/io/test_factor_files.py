@@ -315,7 +315,7 @@ import pandas as pd
 from daskals import ALSModel
 from daskals.engine.factors import FactorMatrix
 from daskals.execution.tasks import new_token, task
-from daskals.io.ids import IdType
+from daskals.io.id_types import IdType
 from daskals.io.model_files import Factors
 from daskals.recommendation.history import History
 

@@ -12,7 +12,7 @@ import pytest
 from support.models import IDS, as_earlier_versions_wrote, assert_same, edit_metadata, fit, pandas, ratings_with
 
 from daskals import ALS, ALSModel
-from daskals.io.factor_folders import _name
+from daskals.io.folder_checks import file_name_of
 
 
 def four_users(**more):
@@ -62,9 +62,9 @@ def test_the_names_of_files_say_nothing(saved):
 def test_names_are_in_the_order_of_blocks_however_many_there_are():
     for n in (1, 100_000, 100_001, 12_345_678):
         numbers = sorted({0, 1, n // 2, min(n - 1, 99_999), n - 1})
-        names = [_name(number, n) for number in numbers]
+        names = [file_name_of(number, n) for number in numbers]
         assert names == sorted(names)
-    assert _name(3, 100_000) == "part-00003.snappy.parquet"
+    assert file_name_of(3, 100_000) == "part-00003.snappy.parquet"
 
 
 def test_a_missing_file_is_named(saved):

@@ -22,7 +22,7 @@ from daskals.engine.factors import FactorMatrix
 from daskals.evaluation import RankingEvaluator, RegressionEvaluator
 from daskals.execution.scheduler import current_scheduler
 from daskals.execution.tasks import new_token, task
-from daskals.io.ids import IdType
+from daskals.io.id_types import IdType
 from daskals.io.model_files import Factors
 from daskals.recommendation.history import History
 

@@ -95,6 +95,39 @@ def test_an_unknown_set_of_kernels_is_refused():
     assert "DASKALS_KERNELS='fortran' is not allowed: it must be 'numba' or 'numpy'" in done.stderr
 
 
+def test_the_choice_is_made_at_the_first_use():
+    """Importing the package brings neither set, nor Numba and SciPy; every name is there all the same."""
+    code = """
+import sys
+from daskals import kernels
+import daskals.kernels.types
+print(sorted(name for name in sys.modules if name.split(".")[0] in ("numba", "scipy") or "kernels.num" in name))
+print(set(kernels.__all__) <= set(dir(kernels)), vars(kernels).get("top_k"))
+from daskals.kernels import top_k
+print(kernels.backend, all(callable(getattr(kernels, name)) for name in kernels.__all__ if name != "backend"))
+print(top_k is kernels.top_k is vars(kernels)["top_k"], hasattr(kernels, "top_kk"))
+"""
+    done = run(code, [PACKAGE.parent], DASKALS_KERNELS="numpy")
+    assert done.stdout.splitlines() == ["[]", "True None", "numpy True", "True False"], done.stderr
+
+
+def test_many_threads_may_make_the_choice_at_once():
+    """All get the same functions."""
+    code = """
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
+from daskals import kernels
+start = Barrier(8)
+def first(number):
+    start.wait()
+    return getattr(kernels, kernels.__all__[2 + number])
+with ThreadPoolExecutor(8) as pool:
+    found = list(pool.map(first, range(8)))
+print([each is getattr(kernels, name) for each, name in zip(found, kernels.__all__[2:])] == [True] * 8)
+"""
+    assert run(code, [PACKAGE.parent]).stdout.strip() == "True"
+
+
 @needs_numba
 def test_without_room_for_a_cache_kernels_are_compiled_all_the_same(tmp_path):
     """Neither the package's folder nor the user's can be written: one line says what to set."""

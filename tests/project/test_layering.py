@@ -11,6 +11,7 @@ import pytest
 FLOORS = [
     ["tuning"],
     ["recommendation", "evaluation", "datasets"],
+    ["serving"],
     ["io"],
     ["engine"],
     ["execution", "blocks"],
@@ -131,7 +132,7 @@ def test_a_room_can_be_overseen(path):
     for node in functions(TREES[path]):
         assert lines_of_code(node) <= LONGEST_FUNCTION, node.name
         # Spark's constructors have a keyword for each parameter, and public functions of data sets theirs
-        public = package(path) in ("recommendation", "evaluation", "tuning", "datasets")
+        public = package(path) in ("recommendation", "evaluation", "tuning", "datasets", "serving")
         if not (public and (node.name == "__init__" or not node.name.startswith("_"))):
             given = [each.arg for each in arguments_of(node)]
             assert len([each for each in given if each not in ("self", "cls")]) <= LONGEST_PARAMETERS, node.name
@@ -144,6 +145,44 @@ def test_arrays_know_nothing_of_dask(path):
         assert not libraries(TREES[path]) & {"dask", "distributed"}
     if package(path) == "kernels":
         assert "pandas" not in libraries(TREES[path])
+
+
+def imported_at_once(tree):
+    """Absolute dotted names of what is imported when the module is: not what is in functions, or for type checkers."""
+    for node in tree.body:
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            yield from imported(ast.Module([node], []))
+
+
+def files_of(name):
+    """The files that are run when something is imported by its dotted name: those of its packages, and its own."""
+    parts = name.split(".")[1:]
+    for n in range(len(parts) + 1):
+        yield Path(*parts[:n], "__init__.py")
+        if n:
+            yield Path(*parts[:n]).with_suffix(".py")
+
+
+def closure(paths):
+    """All files that are run when these are, themselves included."""
+    done, left = set(), set(paths)
+    while left:
+        path = left.pop()
+        done.add(path)
+        found = {
+            file for name in imported_at_once(TREES[path]) if name.startswith("daskals.") for file in files_of(name)
+        }
+        left |= (found & set(TREES)) - done
+    return done
+
+
+def test_serving_stands_on_what_has_no_dask():
+    """Whatever it imports, directly or through others: no Dask, and no compiled kernels."""
+    ground = closure(path for path in INSIDE if package(path) == "serving")
+    assert {Path("io/factor_files.py"), Path("kernels/__init__.py"), Path("blocks/reasons.py")} <= ground
+    assert Path("io/frames.py") in closure([Path("io/ids.py")])
+    bad = {str(path) for path in ground if libraries(TREES[path]) & {"dask", "distributed", "numba", "llvmlite"}}
+    assert not bad
 
 
 @each_file

@@ -342,6 +342,17 @@ def test_a_default_of_spark_fits_the_same_after_it_was_loaded(spark, tmp_path):
     assert_same_factors(fitted, theirs.fit(spark.createDataFrame(rows, COLUMNS)), TOLERANCE)
 
 
+def test_spark_refuses_an_evaluator_with_a_metric_that_it_lacks(spark, tmp_path):
+    """Rather than fall back to another one; relevantFrom alone it does not see."""
+    ours = evaluation.RankingEvaluator(metricName="hitRateAtK")
+    with pytest.warns(UserWarning, match="Spark cannot load RankingEvaluator_.*no metric 'hitRateAtK'"):
+        ours.save(f"{tmp_path}/ours")
+    with pytest.raises(Exception, match="metricName given invalid value hitRateAtK"):
+        spark_evaluation.RankingEvaluator.load(f"{tmp_path}/ours")
+    evaluation.RankingEvaluator(metricName="ndcgAtK", relevantFrom=4).save(f"{tmp_path}/from")
+    assert spark_evaluation.RankingEvaluator.load(f"{tmp_path}/from").getMetricName() == "ndcgAtK"
+
+
 EVALUATORS = {
     "RegressionEvaluator": {"predictionCol": "guess", "metricName": "mae", "weightCol": "w", "throughOrigin": True},
     "RankingEvaluator": {"labelCol": "truth", "metricName": "ndcgAtK", "k": 3},

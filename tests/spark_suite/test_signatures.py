@@ -29,6 +29,8 @@ CLASSES = [
 ]
 each_class = pytest.mark.parametrize(("module", "name"), CLASSES, ids=[name for _, name in CLASSES])
 
+LEAST_RATING = "the least held-out rating of a relevant item"
+BEST_PARAMS = {"bestParams": "the best map by names; Spark's Python has it behind _java_obj"}
 OWN_KEYWORDS = {
     "precision": "float32 or float64 equations; Spark has float64 only",
     "sparkRandom": "the start values of Spark 2 or of Spark 3",
@@ -45,11 +47,11 @@ OURS_ALONE = {
     | {f"{verb}{name[0].upper()}{name[1:]}": why for name, why in OWN_KEYWORDS.items() for verb in ("get", "set")},
     "ALSModel": VALIDATE | {"history": "objective and error after each iteration"},
     "RegressionEvaluator": VALIDATE,
-    "RankingEvaluator": VALIDATE,
+    "RankingEvaluator": VALIDATE | dict.fromkeys(("relevantFrom", "getRelevantFrom", "setRelevantFrom"), LEAST_RATING),
     "CrossValidator": VALIDATE,
-    "CrossValidatorModel": VALIDATE,
+    "CrossValidatorModel": VALIDATE | BEST_PARAMS,
     "TrainValidationSplit": VALIDATE,
-    "TrainValidationSplitModel": VALIDATE,
+    "TrainValidationSplitModel": VALIDATE | BEST_PARAMS,
 }
 
 #: Public names that Spark has and we have not.
@@ -65,10 +67,14 @@ MORE_KEYWORDS = {
     "ALSModel.load": FRAMES,
     "CrossValidatorModel.load": FRAMES,
     "TrainValidationSplitModel.load": FRAMES,
+    "RankingEvaluator.__init__": {"relevantFrom": LEAST_RATING},
+    "RankingEvaluator.setParams": {"relevantFrom": LEAST_RATING},
     "RankingEvaluator.evaluate": {
         "heldOut": "ratings to evaluate recommendations with, without reshaping them",
-        "userCol": "of heldOut",
-        "itemCol": "of heldOut",
+        "exclude": "training pairs, which are neither recommended nor relevant",
+        "userCol": "of all frames",
+        "itemCol": "of all frames",
+        "ratingCol": "of heldOut, for relevantFrom",
     },
 }
 

@@ -19,6 +19,9 @@ from daskals.evaluation import Evaluator, RankingEvaluator, RegressionEvaluator
 from daskals.evaluation.ranking import Lists, ranking_scores
 from daskals.evaluation.regression import merge_moments, regression_metric, regression_moments
 
+# most tests here are about something else than rated items, of which the evaluator warns once
+pytestmark = pytest.mark.filterwarnings("ignore:heldOut= without exclude=")
+
 REGRESSION = ("rmse", "mse", "mae", "r2", "var")
 RANKING = ("meanAveragePrecision", "meanAveragePrecisionAtK", "precisionAtK", "ndcgAtK", "recallAtK")
 

@@ -1,4 +1,4 @@
-"""The latest rows of each user, from what partitions tell of them; see the picture in `daskals.datasets.splits`."""
+"""The latest rows of each user, merged from those of partitions; see the picture in `daskals.datasets.splits`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
-from daskals.io.ids import IdKind, read_ids
+from daskals.io.id_types import IdKind
+from daskals.io.ids import read_ids
 from daskals.io.values import count_true, is_bool, nulls_of, place_of
 from daskals.kernels.types import Ids, Int64
 
@@ -23,53 +24,50 @@ class Users(NamedTuple):
     time_dtype: Any
 
 
-class Told(NamedTuple):
-    """What a partition tells of some of its users."""
+class Latest(NamedTuple):
+    """How many rows users have in some partitions, and which are their latest there."""
 
-    #: distinct users, and how many rows each has
+    #: distinct users, and the number of rows of each
     users: Ids
     counts: Int64
-    #: of each row that may be among the latest: the place of its user in ``users``, its time, its row number
+    #: of each of the latest rows: the place of its user in ``users``, its time, its partition, its number there
     places: Int64
     times: npt.NDArray[Any]
+    partitions: Int64
     rows: Int64
 
 
-def latest_rows(frame: pd.DataFrame, users: Users, n: int, buckets: int) -> list[Told]:
-    """What a partition tells each bucket: its ``n`` latest rows of the users that belong there.
-
-    ``ValueError`` at the first null user or time, naming the row.
-    """
+def latest_of_partition(frame: pd.DataFrame, number: int, users: Users, n: int) -> Latest:
+    """The ``n`` latest rows of each user of a partition; ``ValueError`` at the first null user or time."""
     coded = read_ids(frame[users.user], users.kind)
     times = read_times(frame[users.time].astype(users.time_dtype))
     order, after = _by_user_and_time(coded.codes, times)
     rows = order[after < n]
-    bucket_of = pd.util.hash_array(coded.uniques) % np.uint64(buckets)
     counts = np.bincount(coded.codes, minlength=len(coded.uniques))
-    told = []
-    for bucket in range(buckets):
-        mine = bucket_of == bucket
-        chosen = rows[mine[coded.codes[rows]]]
-        places = (np.cumsum(mine) - 1)[coded.codes[chosen]]
-        told.append(Told(coded.uniques[mine], counts[mine], places, times[chosen], chosen))
-    return told
+    places = coded.codes[rows].astype(np.int64)
+    return Latest(coded.uniques, counts, places, times[rows], np.full(len(rows), number), rows)
 
 
-def last_rows(n: int, *told: Told) -> list[Int64]:
-    """The rows that are among the ``n`` latest of all rows of their users, in an array for each partition.
+def merge_latest(n: int, *parts: Latest) -> Latest:
+    """The ``n`` latest rows of each user of all these partitions: at most ``n`` times as many rows as users."""
+    codes, users = pd.factorize(np.concatenate([each.users for each in parts]))
+    counts = np.bincount(codes, weights=np.concatenate([each.counts for each in parts])).astype(np.int64)
+    of_part = np.split(codes, np.cumsum([len(each.users) for each in parts])[:-1])
+    places = np.concatenate([mine[each.places] for mine, each in zip(of_part, parts, strict=True)])
+    times, partitions, rows = (
+        np.concatenate([getattr(each, name) for each in parts]) for name in ("times", "partitions", "rows")
+    )
+    order, after = _by_user_and_time(places, times, rows, partitions)
+    chosen = order[after < n]
+    return Latest(users, counts, places[chosen], times[chosen], partitions[chosen], rows[chosen])
 
-    ``told`` has what each partition tells of the same users. Users of ``n`` rows or fewer have none.
-    """
-    users = pd.factorize(np.concatenate([each.users for each in told]))[0]
-    counts = np.bincount(users, weights=np.concatenate([each.counts for each in told]))
-    # at this point a user is a number, the same in all partitions
-    of_partition = np.split(users, np.cumsum([len(each.users) for each in told])[:-1])
-    codes = np.concatenate([mine[each.places] for mine, each in zip(of_partition, told, strict=True)])
-    times, rows = (np.concatenate([getattr(each, name) for each in told]) for name in ("times", "rows"))
-    partition = np.repeat(np.arange(len(told)), [len(each.rows) for each in told])
-    order, after = _by_user_and_time(codes, times, rows, partition)
-    chosen = order[(after < n) & (counts[codes[order]] > n)]
-    return [rows[chosen[partition[chosen] == number]] for number in range(len(told))]
+
+def rows_to_test(n: int, latest: Latest, n_partitions: int) -> list[Int64]:
+    """The rows of users of more than ``n``, in an array for each partition."""
+    chosen = latest.counts[latest.places] > n
+    partitions, rows = latest.partitions[chosen], latest.rows[chosen]
+    order = np.argsort(partitions, kind="stable")
+    return np.split(rows[order], np.searchsorted(partitions[order], np.arange(1, n_partitions)))
 
 
 def _by_user_and_time(codes: npt.NDArray[Any], times: npt.NDArray[Any], *ties: npt.NDArray[Any]) -> tuple[Int64, Int64]:
@@ -82,11 +80,10 @@ def _by_user_and_time(codes: npt.NDArray[Any], times: npt.NDArray[Any], *ties: n
     return order, ends[codes[order]] - 1 - np.arange(len(order))
 
 
-def mark(length: int, number: int, *found: list[Int64]) -> npt.NDArray[np.bool_]:
-    """A mask of the rows of partition ``number`` that `last_rows` found, bucket by bucket."""
+def mask_of(rows: Int64, length: int) -> npt.NDArray[np.bool_]:
+    """A mask of so many rows that is set at these."""
     mask = np.zeros(length, np.bool_)
-    for rows in found:
-        mask[rows[number]] = True
+    mask[rows] = True
     return mask
 
 

@@ -9,39 +9,37 @@ Both keep the rows in their order and the kind of the frame, and are lazy on Das
 frames computes the partitions for itself, and the rows of a partition must come in the same order each time:
 ``persist`` a frame of which that is not true, a shuffled one for instance.
 
-The latest rows of a user may lie in many partitions. So each partition tells, by user, how many rows it has and which
-of them are its latest; what is told of a user meets in one bucket; and the buckets tell each partition its test rows::
+The latest rows of a user may lie in many partitions, so what is known of users is merged in a tree, in which only
+users, times and row numbers travel, and no more rows than n of each user::
 
-    partition 0 ── lalast_rows ──┬── bucket 0 ── last_rows ──┬── mask of partition 0
-    partition 1 ── lalast_rows ──┼── bucket 1 ── last_rows ──┼── mask of partition 1
-    partition 2 ── lalast_rows ──┘                           └── mask of partition 2
+    partition 0 ── latest ──┐                             ┌── rows of partition 0 ── train, test
+    partition 1 ── latest ──┼── merge ── merge ── rows ───┼── rows of partition 1 ── train, test
+    partition 2 ── latest ──┘            │                └── ...
+    ...                                  ┘
 
-Only users, times and row numbers travel, at most n rows of each user from a partition.
+The root has n rows of each user in memory, about 40 bytes each and the id; a fit holds all ids in one place as well.
 """
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
 import numbers
+import operator
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from dask.delayed import Delayed
 
-from daskals.datasets.latest import Told, Users, can_be_times, last_rows, latest_rows, mark
-from daskals.execution.tasks import new_token, task
+from daskals.datasets.latest import Users, can_be_times, latest_of_partition, mask_of, merge_latest, rows_to_test
+from daskals.execution.tasks import new_token, task, tree_reduce
 from daskals.io.foreign import names_of, read_frame, rows_of, settled
 from daskals.io.frames import Frame, Rule, generator, keep_rows, kind_of, of_parts
 from daskals.io.ids import id_type
 from daskals.kernels.types import Int64
-
-#: Buckets in which users meet, at most: there are as many tasks as partitions times buckets.
-MOST_BUCKETS = 32
-
 
 # ---- at random -------------------------------------------------------------------------------------------
 
@@ -169,8 +167,8 @@ def leaveLastOut(frame: Frame, userCol: str = "user", timeCol: str = "timestamp"
     users = Users(userCol, timeCol, id_type(columns, userCol).kind, columns.dtypes[timeCol])
     if kind == "dask":
         return _split_lazily(frame, users, int(n))
-    (told,) = latest_rows(columns, users, int(n), 1)
-    mask = mark(len(columns), 0, last_rows(int(n), told))
+    (rows,) = rows_to_test(int(n), latest_of_partition(columns, 0, users, int(n)), 1)
+    mask = mask_of(rows, len(columns))
     if kind == "pandas":
         return frame[~mask], frame[mask]
     return rows_of(frame, ~mask), rows_of(frame, mask)
@@ -178,36 +176,28 @@ def leaveLastOut(frame: Frame, userCol: str = "user", timeCol: str = "timestamp"
 
 def _split_lazily(frame: Frame, users: Users, n: int) -> tuple[Frame, Frame]:
     token, parts = new_token(), frame.to_delayed()
-    buckets = min(len(parts), MOST_BUCKETS)
-    told = [
-        task(latest_rows, part, users, n, buckets, name=f"als-latest-{token}-{number}")
+    latest = [
+        task(latest_of_partition, part, number, users, n, name=f"als-latest-{token}-{number}")
         for number, part in enumerate(parts)
     ]
-    found = [_bucket(told, bucket, n, token) for bucket in range(buckets)]
+    merged = tree_reduce(functools.partial(merge_latest, n), latest, f"als-latest-tree-{token}")
+    rows = task(rows_to_test, n, merged, len(parts), name=f"als-test-rows-{token}")
+    mine = [
+        task(operator.getitem, rows, number, name=f"als-test-rows-{token}-{number}") for number in range(len(parts))
+    ]
     train, test = (
         [
-            task(_side, part, number, latest, *found, name=f"als-{side}-{token}-{number}")
-            for number, part in enumerate(parts)
+            task(_side, part, some, is_test, name=f"als-{side}-{token}-{number}")
+            for number, (part, some) in enumerate(zip(parts, mine, strict=True))
         ]
-        for side, latest in (("earlier", False), ("last", True))
+        for side, is_test in (("train", False), ("test", True))
     )
     return of_parts(train, frame), of_parts(test, frame)
 
 
-def _bucket(told: Sequence[Delayed], bucket: int, n: int, token: str) -> Delayed:
-    pieces = [
-        task(_piece, each, bucket, name=f"als-told-{token}-{number}-{bucket}") for number, each in enumerate(told)
-    ]
-    return task(last_rows, n, *pieces, name=f"als-last-rows-{token}-{bucket}")
-
-
-def _piece(told: Sequence[Told], bucket: int) -> Told:
-    return told[bucket]
-
-
-def _side(frame: pd.DataFrame, number: int, latest: bool, *found: list[Int64]) -> pd.DataFrame:
-    rows: pd.DataFrame = frame[mark(len(frame), number, *found) == latest]
-    return rows
+def _side(frame: pd.DataFrame, rows: Int64, is_test: bool) -> pd.DataFrame:
+    chosen: pd.DataFrame = frame[mask_of(rows, len(frame)) == is_test]
+    return chosen
 
 
 def _require_columns(present: Sequence[Any], columns: dict[str, str]) -> None:

@@ -17,17 +17,19 @@ from daskals.io.frames import kind_of
 Faults = Counter[str]
 
 
-def common_dtype(left: Any, right: Any, user: str) -> Any:
-    """The dtype for the users of two frames, whose dtypes are these; ``TypeError`` if they cannot be compared.
+def common_dtype(dtypes_of: Mapping[str, Any], user: str) -> Any:
+    """The dtype for the users of some frames, by name; ``TypeError`` if they cannot be compared.
 
     Equal users of different dtypes would go to different partitions: -1 hashes differently as int32 and int64.
     """
-    numeric = [dtypes.is_numeric_dtype(dtype) for dtype in (left, right)]
-    if any(numeric) and not all(numeric):
-        raise TypeError(f"userCol {user!r} is {left} in dataset and {right} in heldOut; convert one of them")
-    if left == right or not any(numeric):
-        return left
-    return "Int64" if dtypes.is_integer_dtype(left) and dtypes.is_integer_dtype(right) else "Float64"
+    (first, dtype), *others = dtypes_of.items()
+    is_numeric = dtypes.is_numeric_dtype(dtype)
+    for name, other in others:
+        if dtypes.is_numeric_dtype(other) != is_numeric:
+            raise TypeError(f"userCol {user!r} is {dtype} in {first} and {other} in {name}; convert one of them")
+    if not is_numeric or all(other == dtype for _, other in others):
+        return dtype
+    return "Int64" if all(map(dtypes.is_integer_dtype, dtypes_of.values())) else "Float64"
 
 
 def distinct_columns(columns: Mapping[str, str]) -> list[str]:

@@ -1,10 +1,10 @@
-"""How good predictions are: Spark's evaluators for ratings and for rankings, on pandas and Dask frames.
+"""How good predicted ratings are, and what all evaluators have in common; on pandas and Dask frames.
 
-Both work alike. The frame is checked; one task per partition makes a few numbers of it (`daskals.evaluation.parts`);
-all tasks are computed together by the Dask scheduler in force; the numbers are merged here. Rows never come to the
-caller.
+Evaluators work alike. The frame is checked; one task per partition makes a few numbers of it
+(`daskals.evaluation.parts`); all tasks are computed together by the Dask scheduler in force; the numbers are merged.
+Rows never come to the caller.
 
-Counterparts in Spark: ``Evaluator``, ``RegressionEvaluator``, ``RankingEvaluator`` in ``pyspark.ml.evaluation``.
+Counterparts in Spark: ``Evaluator`` and ``RegressionEvaluator`` in ``pyspark.ml.evaluation``.
 """
 
 from __future__ import annotations
@@ -12,22 +12,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from daskals.evaluation.checks import (
-    common_dtype,
-    distinct_columns,
-    raise_faults,
-    require_columns,
-    require_lists,
-    require_numbers,
-    require_rows,
-)
-from daskals.evaluation.parts import RECOMMENDATIONS, held_out_part, mean_score, ranking_part, regression_part
-from daskals.evaluation.ranking import RANKING_METRICS
+from daskals.evaluation.checks import distinct_columns, raise_faults, require_columns, require_numbers, require_rows
+from daskals.evaluation.parts import regression_part
 from daskals.evaluation.regression import REGRESSION_METRICS, merge_moments, regression_metric
 from daskals.execution.scheduler import current_scheduler
-from daskals.io.frames import of_each_pair_of_partitions, of_each_partition
+from daskals.io.frames import of_each_partition
 from daskals.io.readwrite import Savable
-from daskals.params.converters import one_of, to_boolean, to_int, to_string, whole_from
+from daskals.params.converters import one_of, to_boolean, to_string
 from daskals.params.declared import Params
 from daskals.params.keywords import keyword_only, keyword_only_like
 from daskals.params.param import Param
@@ -139,121 +130,3 @@ class RegressionEvaluator(Evaluator, Savable):
         if moments.weight == 0:
             raise ValueError(f"All weights in weightCol {columns['weightCol']!r} are 0; one must be positive")
         return regression_metric(self._metric(REGRESSION_METRICS), moments, self.getThroughOrigin())
-
-
-class RankingEvaluator(Evaluator, Savable):
-    """Compare ranked lists with the set of relevant items; ``pyspark.ml.evaluation.RankingEvaluator``.
-
-    ``metricName`` is "meanAveragePrecision" (default), "meanAveragePrecisionAtK", "precisionAtK", "ndcgAtK" or
-    "recallAtK"; ``k`` (10) is the number of predictions that the latter four look at. For the formulas see
-    `daskals.evaluation.ranking`. The metric is the mean over all rows; one without relevant items counts 0.
-
-    A row is a query: ``predictionCol`` holds a list, best first, ``labelCol`` a list in any order. Cells are
-    Python lists, tuples or arrays (object dtype), or Arrow lists, of integers, floats or strings (Spark takes
-    ``array<double>`` alone). Dask makes strings of Python lists when it makes a frame: give the column an Arrow
-    list dtype first, or set "dataframe.convert-string" to False in ``dask.config``.
-
-    >>> import pandas as pd
-    >>> frame = pd.DataFrame({"prediction": [[1, 6, 2], [4, 5]], "label": [[1, 2, 3], [7]]})
-    >>> RankingEvaluator(metricName="precisionAtK", k=2).evaluate(frame)
-    0.25
-
-    Recommendations are evaluated as they come (see `evaluate`); here users 1 and 3 count, with 1/2 and 0:
-
-    >>> recommended = pd.DataFrame({"user": [1, 2], "recommendations": [[{"item": 5, "rating": 4.5}], []]})
-    >>> held_out = pd.DataFrame({"user": [1, 1, 3], "item": [5, 6, 6]})
-    >>> RankingEvaluator(metricName="recallAtK").evaluate(recommended, heldOut=held_out)
-    0.25
-    """
-
-    _java_class = "org.apache.spark.ml.evaluation.RankingEvaluator"
-
-    metricName = Param(
-        "metricName", ", ".join(RANKING_METRICS), to_string, RANKING_METRICS[0], one_of(*RANKING_METRICS)
-    )
-    k = Param("k", "number of predictions that the metrics ...AtK look at", to_int, 10, whole_from(1))
-
-    @keyword_only
-    def __init__(
-        self,
-        *,
-        predictionCol: str = "prediction",
-        labelCol: str = "label",
-        metricName: str = "meanAveragePrecision",
-        k: int = 10,
-    ) -> None:
-        del predictionCol, labelCol, metricName, k  # in _input_kwargs, if passed
-        super().__init__()
-        self._set(**self._input_kwargs)
-
-    @keyword_only_like(__init__)
-    def setParams(self, **_: Any) -> Self:
-        """Set parameters, by the keywords of the constructor, and return self."""
-        return self._set(**self._input_kwargs)
-
-    def evaluate(
-        self,
-        dataset: Any,
-        params: Mapping[Param, Any] | None = None,
-        *,
-        heldOut: Any = None,
-        userCol: str = "user",
-        itemCol: str = "item",
-    ) -> float:
-        """The mean of the metric over the rows of ``dataset``, or over the users of ``heldOut``.
-
-        Parameters
-        ----------
-        dataset : pandas.DataFrame or dask.dataframe.DataFrame
-            With columns ``predictionCol`` and ``labelCol``. With ``heldOut``: what ``recommendForAllUsers`` returned,
-            a row per user, with columns ``userCol`` and ``recommendations``: lists of structs of which the field
-            ``itemCol`` is used, or of plain items.
-        params : dict, optional
-            Parameter -> value, for this call only.
-        heldOut : pandas.DataFrame or dask.dataframe.DataFrame, optional
-            Ratings that the model has not seen, with columns ``userCol`` and ``itemCol``. Each row calls an item
-            relevant to a user, so filter out low ratings first.
-        userCol : str, default "user"
-            Column of users in both frames.
-        itemCol : str, default "item"
-            Column of items in ``heldOut``, and field of the recommendations.
-
-        With ``heldOut``, users without held-out rows are left out; users with held-out rows but without
-        recommendations count 0. If either is a Dask frame, both are shuffled by user.
-
-        Raises
-        ------
-        TypeError
-            What is no frame; cells that are not lists; items or users that are numbers on one side and strings on the
-            other.
-        ValueError
-            Absent columns; no rows; missing lists, items or users; users who occur twice in the recommendations.
-        """
-        evaluator = self._ready(params)
-        if heldOut is None:
-            return evaluator._evaluate(dataset)
-        return evaluator._evaluate_held_out(dataset, heldOut, userCol, itemCol)
-
-    def _evaluate(self, dataset: Any) -> float:
-        columns = {"predictionCol": self.getPredictionCol(), "labelCol": self.getLabelCol()}
-        dataset = require_columns(dataset, columns)
-        for role, column in columns.items():
-            require_lists(dataset.dtypes[column], f"{role} {column!r}")
-        score = self._metric(RANKING_METRICS), self.getK()
-        parts = of_each_partition(
-            current_scheduler(), ranking_part, dataset[distinct_columns(columns)], columns, score, name="als-rankings"
-        )
-        return mean_score(parts, "dataset")
-
-    def _evaluate_held_out(self, dataset: Any, held_out: Any, user: str, item: str) -> float:
-        dataset = require_columns(dataset, {"userCol": user, "made by recommendForAllUsers": RECOMMENDATIONS})
-        held_out = require_columns(held_out, {"userCol": user, "itemCol": item}, "heldOut")
-        require_lists(dataset.dtypes[RECOMMENDATIONS], f"column {RECOMMENDATIONS!r}")
-        dtype = common_dtype(dataset.dtypes[user], held_out.dtypes[user], user)
-        recommended = dataset[[user, RECOMMENDATIONS]].astype({user: dtype})
-        relevant = held_out[[user, item]].astype({user: dtype})
-        score = self._metric(RANKING_METRICS), self.getK()
-        parts = of_each_pair_of_partitions(
-            current_scheduler(), held_out_part, recommended, relevant, user, item, score, name="als-held-out"
-        )
-        return mean_score(parts, "heldOut")

@@ -16,12 +16,10 @@ import pandas as pd
 import pyarrow as pa
 
 from daskals.evaluation.checks import Faults, raise_faults, require_rows
-from daskals.evaluation.ranking import Lists, items_from_arrow, ranking_scores
+from daskals.evaluation.ranking import Lists, ranking_scores
 from daskals.evaluation.regression import Moments, regression_moments
 
 T = TypeVar("T")
-#: The list column that ``recommendForAllUsers`` makes.
-RECOMMENDATIONS = "recommendations"
 
 
 def regression_part(part: pd.DataFrame, columns: Mapping[str, str]) -> tuple[Moments, Faults]:
@@ -43,37 +41,9 @@ def ranking_part(part: pd.DataFrame, columns: Mapping[str, str], score: tuple[st
     for role, column in columns.items():
         what = f"{role} {column!r}"
         faults[f"missing lists in {what}"] = int(part[column].isna().sum())
-        lists.append(_read(part[column], what, Lists.from_arrow))
+        lists.append(read_column(part[column], what, Lists.from_arrow))
     name, k = score
     return math.fsum(ranking_scores(name, lists[0], lists[1], k)), len(part), faults
-
-
-def held_out_part(
-    recommended: pd.DataFrame, held_out: pd.DataFrame, user: str, item: str, score: tuple[str, int]
-) -> tuple[float, int, Faults]:
-    """As `ranking_part`, with a row for each user who is in ``held_out``.
-
-    ``recommended`` has the predicted lists of users; the relevant items are those of the user's rows in ``held_out``.
-    Both have all rows of the users that are in either.
-    """
-    faults: Faults = Counter()
-    faults[f"missing values in userCol {user!r} of heldOut"] = int(held_out[user].isna().sum())
-    faults[f"missing values in itemCol {item!r} of heldOut"] = int(held_out[item].isna().sum())
-    faults[f"repeated values in userCol {user!r} of dataset"] = int(recommended[user].duplicated().sum())
-    if faults.total():  # then nothing can be matched, and the score is not asked for
-        return 0.0, len(held_out), faults
-    number, users = pd.factorize(held_out[user])
-    items = _read(held_out[item], f"itemCol {item!r} of heldOut", items_from_arrow)
-    relevant = Lists(np.bincount(number, minlength=len(users)), items[np.argsort(number, kind="stable")])
-    row = pd.Index(recommended[user]).get_indexer(pd.Index(users))
-    predicted = _read(
-        recommended[RECOMMENDATIONS],
-        f"column {RECOMMENDATIONS!r}",
-        # -1, no such user, becomes a missing list, which is an empty one
-        lambda cells: Lists.from_arrow(cells.take(pa.array(row, mask=row < 0)), field=item),
-    )
-    name, k = score
-    return math.fsum(ranking_scores(name, predicted, relevant, k)), len(users), faults
 
 
 def mean_score(parts: list[tuple[float, int, Faults]], name: str) -> float:
@@ -84,7 +54,7 @@ def mean_score(parts: list[tuple[float, int, Faults]], name: str) -> float:
     return math.fsum(total for total, _, _ in parts) / rows
 
 
-def _read(column: Any, what: str, convert: Callable[[Any], T]) -> T:
+def read_column(column: Any, what: str, convert: Callable[[Any], T]) -> T:
     """A column as one Arrow array, converted; errors say which column it is."""
     try:
         values = column.array if isinstance(column.dtype, pd.ArrowDtype) else column.to_numpy()

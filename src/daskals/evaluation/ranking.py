@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -48,7 +49,28 @@ class Lists(NamedTuple):
 
     def head(self, k: int) -> Lists:
         """The first ``k`` values of each list."""
-        return Lists(np.minimum(self.lengths, k), self.values[self.position < k])
+        return self._only(self.position < k)
+
+    def without(self, others: Lists) -> Lists:
+        """What is in no list of the same query among ``others``, in the same order; `pair_codes` tells its errors."""
+        if not len(others.values):
+            return self
+        (mine, theirs), _ = pair_codes(predicted=self, excluded=others)
+        # np.isin takes seconds for a million of such numbers: its hash does not scatter them
+        return self._only(~pd.Index(mine).isin(theirs))
+
+    def of_queries(self, kept: npt.NDArray[np.bool_]) -> Lists:
+        """The lists of some of the queries, which ``kept``, of shape (queries,), tells."""
+        return Lists(self.lengths[kept], self.values[np.repeat(kept, self.lengths)])
+
+    def _only(self, kept: npt.NDArray[np.bool_]) -> Lists:
+        lengths = np.bincount(self.query[kept], minlength=len(self.lengths)).astype(np.int64)
+        return Lists(lengths, self.values[kept])
+
+    @classmethod
+    def grouped(cls, query: Int64, values: npt.NDArray[Any], queries: int) -> Lists:
+        """Of values in any order, each with the number of its query; in the order in which they stand."""
+        return cls(np.bincount(query, minlength=queries), values[np.argsort(query, kind="stable")])
 
     @classmethod
     def from_arrow(cls, cells: Any, field: str | None = None) -> Lists:
@@ -86,6 +108,24 @@ def _is_any(kind: Any, *names: str) -> bool:
     return any(getattr(pa.types, f"is_{name}")(kind) for name in names)
 
 
+def pair_codes(**sides: Lists) -> tuple[list[Int64], int]:
+    """Each value, together with its query, as one number that can be compared between sides; and a width.
+
+    The number is query * width + (code of the item). Raises ``TypeError`` where one side holds strings and another
+    one numbers.
+    """
+    kinds = {side: "strings" if v.values.dtype.kind == "O" else "numbers" for side, v in sides.items() if len(v.values)}
+    if len(set(kinds.values())) > 1:
+        raise TypeError(" and ".join(f"{side} items are {kind}" for side, kind in kinds.items()) + "; convert one")
+    # an empty side has any dtype: beside integers, its floats would round large ids
+    filled = [lists.values for lists in sides.values() if len(lists.values)]
+    codes, items = pd.factorize(np.concatenate(filled or [np.empty(0)]))
+    width = max(len(items), 1)
+    cuts = np.cumsum([len(lists.values) for lists in sides.values()])[:-1]
+    of_sides = zip(sides.values(), np.split(codes, cuts), strict=True)
+    return [lists.query * width + some for lists, some in of_sides], width
+
+
 class _Marks(NamedTuple):
     """What became of the first k predicted items, all queries end to end."""
 
@@ -111,8 +151,12 @@ def ranking_scores(name: str, predicted: Lists, relevant: Lists, k: int) -> Floa
     meanAveragePrecision     the same for all i, divided by the size of L
     precisionAtK             sum hit_i / k, also where there are fewer than k predictions
     recallAtK                sum hit_i / (size of L)
+    hitRateAtK               1 if there is any hit, else 0
+    meanReciprocalRankAtK    1 / i of the first hit; 0 where there is none
     ndcgAtK                  sum hit_i / log(1 + i), divided by what the best order would give
     =======================  ==============================================================
+
+    Those that Spark lacks are the hit rate and the reciprocal rank (Voorhees, TREC-8, 1999), of the first k items.
 
     Raises ``TypeError`` where one side holds strings and the other numbers.
 
@@ -133,17 +177,12 @@ def ranking_scores(name: str, predicted: Lists, relevant: Lists, k: int) -> Floa
 
 
 def _mark(predicted: Lists, relevant: Lists, k: int) -> _Marks:
-    sides = {"predicted": predicted.values, "relevant": relevant.values}
-    kinds = {side: "strings" if v.dtype.kind == "O" else "numbers" for side, v in sides.items() if len(v)}
-    if len(set(kinds.values())) > 1:
-        raise TypeError(" and ".join(f"{side} items are {kind}" for side, kind in kinds.items()) + "; convert one")
-    # 1. items become codes, and (query, item) becomes one number, so that all sets are compared in one go
+    # 1. (query, item) becomes one number, so that all sets are compared in one go
     predicted = predicted.head(k)
-    items, codes = np.unique(np.concatenate([predicted.values, relevant.values]), return_inverse=True)
-    query, width = predicted.query, max(len(items), 1)
-    pairs = query * width + codes[: len(query)]
-    wanted = np.unique(relevant.query * width + codes[len(query) :])  # a list may name an item twice
+    (pairs, wanted), width = pair_codes(predicted=predicted, relevant=relevant)
+    wanted = np.unique(wanted)  # a list may name an item twice
     # 2. hits, and their running number in the query
+    query = predicted.query
     hit = np.isin(pairs, wanted).astype(np.int64)
     running = np.concatenate([[0], np.cumsum(hit)])
     hits_so_far = running[1:] - running[predicted.starts[query]]
@@ -164,6 +203,14 @@ def _hits_of_relevant(marks: _Marks) -> tuple[Float64, Any]:
     return marks.per_query(marks.hit), marks.relevant
 
 
+def _any_hit(marks: _Marks) -> tuple[Float64, Any]:
+    return marks.per_query(marks.hit * (marks.hits_so_far == 1)), 1
+
+
+def _first_hit(marks: _Marks) -> tuple[Float64, Any]:
+    return marks.per_query(marks.hit * (marks.hits_so_far == 1) / (marks.position + 1)), 1
+
+
 def _gain(marks: _Marks) -> tuple[Float64, Any]:
     reachable = np.minimum(marks.relevant, marks.k)
     gains = 1 / np.log(np.arange(reachable.max(initial=0)) + 2)
@@ -178,7 +225,9 @@ _FORMULAS: dict[str, Callable[[_Marks], tuple[Float64, Any]]] = {
     "precisionAtK": _hits_of_k,
     "ndcgAtK": _gain,
     "recallAtK": _hits_of_relevant,
+    "hitRateAtK": _any_hit,
+    "meanReciprocalRankAtK": _first_hit,
 }
 
-#: Names of the metrics; the first one is Spark's default.
+#: Names of the metrics of a query; the first one is Spark's default.
 RANKING_METRICS = tuple(_FORMULAS)

@@ -6,6 +6,7 @@ import functools
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
+from daskals import kernels
 from daskals.execution.shared_context import SharedContext
 
 try:
@@ -16,7 +17,9 @@ except ImportError:  # the extra "fast"
 
 @functools.cache
 def _controller() -> Any:
-    # made once, since finding the libraries takes as long as a small half-step; those that we call are loaded by now
+    # made once, since finding the libraries takes as long as a small half-step; those that we call must be loaded by
+    # now, and SciPy's comes with the kernels, which are chosen when one of their names is first read
+    _ = kernels.backend
     return threadpoolctl.ThreadpoolController()
 
 

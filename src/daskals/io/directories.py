@@ -24,6 +24,7 @@ import errno
 import json
 import os
 import time
+import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
@@ -31,10 +32,10 @@ from typing import Any
 import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
-from daskals.execution.tasks import new_token
-
 #: The format that we write is that of this version; later ones and Spark 4 read it.
 SPARK_VERSION = "3.5.0"
+#: Spark's name of the class of a model.
+MODEL_CLASS = "org.apache.spark.ml.recommendation.ALSModel"
 
 
 @contextmanager
@@ -51,7 +52,7 @@ def new_directory(path: str, *, overwrite: bool) -> Iterator[str]:
             f"{path} already exists. To replace it use write().overwrite().save(path); "
             "the old one is kept until the new one is complete."
         )
-    draft = f"{place}.draft-{new_token()}"
+    draft = f"{place}.draft-{uuid.uuid4().hex[:12]}"
     fs.makedirs(draft)
     try:
         yield fs.unstrip_protocol(draft)

@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 
 from daskals.blocks.fingerprint import checksum
 from daskals.io.directories import SPARK_VERSION
-from daskals.io.ids import IdKind
+from daskals.io.id_types import IdKind
 from daskals.kernels.types import Float32, Ids
 
 #: Bytes of factors that are encoded or decoded at a time: a row group of what we write, a batch of what we read.

@@ -13,7 +13,6 @@ How the files of a folder become blocks again::
 from __future__ import annotations
 
 import itertools
-from collections import Counter
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
@@ -29,13 +28,12 @@ from daskals.blocks.ratings import Index
 from daskals.engine.factors import FactorMatrix, ids_of_blocks, lay_out
 from daskals.execution.scheduler import Scheduler
 from daskals.execution.tasks import new_token, task, tree_reduce
-from daskals.io.directories import join, list_files
+from daskals.io.directories import join
 from daskals.io.factor_files import FileRecord, read_again, read_block, record_of, write_block
-from daskals.io.ids import IdKind
+from daskals.io.folder_checks import check_as_written, check_range, file_name_of, files_of_side
+from daskals.io.id_types import IdKind
 from daskals.io.notes import SideNotes
 from daskals.kernels.types import Float32, Ids, Int64
-
-HINT = "Copy it again from where it was written, or save the model again."
 
 # ---- writing
 
@@ -51,17 +49,12 @@ def write_factors(scheduler: Scheduler, folder: str, matrix: FactorMatrix) -> tu
     for_spark = task(fits_spark, matrix.ids, name=f"als-fits-{token}")
     writes = []
     for number, (ids, block) in enumerate(zip(ids_of_blocks(matrix), matrix.blocks, strict=True)):
-        file = join(folder, _name(number, len(matrix.blocks)))
+        file = join(folder, file_name_of(number, len(matrix.blocks)))
         with _where_it_is(scheduler, block):
             writes.append(task(write_block, file, ids, block, for_spark, name=f"als-write-{token}-{number}"))
     *records, fits = scheduler.fetch(*writes, for_spark)
     fs.touch(f"{place}/_SUCCESS")
     return tuple(records), fits
-
-
-def _name(number: int, n_files: int) -> str:
-    """The name of a file: in the order of names the files are in the order of blocks, however many there are."""
-    return f"part-{number:0{max(5, len(str(n_files - 1)))}d}.snappy.parquet"
 
 
 def _where_it_is(scheduler: Scheduler, block: Delayed) -> AbstractContextManager[Any]:
@@ -92,13 +85,10 @@ def read_factors(scheduler: Scheduler, folder: str, rank: int, notes: SideNotes)
     readings must find the same. ``FileNotFoundError`` if a file is missing, ``ValueError`` that names the file and
     the fault if one is damaged, doubled or another one's.
     """
-    fs, _ = fsspec.url_to_fs(folder)
-    files = [fs.unstrip_protocol(file) for file in list_files(folder, _is_part)]
-    if not files:
-        raise FileNotFoundError(f"{folder} holds no Parquet files: this side of the model is missing")
+    files = files_of_side(folder)
     token, kind = new_token(), notes.ids.kind
     records = _inspect(scheduler, files, rank, kind, token, notes)
-    _check_range(files, records, notes)
+    check_range(files, records, notes)
     full = sorted((number for number in range(len(files)) if records[number].rows), key=lambda n: records[n].first)
     reads = [
         task(read_again, files[number], rank, kind, records[number], name=f"als-load-{token}-{number}")
@@ -118,7 +108,7 @@ def _inspect(
     told = [task(_record, each, name=f"als-check-record-{token}-{n}") for n, each in enumerate(surveys)]
     index = _index([task(_ids_of, each, name=f"als-check-ids-{token}-{n}") for n, each in enumerate(surveys)], token)
     *records, n_ids = scheduler.fetch(*told, task(_size, index, name=f"als-check-size-{token}"))
-    _check_as_written(files, records, notes)
+    check_as_written(files, records, notes)
     if n_ids != sum(record.rows for record in records):
         id_ = task(_repeated, index, name=f"als-check-repeated-{token}")
         holding = [task(_holds, each, id_, name=f"als-check-holds-{token}-{n}") for n, each in enumerate(surveys)]
@@ -126,50 +116,6 @@ def _inspect(
         both = " and ".join(itertools.compress(files, held))
         raise ValueError(f"{both} are damaged, or one is too many: they have an id that is there twice, {culprit!r}")
     return tuple(records)
-
-
-def _check_as_written(files: Sequence[str], records: Sequence[FileRecord], notes: SideNotes) -> None:
-    """Hold files to what the metadata say of them, where they say something."""
-    folder, rows = files[0].rpartition("/")[0], sum(record.rows for record in records)
-    if notes.files is None:
-        if notes.rows is not None and notes.rows != rows:
-            raise ValueError(f"{folder} is damaged: its files have {rows} rows, of {notes.rows} that were written")
-        return
-    due = Counter(notes.files)
-    strays = []
-    for file, record in zip(files, records, strict=True):
-        if due[record]:
-            due[record] -= 1
-        else:
-            strays.append((file, record))
-    missing = [(number, record) for number, record in enumerate(notes.files) if record.rows and due[record]]
-    for file, record in strays:
-        if missing:
-            expected = f"expected {_words(missing[0][1])}"
-        else:
-            expected = "the metadata tell of no such file, or it is there twice"
-        if missing or record.rows:  # one more file without rows does no harm
-            raise ValueError(f"{file} is not as it was written: it has {_words(record)}; {expected}. {HINT}")
-    for number, record in missing:
-        name = _name(number, len(notes.files))
-        raise FileNotFoundError(f"{folder}/{name} is missing, which has {_words(record)}. {HINT}")
-
-
-def _words(record: FileRecord) -> str:
-    if not record.rows:
-        return "no rows"
-    return f"{record.rows} rows, ids {record.first!r} to {record.last!r}, with checksum {record.checksum}"
-
-
-def _check_range(files: Sequence[str], records: Sequence[FileRecord], notes: SideNotes) -> None:
-    """Integers must fit into the type in which they are shown: they would become others."""
-    if notes.ids.dtype.kind not in "iu":
-        return
-    limits = np.iinfo(notes.ids.dtype)
-    for file, record in zip(files, records, strict=True):
-        for id_ in (record.first, record.last):
-            if isinstance(id_, int) and not limits.min <= id_ <= limits.max:
-                raise ValueError(f"{file} has the id {id_}, which does not fit into {notes.ids.dtype}, the type of ids")
 
 
 def _in_blocks(
@@ -189,10 +135,6 @@ def _in_blocks(
         for b in range(len(bounds) - 1)
     )
     return FactorMatrix(ids, bounds, blocks, rank, token)
-
-
-def _is_part(name: str) -> bool:
-    return name.endswith(".parquet") and name[0] not in "._"
 
 
 def _index(ids: list[Delayed], token: str) -> Delayed:

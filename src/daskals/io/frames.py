@@ -14,7 +14,7 @@ import pandas as pd
 from dask.delayed import Delayed
 
 from daskals.execution.scheduler import Scheduler
-from daskals.execution.tasks import identity, new_token, task
+from daskals.execution.tasks import identity, new_token, task, tree_reduce
 from daskals.io.foreign import foreign_kind, is_lazy_polars, read_frame, rows_of
 
 FrameKind = Literal["pandas", "dask", "polars", "pyarrow"]
@@ -86,27 +86,36 @@ def of_each_partition(
     return list(scheduler.fetch(*tasks))
 
 
-def of_each_pair_of_partitions(
-    scheduler: Scheduler, function: Callable[..., T], left: Frame, right: Frame, column: str, *args: Any, name: str
-) -> list[T]:
-    """``function(of_left, of_right, column, *args)`` of partitions that hold the same values of a column.
+def of_matching_partitions(
+    scheduler: Scheduler,
+    function: Callable[..., T],
+    frames: Sequence[Frame],
+    column: str,
+    *args: Any,
+    merge: Callable[..., T],
+    name: str,
+) -> T:
+    """``function(*args, *partitions)`` of partitions that hold the same values of a column, merged to one.
 
-    For what is small. If either is a dask frame, both are shuffled by the column, whose dtypes must agree.
+    A partition of each frame. For what is small: the results are merged by ``merge(*results)`` in a tree, and one comes
+    here. If any is a dask frame, all are shuffled by the column, whose dtypes must agree.
     """
-    if kind_of(left) == kind_of(right) == "pandas":
-        return [function(left, right, column, *args)]
+    if all(kind_of(frame) == "pandas" for frame in frames):
+        return merge(function(*args, *frames))
     # tasks: p2p, the default under a client, could not be computed by another scheduler afterwards;
     # convert-string: a pandas column of lists would become one of strings
     with dask.config.set({"dataframe.shuffle.method": "tasks", "dataframe.convert-string": False}):
-        frames = [dd.from_pandas(f, npartitions=1) if kind_of(f) == "pandas" else f for f in (left, right)]
-        blocks = max(frame.npartitions for frame in frames)
-        sides = [frame.shuffle(column, npartitions=blocks).to_delayed() for frame in frames]
+        lazy = [dd.from_pandas(f, npartitions=1) if kind_of(f) == "pandas" else f for f in frames]
+        blocks = max(frame.npartitions for frame in lazy)
+        sides = [frame.shuffle(column, npartitions=blocks).to_delayed() for frame in lazy]
     token = new_token()
-    tasks = [
-        task(function, *pair, column, *args, name=f"{name}-{token}-{n}")
-        for n, pair in enumerate(zip(*sides, strict=True))
+    parts = [
+        task(function, *args, *matching, name=f"{name}-{token}-{n}")
+        for n, matching in enumerate(zip(*sides, strict=True))
     ]
-    return list(scheduler.fetch(*tasks))
+    (merged,) = scheduler.fetch(tree_reduce(merge, parts, f"{name}-tree-{token}"))
+    result: T = merged
+    return result
 
 
 def generator(seed: int, number: int) -> np.random.Generator:

@@ -14,7 +14,8 @@ from daskals.execution.scheduler import Scheduler
 from daskals.execution.tasks import task
 from daskals.io.foreign import frame_of_numbers, holds_numbers, names_of, opened, read_frame
 from daskals.io.frames import Frame, FrameKind, kind_of, partitions
-from daskals.io.ids import IdType, can_be_read_as, read_ids
+from daskals.io.id_types import IdType
+from daskals.io.ids import can_be_read_as, read_ids
 from daskals.io.partition_faults import Source, broken_promise, column_of
 from daskals.io.values import can_be_numbers, count_true, in_words, is_bool, is_number, is_object, nulls_of, place_of
 from daskals.kernels.types import Float32, Float64

@@ -16,7 +16,8 @@ from daskals.execution.scheduler import Scheduler
 from daskals.execution.tasks import new_token, task
 from daskals.io.foreign import give_back
 from daskals.io.frames import Frame, FrameKind, concatenated, kind_of
-from daskals.io.ids import IdType, arrow_ids, id_column, no_ids
+from daskals.io.id_types import IdType
+from daskals.io.ids import arrow_ids, id_column, no_ids
 from daskals.io.list_columns import ListArray
 from daskals.kernels.types import Float32, Ids, Int64
 

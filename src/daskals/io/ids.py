@@ -9,7 +9,7 @@ Arrow integer, NumPy's of the same width; for floats and decimals, int64; for ca
 from __future__ import annotations
 
 import decimal
-from typing import Any, Literal, NamedTuple
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -18,18 +18,9 @@ import pyarrow as pa
 from daskals.blocks.ids import encode, sort_distinct
 from daskals.blocks.ratings import CodedIds
 from daskals.io.frames import Frame, kind_of
+from daskals.io.id_types import IdKind, IdType
 from daskals.io.values import count_true, in_words, is_arrow_decimal, is_number, is_object, nulls_of, place_of
 from daskals.kernels.types import Ids
-
-IdKind = Literal["int64", "uint64", "datetime64[ns]", "str"]
-
-
-class IdType(NamedTuple):
-    """How the ids of a side are read, and how they are returned."""
-
-    kind: IdKind
-    #: pandas dtype of ids in frames that we return
-    dtype: Any
 
 
 def id_type(dataset: Frame, name: str) -> IdType:

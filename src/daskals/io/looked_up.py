@@ -16,7 +16,8 @@ from daskals.execution.tasks import new_token, task, tree_reduce
 from daskals.io.foreign import holds_numbers, names_of, opened
 from daskals.io.frames import Frame, FrameKind, kind_of, partitions
 from daskals.io.frames_in import Columns, ids_of, read_columns, read_pairs, with_sources
-from daskals.io.ids import IdType, id_type_to_look_up, read_ids
+from daskals.io.id_types import IdType
+from daskals.io.ids import id_type_to_look_up, read_ids
 from daskals.io.partition_faults import Source
 from daskals.io.values import nulls_of
 from daskals.kernels.types import Bools, Ids

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
@@ -12,8 +11,8 @@ from daskals.execution.scheduler import Scheduler
 from daskals.io.count_files import read_counts, write_counts
 from daskals.io.directories import join
 from daskals.io.factor_folders import read_factors, write_factors
-from daskals.io.ids import IdType
-from daskals.io.notes import SideNotes, decode_history, decode_parent, decode_rank, decode_side, encode_side
+from daskals.io.id_types import IdType
+from daskals.io.notes import SideNotes, decode_history, decode_parent, decode_sides, encode_side, naming
 
 T = TypeVar("T")
 
@@ -61,12 +60,7 @@ def read_sides(scheduler: Scheduler, path: str, fields: dict[str, Any]) -> Facto
     ``ValueError`` that names the file and the fault if something is damaged, ``FileNotFoundError`` if a side or one
     of its files is missing.
     """
-    with _naming(f"The metadata of {path}"):
-        rank = decode_rank(fields.get("rank"))
-    notes = {}
-    for side in ("user", "item"):
-        with _naming(f"The metadata of {path} are damaged in daskals.{side}"):
-            notes[side] = decode_side(fields.get("daskals", {}).get(side))
+    rank, notes = decode_sides(path, fields)
     users, items = (_read_side(scheduler, path, side, rank, notes[side]) for side in notes)
     return Factors(users, items, notes["user"].ids, notes["item"].ids)
 
@@ -83,7 +77,7 @@ def read_history(path: str, fields: dict[str, Any]) -> dict[str, list[Any]]:
 
     ``ValueError`` that names the path and the fault if it is damaged.
     """
-    with _naming(f"The metadata of {path} are damaged in daskals.history"):
+    with naming(f"The metadata of {path} are damaged in daskals.history"):
         return decode_history(fields.get("daskals", {}).get("history"))
 
 
@@ -92,18 +86,9 @@ def read_parent(path: str, fields: dict[str, Any], make: Callable[[str, dict[str
 
     ``ValueError`` that names the path and the fault if what they tell is damaged, or ``make`` refuses it.
     """
-    with _naming(f"The metadata of {path} are damaged in daskals.parent"):
+    with naming(f"The metadata of {path} are damaged in daskals.parent"):
         told = decode_parent(fields.get("daskals", {}).get("parent"))
         try:
             return None if told is None else make(*told)
         except TypeError as error:
             raise ValueError(str(error)) from None
-
-
-@contextmanager
-def _naming(place: str) -> Iterator[None]:
-    """Faults found inside are told with their place."""
-    try:
-        yield
-    except ValueError as error:
-        raise ValueError(f"{place}: {error}") from None

@@ -26,7 +26,8 @@ the caller adds the name of the file.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, get_args
 
@@ -35,7 +36,7 @@ import pandas as pd
 
 from daskals.io.factor_files import FileRecord
 from daskals.io.history import EXPLICIT_COLUMNS, IMPLICIT_COLUMNS, PREFERENCE_ERROR
-from daskals.io.ids import IdKind, IdType
+from daskals.io.id_types import IdKind, IdType
 
 SPARK_IDS = IdType("int64", np.dtype(np.int32))
 #: The largest rank there is: Spark's is an integer of 32 bits.
@@ -62,6 +63,26 @@ def encode_side(ids: IdType, files: Sequence[FileRecord], counts: int | None) ->
     columns = {name: [getattr(record, name) for record in files] for name in FileRecord._fields}
     known = {} if counts is None else {"counts": counts}
     return {"form": ids.kind, "shown": str(ids.dtype), "files": columns, **known}
+
+
+def decode_sides(path: str, fields: dict[str, Any]) -> tuple[int, dict[str, SideNotes]]:
+    """The rank, and what the metadata of ``path`` say of the sides "user" and "item"; a fault names path and key."""
+    with naming(f"The metadata of {path}"):
+        rank = decode_rank(fields.get("rank"))
+    notes = {}
+    for side in ("user", "item"):
+        with naming(f"The metadata of {path} are damaged in daskals.{side}"):
+            notes[side] = decode_side(fields.get("daskals", {}).get(side))
+    return rank, notes
+
+
+@contextmanager
+def naming(place: str) -> Iterator[None]:
+    """Faults found inside are told with their place."""
+    try:
+        yield
+    except ValueError as error:
+        raise ValueError(f"{place}: {error}") from None
 
 
 def decode_side(about: Any) -> SideNotes:

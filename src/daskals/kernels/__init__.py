@@ -4,12 +4,17 @@ There are two sets of kernels with the same functions in files of the same names
 everywhere and the oracle in tests, and `daskals.kernels.numba`, compiled. `daskals.kernels.backend` tells which is in
 use: "numba" where Numba can be imported, "numpy" otherwise. The environment variable ``DASKALS_KERNELS`` chooses one
 by that name.
+
+The choice is made when one of these names is first read, not when this package is imported: `daskals.serving` takes
+from it the types of arrays and the plain kernels, and must not bring Numba.
 """
 
 import importlib
 import logging
 import os
+from collections.abc import Callable
 from types import ModuleType
+from typing import Any
 
 _logger = logging.getLogger("daskals")
 
@@ -45,17 +50,17 @@ def _choose(wanted: str) -> tuple[str, ModuleType]:
     return "numpy", importlib.import_module("daskals.kernels.numpy")
 
 
-backend, _kernels = _choose(os.environ.get("DASKALS_KERNELS", "").lower())
-add_equations = _kernels.add_equations
-counting_sort = _kernels.counting_sort
-gaussians = _kernels.gaussians
-no_equations = _kernels.no_equations
-pack_candidates = _kernels.pack_candidates
-pack_sources = _kernels.pack_sources
-predict_pairs = _kernels.predict_pairs
-solve_equations = _kernels.solve_equations
-solve_rows = _kernels.solve_rows
-top_k = _kernels.top_k
+backend: str
+add_equations: Callable[..., Any]
+counting_sort: Callable[..., Any]
+gaussians: Callable[..., Any]
+no_equations: Callable[..., Any]
+pack_candidates: Callable[..., Any]
+pack_sources: Callable[..., Any]
+predict_pairs: Callable[..., Any]
+solve_equations: Callable[..., Any]
+solve_rows: Callable[..., Any]
+top_k: Callable[..., Any]
 
 __all__ = [
     "add_equations",
@@ -70,3 +75,19 @@ __all__ = [
     "solve_rows",
     "top_k",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """Choose a set of kernels, and put all its names here: from then on they are found without this function."""
+    if name not in __all__:
+        raise AttributeError(f"module 'daskals.kernels' has no attribute {name!r}")
+    chosen, functions = _choose(os.environ.get("DASKALS_KERNELS", "").lower())
+    names = {each: getattr(functions, each) for each in __all__ if each != "backend"}
+    # two threads may come here at once: both put the same there, and what a caller has replaced since is kept
+    for each, value in {"backend": chosen, **names}.items():
+        globals().setdefault(each, value)
+    return globals()[name]
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -14,7 +14,8 @@ from daskals.execution.scheduler import Scheduler, current_scheduler
 from daskals.execution.tasks import new_token
 from daskals.io.frames import Frame, keep_rows
 from daskals.io.frames_in import Columns, rating_chunks, read_columns
-from daskals.io.ids import IdType, id_column, id_type_to_look_up, read_ids
+from daskals.io.id_types import IdType
+from daskals.io.ids import id_column, id_type_to_look_up, read_ids
 from daskals.io.partition_faults import fault_of, naming_bad_partitions
 from daskals.kernels.types import Bools, Float32, Float64, Ids, Int64
 from daskals.recommendation.meanings import objective_of
@@ -62,9 +63,9 @@ class Explaining(KnowsItsFit):
         -------
         pandas.DataFrame
             With the column of items, that of ratings (float32), if there is one, and ``contribution`` (float64),
-            largest first, of equal ones the smaller id first; negative ones speak against the item. ``attrs["score"]`` is the
-            sum over all ratings, also those left out. It is the score of the user's exact row
-            (`ALSModel.foldInUsers`): that of `transform`, to float32 rounding, where the model was fitted with
+            largest first, of equal ones the smaller id first; negative ones speak against the item.
+            ``attrs["score"]`` is the sum over all ratings, also those left out. It is the score of the user's exact
+            row (`ALSModel.foldInUsers`): that of `transform`, to float32 rounding, where the model was fitted with
             ``solver="cholesky"`` to these ratings.
 
         Raises

@@ -23,8 +23,9 @@ from daskals.execution.tasks import new_token
 from daskals.io.checkpoints import Checkpoints
 from daskals.io.frames import Frame, FrameKind
 from daskals.io.frames_in import Columns, rating_chunks, read_columns
+from daskals.io.id_types import IdType
 from daskals.io.identity import identity_of
-from daskals.io.ids import IdType, id_type
+from daskals.io.ids import id_type
 from daskals.io.model_files import Factors
 from daskals.io.partition_faults import naming_bad_partitions
 from daskals.recommendation.cautions import warn_of_overflow

@@ -15,7 +15,8 @@ from daskals.execution.scheduler import Scheduler, current_scheduler
 from daskals.execution.tasks import new_token, task
 from daskals.io.frames import Frame, FrameKind
 from daskals.io.frames_in import Columns, rating_chunks, read_columns
-from daskals.io.ids import IdType, id_type_to_look_up, no_ids, of_kind, widened
+from daskals.io.id_types import IdType
+from daskals.io.ids import id_type_to_look_up, no_ids, of_kind, widened
 from daskals.io.model_files import Factors
 from daskals.io.partition_faults import naming_bad_partitions
 from daskals.recommendation.meanings import objective_of, solver_of

@@ -10,7 +10,7 @@ from dask.delayed import Delayed
 from daskals.engine.factors import FactorMatrix
 from daskals.execution.scheduler import check_holders
 from daskals.io.frames import FrameKind
-from daskals.io.ids import IdType
+from daskals.io.id_types import IdType
 from daskals.io.model_files import Factors
 from daskals.params.param import Param
 from daskals.recommendation.parameters import ModelParams

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pickle import PicklingError
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pandas as pd
 from distributed import futures_of
 
@@ -12,12 +13,13 @@ from daskals.engine.factors import FactorMatrix, rows_with_ids
 from daskals.engine.predict import predict
 from daskals.execution.scheduler import current_scheduler
 from daskals.execution.tasks import new_token
-from daskals.io.directories import read_metadata, write_metadata
+from daskals.io.directories import MODEL_CLASS, read_metadata, write_metadata
 from daskals.io.foreign import put_beside, settled
 from daskals.io.frames import Frame, FrameKind, check_kind, partitions
 from daskals.io.frames_in import Columns, pair_chunks, read_columns
 from daskals.io.frames_out import collect_factors, collect_predictions
-from daskals.io.ids import IdType, id_type_to_look_up
+from daskals.io.id_types import IdType
+from daskals.io.ids import id_type_to_look_up
 from daskals.io.model_files import Factors, read_history, read_parent, read_sides, write_sides
 from daskals.io.notes import encode_numbers
 from daskals.io.readwrite import Savable
@@ -27,6 +29,7 @@ from daskals.recommendation.folding import FoldingIn
 from daskals.recommendation.history import History
 from daskals.recommendation.neighbours import FindsNeighbours
 from daskals.recommendation.parentage import parent_of
+from daskals.serving import LocalModel
 
 if TYPE_CHECKING:
     from typing import Self
@@ -39,7 +42,7 @@ class ALSModel(FoldingIn, Explaining, FindsNeighbours, Savable):
     use, or in this process. What it returns is of the kind of frame it was trained on or is given.
     """
 
-    _java_class = "org.apache.spark.ml.recommendation.ALSModel"
+    _java_class = MODEL_CLASS
 
     def __init__(self, factors: Factors, frame_kind: FrameKind, history: pd.DataFrame) -> None:
         super().__init__(factors, frame_kind)
@@ -151,6 +154,19 @@ class ALSModel(FoldingIn, Explaining, FindsNeighbours, Savable):
         drop = model.getColdStartStrategy().lower() == "drop"
         predicted = collect_predictions(scheduler, dataset, parts, scores, new, drop=drop)
         return put_beside(given, predicted, new, drop=drop)
+
+    def toLocal(self) -> LocalModel:
+        """The model in this process, to answer single questions at once (`daskals.serving.LocalModel`).
+
+        All its factors come here: ``4 * rank`` bytes for each user and item, and their ids.
+        """
+        self._check_alive()
+        scheduler, sides = current_scheduler(), []
+        for matrix in (self._factors.users, self._factors.items):
+            ids, *blocks = scheduler.fetch(matrix.ids, *matrix.blocks)
+            sides.append((ids, np.concatenate([np.empty((0, self.rank), np.float32), *blocks])))
+        users, items = sides
+        return LocalModel.fromArrays(users, items, uid=self.uid, parent=self._metadata()["daskals"].get("parent"))
 
     # -- files
 

@@ -17,6 +17,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from daskals.io.directories import join, read_metadata, write_metadata
 from daskals.io.frames import Frame, FrameKind
 from daskals.io.notes import encode_numbers
@@ -68,6 +70,25 @@ class TuningModel(ValidatorParams):
         #: the models of all maps, if collectSubModels was set; else None
         self.subModels = subModels
 
+    @property
+    def bestParams(self) -> dict[str, Any]:
+        """The values of the best map by the names of their parameters, such as ``{"rank": 20, "regParam": 0.1}``.
+
+        Those of the grid alone: what the estimator was given besides is in ``getEstimator()``. Loaded models have it
+        too. ``ValueError`` if this model was made by hand, without metrics.
+
+        In PySpark this takes ``bestModel._java_obj.parent().getRegParam()``.
+        """
+        metrics, maps = self._metrics(), self.getEstimatorParamMaps()
+        if len(metrics) != len(maps) or np.isnan(metrics).all():
+            raise ValueError(f"{self.uid} has {len(metrics)} metrics for {len(maps)} maps: which is best is not known")
+        best = maps[best_place(metrics, self.getEvaluator())]
+        return {param if isinstance(param, str) else param.name: value for param, value in best.items()}
+
+    def _metrics(self) -> Metrics:
+        """The metric of each map."""
+        raise NotImplementedError
+
     def transform(self, dataset: Frame, params: ParamMap | None = None) -> Frame:
         """``bestModel.transform``; see `daskals.recommendation.ALSModel.transform`."""
         return self.copy(params).bestModel.transform(dataset)
@@ -101,7 +122,7 @@ class TuningModel(ValidatorParams):
     def _save_all(self, directory: str, sub_models: bool) -> list[str]:
         models = {"bestModel": self.bestModel, **(by_folder("subModels", self.subModels) if sub_models else {})}
         warnings = [each for folder, model in models.items() for each in model._save(join(directory, folder))]
-        self._save_parts(directory)
+        warnings += self._save_parts(directory)
         write_metadata(directory, {**self._metadata(), "persistSubModels": sub_models})
         return warnings
 
@@ -129,6 +150,9 @@ class CrossValidatorModel(TuningModel, CrossValidatorParams):
         super().__init__(bestModel, subModels)
         self.avgMetrics = list(avgMetrics or [])
         self.stdMetrics = list(stdMetrics or [])
+
+    def _metrics(self) -> Metrics:
+        return self.avgMetrics
 
     def __repr__(self) -> str:
         return f"CrossValidatorModel: uid={self.uid}, bestModel={self.bestModel}, numFolds={self.getNumFolds()}"
@@ -165,6 +189,9 @@ class TrainValidationSplitModel(TuningModel, TrainValidationSplitParams):
         super().__init__(bestModel, subModels)
         self.validationMetrics = list(validationMetrics or [])
 
+    def _metrics(self) -> Metrics:
+        return self.validationMetrics
+
     def __repr__(self) -> str:
         return (
             f"TrainValidationSplitModel: uid={self.uid}, bestModel={self.bestModel}, trainRatio={self.getTrainRatio()}"
@@ -184,6 +211,11 @@ class TrainValidationSplitModel(TuningModel, TrainValidationSplitParams):
         if fields.get("persistSubModels"):
             model.subModels = load_models(path, "subModels", len(model.getEstimatorParamMaps()), kind)
         return model
+
+
+def best_place(metrics: Metrics, evaluator: Any) -> int:
+    """The place of the best map, given the metric of each; one that is NaN is never the best."""
+    return int(np.nanargmax(metrics) if evaluator.isLargerBetter() else np.nanargmin(metrics))
 
 
 def _copies(models: Any) -> Any:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from daskals.evaluation.evaluators import RankingEvaluator, RegressionEvaluator
+from daskals.evaluation.evaluators import RegressionEvaluator
+from daskals.evaluation.ranking_evaluator import RankingEvaluator
 from daskals.io.directories import join, read_metadata
 from daskals.io.readwrite import Savable
 from daskals.params.converters import LONGS, Check, to_float, to_int, to_string, whole_from
@@ -88,11 +89,12 @@ class ValidatorParams(Savable):
     # -- files
 
     def _save(self, directory: str) -> list[str]:
-        self._save_parts(directory)
-        return super()._save(directory)
+        return self._save_parts(directory) + super()._save(directory)
 
-    def _save_parts(self, directory: str) -> None:
+    def _save_parts(self, directory: str) -> list[str]:
+        """Save the parts; returns what the user is to be warned of."""
         self._require("be saved")
+        warnings: list[str] = []
         for name, classes in PARTS.items():
             part = self.getOrDefault(name)
             if type(part) not in classes:
@@ -100,7 +102,8 @@ class ValidatorParams(Savable):
                     f"{self.uid} cannot be saved: its {name} is of type {type(part).__name__}, and only "
                     f"{_names(classes)} could be loaded again"
                 )
-            part._save(join(directory, name))
+            warnings += part._save(join(directory, name))
+        return warnings
 
     def _metadata(self) -> dict[str, Any]:
         """Spark's fields: all parameters in paramMap, defaults included, as Spark has it, and the grid."""

@@ -14,7 +14,8 @@ from daskals.params.converters import to_boolean, to_int, whole_from
 from daskals.params.maps import read_param_maps
 from daskals.params.param import Param, ParamMap
 from daskals.recommendation.cautions import caution
-from daskals.tuning.models import TuningModel
+from daskals.tuning.measuring import measure_for
+from daskals.tuning.models import TuningModel, best_place
 from daskals.tuning.parameters import ValidatorParams
 from daskals.tuning.threads import in_threads
 
@@ -65,13 +66,13 @@ class Validator(ValidatorParams):
 
     def _measure(self, train: Frame, validation: Frame, where: str) -> list[Measured]:
         """Fit all maps to ``train`` and evaluate their models on ``validation``; returned in the order of the maps."""
-        maps, evaluator = self.getEstimatorParamMaps(), self.getEvaluator()
-        fits = self.getEstimator().fitMultiple(train, maps)
+        maps, estimator = self.getEstimatorParamMaps(), self.getEstimator()
+        measure = measure_for(estimator, maps, self.getEvaluator(), train, validation)
+        fits = estimator.fitMultiple(train, maps)
 
         def measure_next(_: object) -> Measured:
             place, model = next(fits)
-            metric = float(evaluator.evaluate(model.transform(validation)))
-            return Measured(place, metric, model if self.getCollectSubModels() else None)
+            return Measured(place, measure(model, place), model if self.getCollectSubModels() else None)
 
         try:
             measured = sorted(in_threads(measure_next, maps, self.getParallelism()), key=lambda each: each.place)
@@ -86,7 +87,7 @@ class Validator(ValidatorParams):
         averages = np.mean(metrics, axis=0)
         if np.isnan(averages).any():
             caution(f"{self._about_nan(metrics)} They are ranked last. {NAN_ADVICE}")
-        return int(np.nanargmax(averages) if self.getEvaluator().isLargerBetter() else np.nanargmin(averages))
+        return best_place(averages, self.getEvaluator())
 
     def _require_numbers(self, metrics: Sequence[Sequence[float]]) -> None:
         """``ValueError`` if no map is left whose metric is a number on all folds so far."""

@@ -41,7 +41,8 @@ class CrossValidator(Validator, CrossValidatorParams):
     Parameters
     ----------
     estimator, evaluator : required
-        An `ALS` and, say, a `RegressionEvaluator`.
+        An `ALS` and a `RegressionEvaluator`, to which predictions matter, or a `RankingEvaluator`, to which top lists
+        do (see below).
     estimatorParamMaps : list of dict, required
         The grid, as `ParamGridBuilder` makes it.
     numFolds : int, default 3
@@ -59,6 +60,13 @@ class CrossValidator(Validator, CrossValidatorParams):
     Give the estimator ``coldStartStrategy="drop"``: a user or item none of whose ratings is in the training rows of a
     fold makes the metric NaN otherwise. A map whose metric is NaN never wins: a warning says so.
 
+    A `RankingEvaluator` measures an `ALS`, explicit or implicit, by the ``k`` best items for each user of the
+    validation rows, without those that the user has in the training rows; Spark has no such way. All validation rows
+    of a user call their items relevant: give the evaluator ``relevantFrom=4.0``, say, where low ratings are among them.
+    Users who have no training rows count 0. "meanAveragePrecision", which elsewhere looks at all of a list, looks at
+    these ``k`` items. On a dask frame the training pairs of a fold are held on the workers as well, and all that is
+    recommended stays there.
+
     >>> import pandas as pd
     >>> from daskals import ALS
     >>> from daskals.evaluation import RegressionEvaluator
@@ -71,8 +79,8 @@ class CrossValidator(Validator, CrossValidatorParams):
     ...     estimator=als, estimatorParamMaps=grid, evaluator=RegressionEvaluator(labelCol="rating")
     ... )
     >>> model = validator.fit(ratings)
-    >>> model.avgMetrics[0] < 0.1 < model.avgMetrics[1]
-    True
+    >>> model.avgMetrics[0] < 0.1 < model.avgMetrics[1], model.bestParams
+    (True, {'regParam': 0.001})
     >>> float(model.transform(ratings).eval("(prediction - rating).abs().max()")) < 0.1
     True
     """
@@ -118,7 +126,8 @@ class CrossValidator(Validator, CrossValidatorParams):
         dataset : pandas.DataFrame, dask.dataframe.DataFrame or another frame
             What the estimator fits, but no matrix or array, with the columns that the evaluator and foldCol need. Of a
             dask frame, the validation rows of one fold at a time are held on the workers; it is computed twice a fold
-            and once at the end, so ``persist`` it if that is costly and there is room.
+            (with a `RankingEvaluator` three times) and once at the end, so ``persist`` it if that is costly and there
+            is room.
         params : dict, or list of dict, optional
             Values that override those of this validator, its estimator or its evaluator. For a list, a model each.
 
