@@ -24,15 +24,16 @@ from typing import Any
 from dask.delayed import Delayed
 
 from daskals import kernels
-from daskals.blocks.least_squares import SolvedBlock, solve_block, sum_losses
+from daskals.blocks.least_squares import SingularRowError, SolvedBlock, solve_block, sum_losses
 from daskals.blocks.ratings import InBlock, SideName
 from daskals.engine.panels import Panel, gather, panel_of, panel_tasks, places_in_panels, total_gram
 from daskals.engine.plan import Plan
 from daskals.engine.sides import Side
 from daskals.engine.streaming import error_on_side, streamed_solves
-from daskals.execution.tasks import task
+from daskals.execution.scheduler import Scheduler
+from daskals.execution.tasks import new_token, task
 from daskals.kernels.objective import Objective, Solver
-from daskals.kernels.types import Losses
+from daskals.kernels.types import Ids, Losses
 
 
 def half_step(
@@ -108,3 +109,13 @@ def _losses_of(side: Side, panels: Sequence[Delayed], plan: Plan, token: str) ->
 
 def _losses(*panels: Panel) -> Losses:
     return sum_losses([panel.losses for panel in panels])
+
+
+def with_id(error: SingularRowError, side: Side, scheduler: Scheduler) -> ValueError:
+    """The error of a row without a solution, with the id of the row, which is of ``side``."""
+    (culprit,) = scheduler.fetch(task(_id_at, side.ids, error.position, name=f"als-id-at-{new_token()}"))
+    return ValueError(f"The normal equations of the {side.name[:-1]} with id {culprit!r} {error.explanation()}")
+
+
+def _id_at(ids: Ids, position: int) -> object:
+    return ids[position : position + 1].tolist()[0]

@@ -12,13 +12,13 @@ from dask.delayed import Delayed
 
 from daskals.blocks.least_squares import SingularRowError
 from daskals.engine.factors import FactorMatrix
-from daskals.engine.half_step import half_step, run_half_steps
-from daskals.engine.panels import Panel, panel_tasks, places_in_panels
+from daskals.engine.half_step import half_step, run_half_steps, with_id
+from daskals.engine.panels import panel_tasks, rows_of_panels
 from daskals.engine.plan import Plan
 from daskals.engine.sides import Ratings, Side
 from daskals.engine.start_values import StartValues, start_rows
-from daskals.execution.tasks import new_token, task
-from daskals.kernels.types import Float32, Ids, Losses
+from daskals.execution.tasks import new_token
+from daskals.kernels.types import Losses
 
 
 @dataclass(frozen=True)
@@ -122,10 +122,7 @@ class Iterations:
 
     def _matrix(self, side: Side, panels: Sequence[Delayed]) -> FactorMatrix:
         token = f"{side.name}-{new_token()}"
-        rows = tuple(
-            task(_rows, panels[panel], place, name=f"als-factors-{token}-{n}")
-            for n, (panel, place) in enumerate(places_in_panels(self._plan.of(side.name).panel_edges))
-        )
+        rows = rows_of_panels(panels, self._plan.of(side.name).panel_edges, f"als-factors-{token}")
         return FactorMatrix(side.ids, side.bounds, rows, self._plan.rank, token, side.counts)
 
     def _begin(self, point: ResumePoint | None) -> _State:
@@ -153,23 +150,10 @@ class Iterations:
             new_users = half_step(users, items, new_items, state.users, plan, token)
             done_users, done_items = run_half_steps([(users, new_users), (items, new_items)], plan, token)
         except SingularRowError as error:
-            raise self._with_id(error) from error
+            raise with_id(error, self._ratings.of(error.side), plan.scheduler) from error
         return _State(done_users[0], done_items[0], user_losses=done_users[1], item_losses=done_items[1])
-
-    def _with_id(self, error: SingularRowError) -> ValueError:
-        side = self._ratings.of(error.side)
-        (culprit,) = self._plan.scheduler.fetch(task(_id_at, side.ids, error.position, name=f"als-id-at-{new_token()}"))
-        return ValueError(f"The normal equations of the {error.side[:-1]} with id {culprit!r} {error.explanation()}")
 
     def _rmse(self, losses: Losses) -> float:
         ratings = self._ratings
         pairs = ratings.users.n_rows * ratings.items.n_rows if self._plan.objective.implicit else 0
         return float(np.sqrt(max(losses.squared_error, 0.0) / (losses.weight + pairs)))
-
-
-def _rows(panel: Panel, place: int) -> Float32:
-    return panel.blocks[place]
-
-
-def _id_at(ids: Ids, position: int) -> object:
-    return ids[position : position + 1].tolist()[0]

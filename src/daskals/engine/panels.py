@@ -64,6 +64,18 @@ def panel_of(with_gram: bool, *solved: SolvedBlock) -> Panel:
     return Panel(blocks, gram_of(blocks) if with_gram else None, sum_losses([each.losses for each in solved]))
 
 
+def rows_of_panels(panels: Sequence[Delayed], edges: Sequence[int], name: str) -> tuple[Delayed, ...]:
+    """A task for the rows of each block, from tasks for panels."""
+    return tuple(
+        task(_rows, panels[panel], place, name=f"{name}-{n}")
+        for n, (panel, place) in enumerate(places_in_panels(edges))
+    )
+
+
+def _rows(panel: Panel, place: int) -> Float32:
+    return panel.blocks[place]
+
+
 def total_gram(grams: Sequence[Float64 | None]) -> Float64 | None:
     """The Gram matrix of a side from those of its panels; None where they carry none."""
     given = [gram for gram in grams if gram is not None]

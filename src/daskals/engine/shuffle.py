@@ -31,6 +31,7 @@ from dask.delayed import Delayed
 from daskals.blocks import in_blocks
 from daskals.blocks.ids import merge
 from daskals.blocks.ratings import CodedChunk, InBlock, Index, RatingBlock, SideName
+from daskals.engine.factors import FactorMatrix
 from daskals.engine.plan import ShufflePlan, plan_shuffle
 from daskals.engine.sides import Ratings, Side
 from daskals.execution.memory import release_memory
@@ -71,6 +72,46 @@ def shuffle(
     return Ratings(user_side, item_side, index.n_ratings)
 
 
+def shuffle_by_user(scheduler: Scheduler, chunks: Sequence[Delayed], items: FactorMatrix, token: str) -> Side | None:
+    """Bring the ratings of all chunks into blocks of users alone, where the items are those of a matrix.
+
+    Each of ``chunks`` is a task that gives a `CodedChunk` without an item that the matrix lacks. None where there are
+    no ratings.
+    """
+    release_memory()
+    (chunks,) = scheduler.persist(chunks)
+    parts = [
+        task(in_blocks.index_of, chunk, "users", name=f"als-index-{token}-{number}")
+        for number, chunk in enumerate(chunks)
+    ]
+    ((users,),) = scheduler.persist([tree_reduce(_merge_side, parts, f"als-index-tree-{token}")])
+    ((n_users, n_ratings),) = scheduler.fetch(task(_size, users, name=f"als-summary-{token}"))
+    if not n_ratings:
+        return None
+    ids, counts = (task(_field, users, name, name=f"als-{name}-users-{token}") for name in Index._fields)
+    own = _IdsOfSide(n_users, *scheduler.persist([ids, counts])[0])
+    index = _Indexes(users, (own, _IdsOfSide(items.n_rows, items.ids, items.counts)), n_ratings)
+    plan = plan_shuffle(scheduler, n_users, items.n_rows, n_ratings, (None, None))
+    (bounds,) = scheduler.fetch(task(_bounds_of, users, plan.user_blocks, name=f"als-bounds-{token}"))
+    pieces = _split_by_user(scheduler, chunks, index, plan, bounds, token)
+    del chunks
+    release_memory()
+    return _build_side(scheduler, "users", index, bounds, pieces, token)
+
+
+def _size(users: Index) -> tuple[int, int]:
+    return len(users.ids), int(users.counts.sum())
+
+
+def _field(users: Index, name: str) -> Ids:
+    field: Ids = getattr(users, name)
+    return field
+
+
+def _bounds_of(users: Index, n_blocks: int) -> Int64:
+    return in_blocks.block_bounds(users.counts, n_blocks)
+
+
 # ---- the ids of both sides -------------------------------------------------------------------------------
 
 
@@ -79,7 +120,7 @@ class _IdsOfSide(NamedTuple):
     #: a persisted task for the sorted ids, shape (n_rows,)
     ids: Delayed
     #: a persisted task for the number of ratings of each, int64 (n_rows,)
-    counts: Delayed
+    counts: Delayed | None
 
 
 class _Indexes(NamedTuple):
@@ -110,8 +151,12 @@ def _indexes(chunk: CodedChunk) -> tuple[Index, ...]:
 
 
 def _merge(*parts: tuple[Index, ...]) -> tuple[Index, ...]:
+    return tuple(_merge_side(*side) for side in zip(*parts, strict=True))
+
+
+def _merge_side(*indexes: Index) -> Index:
     # an index without ids is left out, since its ids may be of another type than the others'
-    return tuple(merge([index for index in side if len(index.ids)] or side[:1]) for side in zip(*parts, strict=True))
+    return merge([index for index in indexes if len(index.ids)] or indexes[:1])
 
 
 def _summary(index: tuple[Index, Index]) -> tuple[int, int, int]:

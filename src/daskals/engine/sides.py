@@ -17,8 +17,9 @@ class Side:
     name: SideName
     #: a task for the sorted ids, shape (rows,)
     ids: Delayed
-    #: a task for the number of ratings of each row, int64 (rows,)
-    counts: Delayed
+    #: a task for the number of ratings of each row, int64 (rows,); None for the source of a half-step without a fit,
+    #: where it need not be known
+    counts: Delayed | None
     #: (blocks + 1,): block b has the rows at positions bounds[b] to bounds[b + 1] - 1
     bounds: Int64
     #: a task for each block, which gives a `daskals.blocks.ratings.InBlock`
@@ -50,4 +51,6 @@ class Ratings:
     @property
     def tasks(self) -> list[Delayed]:
         """All persisted tasks of both sides: ids, counts and in-blocks."""
-        return [task for side in (self.users, self.items) for task in (side.ids, side.counts, *side.in_blocks)]
+        sides = self.users, self.items
+        tasks = [task for side in sides for task in (side.ids, side.counts, *side.in_blocks)]
+        return [task for task in tasks if task is not None]

@@ -232,3 +232,35 @@ def arrow_ids(ids: Ids, id_type: IdType) -> pa.Array:
 def no_ids(kind: IdKind) -> Ids:
     """An array of no ids, of the dtype of their kind."""
     return np.empty(0, object if kind == "str" else kind)
+
+
+# ---- more ids for a model ------------------------------------------------------------------------------------------
+
+
+def of_kind(ids: CodedIds, kind: IdKind, name: str) -> CodedIds:
+    """Integers of either kind as one; ``ValueError`` that names the column and an id that this kind does not have."""
+    if ids.uniques.dtype.kind not in "iu" or ids.uniques.dtype == np.dtype(kind):
+        return ids
+    limits = np.iinfo(np.dtype(kind))
+    for each in (*ids.uniques[:1].tolist(), *ids.uniques[-1:].tolist()):
+        if not limits.min <= each <= limits.max:
+            raise ValueError(
+                f"Column {name!r} has the id {each}, but those of the model are {kind}, which does not have it. Fit a "
+                "model in which all ids are of one type."
+            )
+    return ids._replace(uniques=ids.uniques.astype(kind))
+
+
+def widened(ids: Ids, shown: IdType) -> IdType:
+    """How ids of a model are shown when these, ascending, come to them: in the dtype of before if that holds them.
+
+    Where it does not, in that of their kind: 2**40 makes int32 int64, a nanosecond makes datetime64[s] datetime64[ns].
+    """
+    if shown.kind == "str" or not len(ids):
+        return shown
+    if shown.kind == "datetime64[ns]":
+        fits = bool((ids.astype(shown.dtype).astype(ids.dtype) == ids).all())
+    else:
+        limits = np.iinfo(shown.dtype)
+        fits = limits.min <= int(ids[0]) and int(ids[-1]) <= limits.max
+    return shown if fits else IdType(shown.kind, np.dtype(shown.kind))

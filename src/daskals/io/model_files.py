@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeVar
 
 from daskals.engine.factors import FactorMatrix
 from daskals.execution.scheduler import Scheduler
@@ -11,7 +12,9 @@ from daskals.io.count_files import read_counts, write_counts
 from daskals.io.directories import join
 from daskals.io.factor_folders import read_factors, write_factors
 from daskals.io.id_types import IdType
-from daskals.io.notes import SideNotes, decode_history, decode_sides, encode_side, naming
+from daskals.io.notes import SideNotes, decode_history, decode_parent, decode_sides, encode_side, naming
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -76,3 +79,16 @@ def read_history(path: str, fields: dict[str, Any]) -> dict[str, list[Any]]:
     """
     with naming(f"The metadata of {path} are damaged in daskals.history"):
         return decode_history(fields.get("daskals", {}).get("history"))
+
+
+def read_parent(path: str, fields: dict[str, Any], make: Callable[[str, dict[str, Any]], T]) -> T | None:
+    """``make(uid, values)`` of the estimator in the metadata of ``path``; None where they tell of none.
+
+    ``ValueError`` that names the path and the fault if what they tell is damaged, or ``make`` refuses it.
+    """
+    with naming(f"The metadata of {path} are damaged in daskals.parent"):
+        told = decode_parent(fields.get("daskals", {}).get("parent"))
+        try:
+            return None if told is None else make(*told)
+        except TypeError as error:
+            raise ValueError(str(error)) from None

@@ -15,7 +15,8 @@
             "counts": 3124085183                            checksum of userCounts; absent where it is not known
         },
         "item": ...,
-        "history": {"iteration": [1, 2], "objective": [...], ...}
+        "history": {"iteration": [1, 2], "objective": [...], ...},
+        "parent": {"uid": "ALS_1a2b3c4d5e6f", "paramMap": {"rank": 2, ...}}     the estimator of the fit: what was set
     }
 
 A model that Spark wrote has no such key. Everything here is checked: a fault is a ``ValueError`` that names it, and
@@ -169,6 +170,18 @@ def decode_history(columns: Any) -> dict[str, list[Any]]:
     if columns[names[0]] != list(range(1, len(columns[names[0]]) + 1)):
         raise ValueError(f"iterations are not numbered 1, 2, 3 ...: {columns[names[0]]!r}")
     return history
+
+
+def decode_parent(about: Any) -> tuple[str, dict[str, Any]] | None:
+    """The uid of the estimator of a fit and the parameters that were set; None where the metadata do not say."""
+    if about is None:
+        return None
+    if not isinstance(about, dict) or not isinstance(about.get("uid"), str):
+        raise ValueError(f"{about!r} is no map of uid and paramMap")
+    values = about.get("paramMap")
+    if not isinstance(values, dict) or None in values.values():
+        raise ValueError(f"its paramMap is {values!r}, no map of parameters that were set")
+    return about["uid"], values
 
 
 def _are_integers(values: Any) -> bool:

@@ -17,7 +17,8 @@ from daskals.params.keywords import keyword_only, keyword_only_like
 from daskals.params.maps import read_param_maps
 from daskals.params.param import ParamMap
 from daskals.recommendation.fit_iterator import FitIterator
-from daskals.recommendation.fitting import Fit, Prepared, checkpoint_folder, preparation_key, prepare
+from daskals.recommendation.fitting import Fit, Prepared, preparation_key, prepare
+from daskals.recommendation.meanings import checkpoint_folder
 from daskals.recommendation.model import ALSModel
 from daskals.recommendation.parameters import ALSParams
 

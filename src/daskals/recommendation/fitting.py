@@ -1,6 +1,6 @@
 """One fit: the ratings are read and shuffled, the iterations run, checkpoints are written, a model is made.
 
-What a parameter means to the engine is said here, in one function for each value that the engine takes.
+What the parameters mean to the engine is said in `daskals.recommendation.meanings`.
 """
 
 from __future__ import annotations
@@ -10,14 +10,13 @@ import itertools
 import logging
 from contextlib import nullcontext
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from daskals.engine.factors import FactorMatrix
 from daskals.engine.loop import Iterations
 from daskals.engine.plan import Plan, make_plan
 from daskals.engine.shuffle import shuffle
 from daskals.engine.sides import Ratings
-from daskals.engine.start_values import StartValues
 from daskals.execution.scheduler import Scheduler
 from daskals.execution.settings import Settings
 from daskals.execution.tasks import new_token
@@ -29,54 +28,22 @@ from daskals.io.identity import identity_of
 from daskals.io.ids import id_type
 from daskals.io.model_files import Factors
 from daskals.io.partition_faults import naming_bad_partitions
-from daskals.kernels.objective import Objective, Solver
 from daskals.recommendation.cautions import warn_of_overflow
 from daskals.recommendation.history import History
+from daskals.recommendation.meanings import (
+    blocks_wanted,
+    checkpoint_folder,
+    objective_of,
+    solver_of,
+    start_values_of,
+)
 from daskals.recommendation.model import ALSModel
 from daskals.recommendation.parameters import ALSParams
 
+if TYPE_CHECKING:
+    from daskals.recommendation.estimator import ALS
+
 logger = logging.getLogger("daskals")
-
-
-# ---- what the parameters mean ----------------------------------------------------------------------------
-
-
-def objective_of(params: ALSParams) -> Objective:
-    """What is minimised."""
-    return Objective(params.getRegParam(), params.getImplicitPrefs(), params.getAlpha(), params.getNonnegative())
-
-
-def solver_of(params: ALSParams) -> Solver:
-    """How rows are solved."""
-    return Solver(
-        # a search among active sets needs all the digits there are
-        double=params.getPrecision().lower() == "double" or params.getNonnegative(),
-        cg_steps=params.getCgSteps() if params.getSolver().lower() == "cg" else 0,
-    )
-
-
-def start_values_of(params: ALSParams) -> StartValues:
-    """Which factors the first iteration starts from."""
-    return StartValues(
-        params.getSeed(),
-        user_blocks=params.getNumUserBlocks(),
-        item_blocks=params.getNumItemBlocks(),
-        version=params.getSparkRandom(),
-        nonnegative=params.getNonnegative(),
-    )
-
-
-def blocks_wanted(params: ALSParams, settings: Settings) -> tuple[int | None, int | None]:
-    """In how many blocks the user wants the ratings of users and of items held; None where it is left to us."""
-    return (
-        settings.user_blocks or (params.getNumUserBlocks() if params.isSet("numUserBlocks") else None),
-        settings.item_blocks or (params.getNumItemBlocks() if params.isSet("numItemBlocks") else None),
-    )
-
-
-def checkpoint_folder(params: ALSParams, settings: Settings) -> str | None:
-    """Where checkpoints are written; None for nowhere."""
-    return params.getCheckpointDir() or settings.checkpoint_dir
 
 
 # ---- ratings ---------------------------------------------------------------------------------------------
@@ -124,7 +91,7 @@ def prepare(params: ALSParams, scheduler: Scheduler, dataset: Frame) -> Prepared
 class Fit:
     """One fit to ratings that are prepared; `run` does it."""
 
-    params: ALSParams
+    params: ALS
     scheduler: Scheduler
     prepared: Prepared
 
@@ -187,4 +154,5 @@ class Fit:
         model = ALSModel(factors, self.prepared.frame_kind, history.frame())
         model._resetUid(self.params.uid)
         self.params._copyValues(model)
+        model._parent = self.params.copy()
         return model

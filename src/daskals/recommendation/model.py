@@ -20,20 +20,22 @@ from daskals.io.frames_in import Columns, pair_chunks, read_columns
 from daskals.io.frames_out import collect_factors, collect_predictions
 from daskals.io.id_types import IdType
 from daskals.io.ids import id_type_to_look_up
-from daskals.io.model_files import Factors, read_history, read_sides, write_sides
+from daskals.io.model_files import Factors, read_history, read_parent, read_sides, write_sides
 from daskals.io.notes import encode_numbers
 from daskals.io.readwrite import Savable
 from daskals.params.param import ParamMap
+from daskals.recommendation.explaining import Explaining
+from daskals.recommendation.folding import FoldingIn
 from daskals.recommendation.history import History
 from daskals.recommendation.neighbours import FindsNeighbours
-from daskals.recommendation.recommending import Recommending
+from daskals.recommendation.parentage import parent_of
 from daskals.serving import LocalModel
 
 if TYPE_CHECKING:
     from typing import Self
 
 
-class ALSModel(Recommending, FindsNeighbours, Savable):
+class ALSModel(FoldingIn, Explaining, FindsNeighbours, Savable):
     """A fitted model, the counterpart of ``pyspark.ml.recommendation.ALSModel``; made by `ALS.fit`.
 
     Its factors stay where they were made: on the workers of a cluster, which must stay up while the model is in
@@ -181,6 +183,8 @@ class ALSModel(Recommending, FindsNeighbours, Savable):
         fields["paramMap"].setdefault("blockSize", self.getBlockSize())  # Spark's model always has it set
         history = self._history.to_dict(orient="list")
         fields["daskals"]["history"] = {name: encode_numbers(values) for name, values in history.items()}
+        if self._parent is not None:
+            fields["daskals"]["parent"] = self._parent_fields(self._parent)
         return {**fields, "rank": self.rank}
 
     @classmethod
@@ -191,4 +195,5 @@ class ALSModel(Recommending, FindsNeighbours, Savable):
         history = History.of(read_history(path, fields))
         model = cls(factors, kind, history.frame())
         model._take(path, fields)
+        model._parent = read_parent(path, fields, parent_of)
         return model
