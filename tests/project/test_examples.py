@@ -16,7 +16,7 @@ import pytest
 from daskals.datasets import load_sample
 
 ROOT = Path(__file__).parents[2]
-SCRIPTS = ("examples/movielens.py", "examples/own_ratings.py", "deploy/local.py")
+SCRIPTS = ("examples/movielens.py", "examples/own_ratings.py", "examples/lastfm.py", "deploy/local.py")
 
 
 def run(*command: str | Path, status: int = 0) -> str:
@@ -311,6 +311,53 @@ def test_own_ratings_refuses_names_that_say_nothing(run_here, arguments, message
 def test_own_ratings_says_what_is_wrong(run_here, tmp_path, rows, message):
     (tmp_path / "bad.csv").write_text(rows)
     assert message in run_here("examples/own_ratings.py", tmp_path / "bad.csv", status=1)
+
+
+# ---- what people bring from elsewhere --------------------------------------------------------------------
+
+
+def test_sparks_documented_example(run_here):
+    output = run_here("examples/spark_als_example.py")
+    assert 1.0 < float(re.search(r"Root-mean-square error = (\S+)", output)[1]) < 2.5  # Spark's prints about 1.7
+    assert output.count("recommendations") == 4
+    unseen = re.findall(r"^\d +(\d+) +(\d+) +\S+ +(\d)$", output, re.MULTILINE)
+    assert [rank for *_, rank in unseen] == ["1", "2", "3"]
+    rated = set(load_sample()[["user", "item"]].itertuples(index=False, name=None))
+    assert not rated & {(int(user), int(item)) for user, item, _ in unseen}
+
+
+def assert_tuned(output: str) -> None:
+    """The map with the best metric is the best, and the model beats the most popular artists on test rows."""
+    tried = {params: float(ndcg) for params, ndcg in re.findall(r"^(\{.*\}): NDCG@10 (\S+) on", output, re.MULTILINE)}
+    assert len(tried) == 4
+    assert re.search(r"^Best: (.*)$", output, re.MULTILINE)[1] == max(tried, key=tried.get)
+    ndcg = {row: float(re.search(rf"^{row} +(\S+)", output, re.MULTILINE)[1]) for row in ROWS}
+    assert ndcg["model"] > ndcg["most popular"] > ndcg["random"]
+
+
+def test_lastfm_on_made_plays(run_here):
+    output = run_here("examples/lastfm.py")
+    assert_tuned(output)
+    assert "listener 0" in output
+
+
+@pytest.mark.slow
+def test_lastfm(run_here, data):
+    output = run_here("examples/lastfm.py", data / "lastfm-2k")
+    assert_tuned(output)
+    ndcg = {row: float(re.search(rf"^{row} +(\S+)", output, re.MULTILINE)[1]) for row in ROWS}
+    assert ndcg["model"] > 2 * ndcg["most popular"]
+
+
+def test_a_new_user_gets_unseen_films_with_titles(run_here, data):
+    output = run_here("examples/new_user.py", data / "ml-100k")
+    script = (ROOT / "examples/new_user.py").read_text()
+    assert len([line for line in script.splitlines() if line]) <= 25
+    titles = re.findall(r"^ *\d +(.*\(\d{4}\)) +\S+$", output, re.MULTILINE)
+    assert len(titles) == 5
+    assert not set(titles) & {"Star Wars (1977)", "Empire Strikes Back, The (1980)", "Return of the Jedi (1983)"}
+    served = re.search(r"^Served: (.*)$", output, re.MULTILINE)[1]
+    assert served.count("(19") == 5
 
 
 # ---- deploy/local.py -------------------------------------------------------------------------------------

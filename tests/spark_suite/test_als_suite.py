@@ -656,8 +656,8 @@ def test_shuffle_cleanup_standalone(cluster):
         chunks = rating_chunks(scheduler, dd.from_pandas(training, npartitions=3), columns, *types, "suite")
         ratings = shuffle(scheduler, chunks, (2, 2), "suite")
         del chunks
-        # two blocks and the ids of each side
-        assert comes_to_hold(cluster, before, 2 * (2 + 1)) is True
+        # two blocks, the ids and their counts, of each side
+        assert comes_to_hold(cluster, before, 2 * (2 + 2)) is True
         for _ in range(2):
             blocks = dask.compute(*ratings.users.in_blocks)
             assert sum(len(block.ratings) for block in blocks) == len(training)
@@ -667,13 +667,13 @@ def test_shuffle_cleanup_standalone(cluster):
 
 @spark_test("ALSCleanerSuite", 0, "ALS shuffle cleanup in algorithm", note="tasks on the scheduler in place of files")
 def test_shuffle_cleanup_in_algorithm(cluster):
-    """ALSCleanerSuite "ALS shuffle cleanup in algorithm": seven iterations leave the factors and the ids."""
+    """ALSCleanerSuite "ALS shuffle cleanup in algorithm": after seven iterations there are factors, ids, counts."""
     training, _ = implicit_data(20, 5, rank=1, noise=0.2, seed=0)
     als = ALS(rank=1, regParam=1e-5, seed=0, numUserBlocks=2, numItemBlocks=2)
     with cluster.as_current():
         before = in_memory(cluster)
         model = als.fit(training, {als.maxIter: 7})
-        assert comes_to_hold(cluster, before, 2 * (2 + 1)) is True
+        assert comes_to_hold(cluster, before, 2 * (2 + 2)) is True
         assert len(model.history) == 7
         del model
         assert comes_to_hold(cluster, before, 0) is True

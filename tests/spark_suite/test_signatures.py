@@ -38,6 +38,24 @@ OWN_KEYWORDS = {
     "cgSteps": "of solver='cg'",
     "checkpointDir": "of checkpoints, which Spark keeps in the SparkContext's directory",
 }
+MODEL_ALONE = {
+    "history": "objective and error after each iteration",
+    "parent": "the estimator of the fit; Spark's Python has it behind _java_obj",
+    "foldInUsers": "new users without a new fit",
+    "foldInItems": "new items without a new fit",
+    "recommendForRatings": "for people who are not in the model",
+    "similarUsers": "neighbours",
+    "similarItems": "neighbours",
+    "explain": "which ratings carried a score",
+    "toLocal": "the model without Dask",
+}
+WISHES = {
+    "exclude": "pairs that are not recommended",
+    "candidates": "what alone is recommended",
+    "minScore": "the least score",
+    "minSupport": "the least number of ratings of what is recommended",
+    "flat": "a row for each recommendation",
+}
 VALIDATE = {"validate": "checks all ranges at once; in Spark that is in the JVM"}
 
 #: Public names that we have and Spark has not.
@@ -45,7 +63,7 @@ OURS_ALONE = {
     "ALS": VALIDATE
     | OWN_KEYWORDS
     | {f"{verb}{name[0].upper()}{name[1:]}": why for name, why in OWN_KEYWORDS.items() for verb in ("get", "set")},
-    "ALSModel": VALIDATE | {"history": "objective and error after each iteration"},
+    "ALSModel": VALIDATE | MODEL_ALONE,
     "RegressionEvaluator": VALIDATE,
     "RankingEvaluator": VALIDATE | dict.fromkeys(("relevantFrom", "getRelevantFrom", "setRelevantFrom"), LEAST_RATING),
     "CrossValidator": VALIDATE,
@@ -65,6 +83,7 @@ MORE_KEYWORDS = {
     "ALS.setParams": OWN_KEYWORDS,
     "ALS.fit": {"resume": "goes on from the newest checkpoint"},
     "ALSModel.load": FRAMES,
+    **{f"ALSModel.recommendFor{each}": WISHES for each in ("AllUsers", "AllItems", "UserSubset", "ItemSubset")},
     "CrossValidatorModel.load": FRAMES,
     "TrainValidationSplitModel.load": FRAMES,
     "RankingEvaluator.__init__": {"relevantFrom": LEAST_RATING},
