@@ -315,3 +315,23 @@ def test_matrices_and_arrays(model):
     assert_frame_equal(
         some, model.recommendForUserSubset(frame[frame["user"].isin([2, 4])], 4, candidates=frame, flat=True)
     )
+
+
+# ---- a peer ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")  # what implicit says of BLAS threads
+def test_unseen_items_beside_implicit(ml100k):
+    """The same factors in both, and what everybody has rated filtered by each."""
+    als = pytest.importorskip("implicit.cpu.als")
+    frame = ml100k.base
+    model = ALS(rank=8, maxIter=3, implicitPrefs=True).fit(frame)
+    users, items = model.userFactors, model.itemFactors
+    peer = als.AlternatingLeastSquares(factors=8)
+    peer.user_factors, peer.item_factors = (np.stack(side["features"]) for side in (users, items))
+    row, column = (pd.Index(side["id"]).get_indexer(frame[name]) for side, name in ((users, "user"), (items, "item")))
+    rated = sparse.csr_matrix((np.ones(len(frame), np.float32), (row, column)))
+    ids, scores = peer.recommend(np.arange(len(users)), rated, N=10, filter_already_liked_items=True)
+    found = model.recommendForAllUsers(10, exclude=frame, flat=True)
+    np.testing.assert_array_equal(found["item"].to_numpy().reshape(-1, 10), items["id"].to_numpy()[ids])
+    np.testing.assert_allclose(found["rating"].to_numpy().reshape(-1, 10), scores, rtol=1e-5, atol=1e-6)
