@@ -251,16 +251,15 @@ def suggest(model: ALSModel, dataset: dd.DataFrame, titles: pd.Series | None) ->
     def named(item: int) -> str:
         return f"item {item}" if titles is None else titles[item]
 
-    users, items = model.userFactors["id"].head(3), model.itemFactors["id"].compute()
+    users = model.userFactors["id"].head(3)
     rated = dataset[dataset["user"].isin(users.tolist())].compute()
-    pairs = pd.MultiIndex.from_product([users, items], names=["user", "item"])
-    unseen = pairs.difference(pd.MultiIndex.from_frame(rated[["user", "item"]])).to_frame(index=False)
-    predicted = model.transform(unseen)  # pandas in, pandas out
+    # pandas in, pandas out: columns user, item, rating, rank
+    unseen = model.recommendForUserSubset(pd.DataFrame({"user": users}), 5, exclude=rated, flat=True)
     for user in users:
         liked = rated[rated["user"] == user].sort_values(["rating", "item"], ascending=[False, True]).head(3)
         print(f"   User {user} liked    {'; '.join(map(named, liked['item']))}")
-        best = predicted[predicted["user"] == user].nlargest(5, "prediction")
-        scored = zip(best["item"], best["prediction"], strict=True)
+        best = unseen[unseen["user"] == user]
+        scored = zip(best["item"], best["rating"], strict=True)
         print(f"      and may like  {'; '.join(f'{named(item)} ({score:.1f})' for item, score in scored)}")
 
 

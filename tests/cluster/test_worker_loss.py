@@ -33,6 +33,8 @@ from support.marks import a_few
 from daskals import ALSModel
 from daskals.datasets import make_ratings
 from daskals.engine import loop
+from daskals.evaluation import RankingEvaluator, rankingReport
+from daskals.tuning import TrainValidationSplit
 
 pytestmark = pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="kills processes as POSIX does")
 
@@ -280,6 +282,10 @@ def neighbours(model, folder):
     return model.similarItems(None, 3, flat=True).compute()["similarity"].to_numpy()
 
 
+def report(model, folder):
+    return rankingReport(model, lazy(), make_ratings(**SHAPE, npartitions=2, seed=5), k=3).to_numpy()
+
+
 def recommend_to_some(model, folder):
     lists = model.recommendForItemSubset(make_ratings(**SHAPE).head(50), 3)["recommendations"]
     return np.array([[each["rating"] for each in some] for some in lists])
@@ -307,6 +313,7 @@ ACTIONS = {
     recommend_to_some: "als-recommend-",
     recommend_unseen: "als-lists-unwanted-",
     neighbours: "als-recommend-",
+    report: "als-report-",
     save: "als-write-",
     load: r"als-load-[0-9a-f]+-",
 }
@@ -325,3 +332,19 @@ def test_what_is_done_with_a_model_survives_a_loss(killable, model, tmp_path, ac
     assert plugin.keys, "nobody died meanwhile"
     assert course.solves() == 0, "its factors come from the scheduler"
     assert_equal([found], [expected])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["als-recommend-", "als-compare-"])
+def test_tuning_by_recommendations_survives_a_loss(killable, kind):
+    """All workers die while the lists of a model are made, or compared with the validation rows."""
+    estimator = als(maxIter=2, implicitPrefs=True)
+    maps = [{estimator.regParam: 0.1}, {estimator.regParam: 3.0}]
+    ranking = RankingEvaluator(metricName="ndcgAtK", k=5)
+    tuning = TrainValidationSplit(estimator=estimator, estimatorParamMaps=maps, evaluator=ranking)
+    expected = tuning.fit(lazy()).validationMetrics
+    killable.drop_replicas()
+    with killable.plugged(killer(killable, kind, everybody=True)) as plugin:
+        found = tuning.fit(lazy()).validationMetrics
+    assert plugin.keys, "nobody died meanwhile"
+    assert found == pytest.approx(expected, abs=1e-6)
