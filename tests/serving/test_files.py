@@ -262,7 +262,7 @@ STALE = {
         lambda path: np.save(path / "arrays" / "item-ids.npy", np.array([{}], object), allow_pickle=True), "pickle|obj"
     ),
     "another format": (
-        lambda path: (path / "arrays" / "arrays.json").write_text('{"format": 2}'), "its format is 2, and 1 is read"
+        lambda path: (path / "arrays" / "arrays.json").write_text('{"format": 1}'), "its format is 1, and 2 is read"
     ),
     "no JSON": (lambda path: (path / "arrays" / "arrays.json").write_text("{"), "Expecting"),
 }  # fmt: skip

@@ -210,7 +210,8 @@ class LocalModel(HoldsArrays):
         ``ratings`` are those of the user, as for `recommendForRatings`; ``user`` may be None, or somebody who is not in
         the model. An item that is not raises `UnknownIdError`. The shares of all ratings add up to the score that the
         user's row has when it is solved once more, which differs a little from the one in the model.
-        ``ValueError`` for nonnegative models, whose scores are no sums over ratings.
+        Of equal shares the smaller id comes first, as in ``ALSModel.explain``. ``ValueError`` for nonnegative models,
+        whose scores are no sums over ratings.
 
         >>> rows = np.array([[1, 0], [0, 1], [1, 1]], np.float32)
         >>> model = LocalModel.fromArrays((["ann"], rows[2:]), ([7, 8, 9], rows))
@@ -226,7 +227,7 @@ class LocalModel(HoldsArrays):
         known = self._known(ratings)
         gram = self._gram() if objective.implicit else None
         shares = shares_of(self._items.rows, known, target, gram, objective)
-        order = np.lexsort((known.positions, shares))[::-1][:n]
+        order = np.lexsort((known.values, known.positions, -shares))[:n]
         predicted = float("nan") if user is None else self.predict(user, item)
         best = map(Scored, self._items.ids.at(known.positions[order]), shares[order].tolist())
         return Explanation(float(shares.sum()), predicted, list(best))
