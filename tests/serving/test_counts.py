@@ -2,8 +2,6 @@
 
 import pickle
 import shutil
-import subprocess
-import sys
 import warnings
 
 import numpy as np
@@ -149,21 +147,6 @@ def test_a_copy_with_other_numbers_is_passed_over(wrong, tmp_path):
     assert LocalModel.load(path).popular(3) == model.toLocal().popular(3)
 
 
-CODE = """
-import sys
-from daskals.serving import LocalModel
-model = LocalModel.load(sys.argv[1])
-assert model.popular(2, [model.itemIds[0]]) and model.recommend(model.userIds[0], 2, minSupport=1)
-print(sorted({"dask", "distributed", "numba"} & {name.partition(".")[0] for name in sys.modules}))
-"""
-
-
-def test_reading_them_brings_no_dask(tmp_path):
-    save(tmp_path / "model", ratings_with(IDS["int16"]))
-    done = subprocess.run([sys.executable, "-c", CODE, tmp_path / "model"], capture_output=True, text=True, check=False)
-    assert (done.stdout.strip(), done.stderr) == ("[]", "")
-
-
 # ---- popular ---------------------------------------------------------------------------------------------
 
 some_items = st.lists(st.integers(-3, 15), max_size=12)
@@ -221,7 +204,7 @@ def test_the_least_support_is_as_good_as_candidates(counts, least, n, candidates
 
 @pytest.mark.parametrize(("least", "error"), [("two", TypeError), (1.5, TypeError), (0, ValueError), (-1, ValueError)])
 def test_a_least_support_is_checked(least, error):
-    with pytest.raises(error, match="minSupport=.* is not allowed: it must be an integer >= 1"):
+    with pytest.raises(error, match=r"minSupport=.* is not allowed: it must be an integer >= 1"):
         small().recommend("ann", 1, minSupport=least)
 
 

@@ -334,6 +334,7 @@ model = LocalModel.load(sys.argv[1])
 user, item = model.userIds.tolist()[0], model.itemIds.tolist()[0]
 model.recommend(user, 3, exclude=[item]), model.recommend([user], 3, candidates=[item]), user in model
 model.similarItems(item, 3), model.similarUsers(user, 3, "dot"), model.predict(user, item), model.hasItem(item)
+model.popular(3, exclude=[item]), model.recommend(user, 3, minSupport=2), model.userCounts
 print("load", heavy())
 MORE = set()
 given = dict(regParam=0.1, implicitPrefs=True, alpha=1.0)
