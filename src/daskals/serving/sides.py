@@ -83,7 +83,7 @@ def ranked(
             unwanted = np.append(unwanted, side.ids.position(id_))
         scores[_slots(unwanted, places)] = -np.inf
         if few is not None:
-            scores[few if places is None else few[places]] = -np.inf
+            np.copyto(scores, -np.inf, where=few if places is None else few[places])
         margin = _margin(row, 1.0 if scale is not None else side.longest)
         some = contenders(scores, wishes.n, margin)
         if not margin:  # a row of zeros, whose scores are all 0: no need to compute them again
