@@ -1,7 +1,7 @@
 """Recommendations over HTTP, from a saved model.
 
     pip install 'daskals[serve]'
-    python examples/serve.py model/ --popular popular.json --port 8000
+    python examples/serve.py model/ --port 8000
 
     GET  /recommend/42?n=10&exclude=7,9         the best items for a user; for strangers the most popular ones
     POST /recommend  {"ratings": {"7": 5}}      for somebody who is not in the model, by ratings alone
@@ -15,10 +15,14 @@ which. A model that cannot be loaded leaves the old one in use, and is counted i
 Spark's files do not tell the parameters of the fit, which POST needs: pass them by
 --fit '{"regParam": 0.1, "implicitPrefs": false}'.
 
-popular.json is a list of items, the most popular first:
+The most popular items are those with the most ratings in the fit of the model in use. The files of Spark, and of
+earlier versions of daskals, do not tell these numbers; then, or to recommend others to strangers, pass
+--popular popular.json, a list of items, the most popular first:
 
     top = ratings["item"].value_counts().head(1000)
     pathlib.Path("popular.json").write_text(json.dumps(top.index.tolist()))
+
+Without both, strangers get empty lists. The score of a popular item is null, for it is not one of the model's.
 """
 
 import os
@@ -49,7 +53,7 @@ logger = logging.getLogger("serve")
 class Served:
     """The model in use, and loading another one when the files change."""
 
-    def __init__(self, path: str, popular: list[Any], parameters: dict[str, Any]) -> None:
+    def __init__(self, path: str, popular: list[Any] | None, parameters: dict[str, Any]) -> None:
         self.path, self.popular, self.parameters = path, popular, parameters
         self.registry = CollectorRegistry()
         self.seconds = Histogram("recommendation_seconds", "Time for an answer", ["kind"], registry=self.registry)
@@ -83,6 +87,19 @@ class Served:
             self.in_use.labels(model.uid, model.version).set(1)
             self.reloads.inc()
             logger.info("%s, version %s", model, model.version)
+            if self.popular is None and model.itemCounts is None:
+                logger.warning("Strangers get empty lists: %s does not tell what is popular: use --popular", self.path)
+
+    def for_strangers(self, model: LocalModel, n: int, unwanted: Iterable[Any] = ()) -> dict[str, Any]:
+        """The most popular items: those of --popular, or else those of the model, where it knows them."""
+        self.strangers.inc()
+        if self.popular is not None:
+            without = set(unwanted)
+            most = [item for item in self.popular if item not in without][:n]
+        else:
+            known = [] if model.itemCounts is None else plain(model.popular(n, unwanted))
+            most = [each["item"] for each in known]
+        return answer(model, [{"item": item, "score": None} for item in most], "popular")
 
     def _files(self) -> Any:
         try:
@@ -135,9 +152,7 @@ def make_app(served: Served, every: float) -> FastAPI:
             try:
                 return answer(model, plain(model.recommend(id_, n, unwanted)), "model")
             except UnknownIdError:
-                served.strangers.inc()
-                most = [item for item in served.popular if item not in set(unwanted)][:n]
-                return answer(model, [{"item": item, "score": None} for item in most], "popular")
+                return served.for_strangers(model, n, unwanted)
 
     @app.post("/recommend")
     def recommend_for_ratings(body: dict[str, dict[str, float]], n: int = number) -> dict[str, Any]:
@@ -147,8 +162,7 @@ def make_app(served: Served, every: float) -> FastAPI:
             try:
                 return answer(model, plain(model.recommendForRatings(ratings, n, **served.parameters)), "ratings")
             except UnknownIdError:
-                served.strangers.inc()
-                return answer(model, [{"item": item, "score": None} for item in served.popular[:n]], "popular")
+                return served.for_strangers(model, n)
 
     @app.get("/similar/{item}")
     def similar(item: str, n: int = number) -> dict[str, Any]:
@@ -190,7 +204,7 @@ def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("model", help="folder of a saved model")
-    parser.add_argument("--popular", type=Path, help="JSON list of items for strangers, the most popular first")
+    parser.add_argument("--popular", type=Path, help="JSON list of items for strangers, the best first")
     parser.add_argument(
         "--fit", type=json.loads, default={}, help="JSON of the parameters of the fit, for Spark's files"
     )
@@ -200,7 +214,7 @@ def main() -> None:
     options = parser.parse_args()
     logging.basicConfig(level=logging.INFO)
     try:
-        popular = json.loads(options.popular.read_text(encoding="utf-8")) if options.popular else []
+        popular = json.loads(options.popular.read_text(encoding="utf-8")) if options.popular else None
         served = Served(options.model, popular, options.fit)
     except (OSError, ValueError) as error:
         raise SystemExit(str(error)) from None

@@ -262,7 +262,7 @@ STALE = {
         lambda path: np.save(path / "arrays" / "item-ids.npy", np.array([{}], object), allow_pickle=True), "pickle|obj"
     ),
     "another format": (
-        lambda path: (path / "arrays" / "arrays.json").write_text('{"format": 2}'), "its format is 2, and 1 is read"
+        lambda path: (path / "arrays" / "arrays.json").write_text('{"format": 1}'), "its format is 1, and 2 is read"
     ),
     "no JSON": (lambda path: (path / "arrays" / "arrays.json").write_text("{"), "Expecting"),
 }  # fmt: skip
@@ -334,6 +334,7 @@ model = LocalModel.load(sys.argv[1])
 user, item = model.userIds.tolist()[0], model.itemIds.tolist()[0]
 model.recommend(user, 3, exclude=[item]), model.recommend([user], 3, candidates=[item]), user in model
 model.similarItems(item, 3), model.similarUsers(user, 3, "dot"), model.predict(user, item), model.hasItem(item)
+model.popular(3, exclude=[item]), model.recommend(user, 3, minSupport=2), model.userCounts
 print("load", heavy())
 MORE = set()
 given = dict(regParam=0.1, implicitPrefs=True, alpha=1.0)

@@ -4,6 +4,7 @@ import json
 import os
 import re
 import runpy
+import shutil
 import signal
 import socket
 import subprocess
@@ -17,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from support.models import IDS, fit, ratings_with
+from support.models import IDS, fit, ratings_with, write_spark_model
 
 from daskals.serving import LocalModel
 
@@ -190,6 +191,44 @@ def test_a_damaged_model_does_not_take_the_place(served):
     while service.get("/health")["version"] == version and time.monotonic() < deadline:
         time.sleep(0.05)
     assert service.get("/health")["version"] == LocalModel.load(path).version != version
+
+
+def test_strangers_get_what_is_popular_in_the_model_in_use(tmp_path):
+    """Without a list: by the numbers of ratings that the model tells; after a reload, those of the new one."""
+    path, frame = tmp_path / "model", ratings_with(IDS["int16"])
+
+    def most(ratings, n, exclude=()):
+        counts = ratings[~ratings["item"].isin(exclude)]["item"].value_counts()
+        return [(i, None) for i, _ in sorted(counts.items(), key=lambda pair: (pair[1], pair[0]), reverse=True)[:n]]
+
+    fit(frame).save(path)
+    service = Service(path, "--fit", json.dumps(FIT))
+    try:
+        found = service.get("/recommend/31999?n=4")
+        assert (found["source"], pairs(found)) == ("popular", most(frame, 4))
+        out = pairs(found)[0][0]
+        assert pairs(service.get(f"/recommend/31999?n=4&exclude={out},999")) == most(frame, 4, [out])
+        assert pairs(service.get("/recommend?n=3", {"ratings": {"999": 5}})) == most(frame, 3)
+        other = frame[frame["item"] != out]
+        version = found["model"]["version"]
+        fit(other).write().overwrite().save(path)
+        deadline = time.monotonic() + 60
+        while service.get("/health")["version"] == version and time.monotonic() < deadline:
+            time.sleep(0.05)
+        assert pairs(service.get("/recommend/31999?n=4")) == most(other, 4)
+        # a model that does not tell them comes: no error, nothing to recommend, and a line that says what to do
+        shutil.rmtree(path)
+        write_spark_model(tmp_path / "draft").rename(path)
+        version = LocalModel.load(path).version
+        while service.get("/health")["version"] != version and time.monotonic() < deadline:
+            time.sleep(0.05)
+        found = service.get("/recommend/31999")
+        assert (found["source"], found["items"]) == ("popular", [])
+    finally:
+        written = service.stop()
+    assert "Traceback" not in written
+    assert written.count("Strangers get empty lists") == 1
+    assert "use --popular" in written
 
 
 def test_it_says_what_is_wrong_with_a_path(tmp_path):

@@ -1,7 +1,4 @@
-"""How many ratings each row of a model had: a folder beside the factors, which Spark passes over.
-
-One file, since the numbers are one array, as the ids of a side are: 8 bytes for each row in memory, less in the file.
-"""
+"""The file with the numbers of ratings of a side, in the order of ids: Parquet. No Dask."""
 
 from __future__ import annotations
 
@@ -11,35 +8,11 @@ import fsspec
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from dask.delayed import Delayed
 
-from daskals.execution.scheduler import Scheduler
-from daskals.execution.tasks import new_token, task
-from daskals.io.directories import join
 from daskals.io.factor_files import FAULTS
 from daskals.kernels.types import Int64
 
 FILE = "part-00000.snappy.parquet"
-
-
-def write_counts(scheduler: Scheduler, folder: str, counts: Delayed) -> int:
-    """Write the numbers of ratings, in the order of ids; returns their checksum."""
-    fs, place = fsspec.url_to_fs(folder)
-    fs.makedirs(place, exist_ok=True)
-    write = task(write_file, join(folder, FILE), counts, name=f"als-write-counts-{new_token()}")
-    (checksum,) = scheduler.fetch(write)
-    return int(checksum)
-
-
-def read_counts(scheduler: Scheduler, folder: str, rows: int, checksum: int) -> Delayed:
-    """A task that reads the numbers of ratings of so many rows each time that they are needed.
-
-    The file is read once here, to check it. ``FileNotFoundError`` if it is missing, ``ValueError`` that names it if it
-    is not as it was written.
-    """
-    read = task(read_file, join(folder, FILE), rows, checksum, name=f"als-load-counts-{new_token()}")
-    scheduler.fetch(task(len, read, name=f"als-check-counts-{new_token()}"))
-    return read
 
 
 def write_file(file: str, counts: Int64) -> int:
@@ -51,7 +24,10 @@ def write_file(file: str, counts: Int64) -> int:
 
 
 def read_file(file: str, rows: int, checksum: int) -> Int64:
-    """The numbers in a file, (rows,); errors as those of `read_counts`."""
+    """The numbers in a file, (rows,).
+
+    ``FileNotFoundError`` if it is missing, ``ValueError`` that names it if it is not as it was written.
+    """
     fs, place = fsspec.url_to_fs(file)
     if not fs.exists(place):
         raise FileNotFoundError(f"{file} is missing, which has the number of ratings of each of {rows} rows")

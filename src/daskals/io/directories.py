@@ -7,7 +7,7 @@
     <path>/userFactors/part-00000.snappy.parquet ...     id, features (list of float); a file for each block
     <path>/userFactors/_SUCCESS                          (`daskals.io.factor_folders`, `daskals.io.factor_files`)
     <path>/itemFactors/ ...                              likewise
-    <path>/userCounts/, <path>/itemCounts/               numbers of ratings (`daskals.io.count_files`); not Spark's
+    <path>/userCounts/, <path>/itemCounts/               numbers of ratings (`daskals.io.count_folders`); not Spark's
 
 What Spark has no place for stands in the JSON under ``"daskals"``, a key that Spark ignores (`daskals.io.notes`). The
 files hold data only: nothing that is read is ever executed.

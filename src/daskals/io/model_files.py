@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from daskals.engine.factors import FactorMatrix
 from daskals.execution.scheduler import Scheduler
-from daskals.io.count_files import read_counts, write_counts
+from daskals.io.count_folders import read_counts, write_counts
 from daskals.io.directories import join
 from daskals.io.factor_folders import read_factors, write_factors
 from daskals.io.id_types import IdType

@@ -158,15 +158,19 @@ class ALSModel(FoldingIn, Explaining, FindsNeighbours, Savable):
     def toLocal(self) -> LocalModel:
         """The model in this process, to answer single questions at once (`daskals.serving.LocalModel`).
 
-        All its factors come here: ``4 * rank`` bytes for each user and item, and their ids.
+        All its factors come here: ``4 * rank`` bytes for each user and item, their ids and numbers of ratings.
         """
         self._check_alive()
-        scheduler, sides = current_scheduler(), []
+        scheduler, sides, counts = current_scheduler(), [], []
         for matrix in (self._factors.users, self._factors.items):
-            ids, *blocks = scheduler.fetch(matrix.ids, *matrix.blocks)
-            sides.append((ids, np.concatenate([np.empty((0, self.rank), np.float32), *blocks])))
-        users, items = sides
-        return LocalModel.fromArrays(users, items, uid=self.uid, parent=self._metadata()["daskals"].get("parent"))
+            known = [] if matrix.counts is None else [matrix.counts]
+            ids, *arrays = scheduler.fetch(matrix.ids, *matrix.blocks, *known)
+            counts.append(arrays.pop() if known else None)
+            sides.append((ids, np.concatenate([np.empty((0, self.rank), np.float32), *arrays])))
+        (users, items), parent = sides, self._metadata()["daskals"].get("parent")
+        return LocalModel.fromArrays(
+            users, items, uid=self.uid, parent=parent, userCounts=counts[0], itemCounts=counts[1]
+        )
 
     # -- files
 

@@ -19,7 +19,7 @@ class Explanation(NamedTuple):
     score: float
     #: the score of the user's row in the model; NaN where the user or the item is not in it
     predicted: float
-    #: rated items and their shares of ``score``, the largest first
+    #: rated items and their shares of ``score``, the largest first, of equal ones the smaller id
     shares: list[Scored]
 
 

@@ -2,10 +2,11 @@
 
 ::
 
-    <path>/metadata  userFactors  itemFactors       the model
+    <path>/metadata  userFactors  userCounts  ...   the model
     <path>/arrays/arrays.json                       format, version of the model, rank; types and shapes of the arrays
     <path>/arrays/user-rows.npy                     float32 (users, rank)
     <path>/arrays/user-ids.npy                      or user-text, -ends, -hashes and -places for strings
+    <path>/arrays/user-counts.npy                   int64 (users,): numbers of ratings, where the model knows them
     <path>/arrays/item-...
 
 The copy belongs to the model whose version it tells (`daskals.serving.sides.version_of`). A model that is saved to the
@@ -31,7 +32,7 @@ from daskals.serving.sides import Side, Stored, version_of
 
 _logger = logging.getLogger("daskals")
 #: The format that is written, and the only one that is read.
-FORMAT = 1
+FORMAT = 2
 FOLDER = "arrays"
 _TEXT = {"text": "|u1", "ends": "<i8", "hashes": "<u4", "places": "<i4"}
 _NUMBERS = ("<i8", "<u8", "<M8[ns]")
@@ -106,24 +107,27 @@ def _open_side(place: str, name: str, about: dict[str, Any]) -> Side:
     told = about[name]
     arrays = {each: _map(os.path.join(place, FOLDER, f"{name}-{each}.npy"), told[each]) for each in told}
     rows, longest = arrays.pop("rows"), float(about[f"{name}Longest"])
+    counts = arrays.pop("counts", None)
     n = len(arrays["ends"] if "ends" in arrays else arrays["ids"])
     if rows.dtype.str != "<f4" or rows.shape != (n, about["rank"]):
         raise ValueError(f"the rows of {name}s are {rows.dtype} of shape {rows.shape}")
+    if counts is not None and (counts.dtype.str != "<i8" or counts.shape != (n,)):
+        raise ValueError(f"the numbers of ratings of {name}s are {counts.dtype} of shape {counts.shape}")
     if "ids" in arrays:
         if arrays["ids"].dtype.str not in _NUMBERS:
             raise ValueError(f"the ids of {name}s are {arrays['ids'].dtype}")
-        return Side(NumberIds(arrays["ids"], f"{name}s"), rows, longest)
+        return Side(NumberIds(arrays["ids"], f"{name}s"), rows, longest, counts)
     types = {each: array.dtype.str for each, array in arrays.items()}
     if types != _TEXT or not n == len(arrays["hashes"]) == len(arrays["places"]):
         raise ValueError(f"the ids of {name}s are {told}")
-    return Side(TextIds(**arrays, side=f"{name}s"), rows, longest)
+    return Side(TextIds(**arrays, side=f"{name}s"), rows, longest, counts)
 
 
 def _arrays_of(side: Side) -> dict[str, AnyArray]:
-    ids = side.ids
+    ids, known = side.ids, {} if side.counts is None else {"counts": side.counts}
     if isinstance(ids, NumberIds):
-        return {"rows": side.rows, "ids": ids.array}
-    return {"rows": side.rows, **{each: getattr(ids, each) for each in _TEXT}}
+        return {"rows": side.rows, "ids": ids.array, **known}
+    return {"rows": side.rows, **{each: getattr(ids, each) for each in _TEXT}, **known}
 
 
 def _map(file: str, told: list[Any]) -> AnyArray:

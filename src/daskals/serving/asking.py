@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from daskals.kernels.types import AnyArray, Float32, Ids
+from daskals.kernels.types import AnyArray, Float32, Ids, Int64
 from daskals.params.converters import to_int
 from daskals.serving.answers import Scored, UnknownIdError
 from daskals.serving.sides import Side, Wishes, ranked, side_of
@@ -55,17 +55,42 @@ def is_many(asked: Any) -> bool:
     return hasattr(asked, "__iter__") and not isinstance(asked, str | bytes) and np.ndim(asked) != 0
 
 
-def wishes_of(n: int, exclude: Iterable[Any] | Mapping[Any, Any], candidates: Any) -> Wishes:
-    """What an answer may hold; ``TypeError`` if ``n`` is no integer, ``ValueError`` if it is not positive."""
+def wishes_of(
+    side: Side, n: int, exclude: Iterable[Any] | Mapping[Any, Any], candidates: Any, support: int | None
+) -> Wishes:
+    """What an answer of rows of ``side`` may hold; ``support`` is the least number of their ratings, None for any.
+
+    ``TypeError`` if a number is no integer, ``ValueError`` if it is not positive, or the numbers of ratings are asked
+    for and not known.
+    """
+    number = at_least_one("n", n)
+    least = None if support is None else at_least_one("minSupport", support)
+    if least is not None:
+        counts_of(side, f"minSupport={least}")
+    listed = None if candidates is None else _listed("candidates", candidates)
+    return Wishes(number, _listed("exclude", exclude), listed, least_support=least)
+
+
+def at_least_one(name: str, value: Any) -> int:
+    """An argument as an integer; ``TypeError`` if it is none, ``ValueError`` if it is not positive."""
     try:
-        number = to_int(n)
+        number = to_int(value)
     except TypeError:
-        raise TypeError(f"n={n!r} is not allowed: it must be an integer >= 1") from None
+        raise TypeError(f"{name}={value!r} is not allowed: it must be an integer >= 1") from None
     if number < 1:
-        raise ValueError(f"n={n} is not allowed: it must be an integer >= 1")
-    return Wishes(
-        number, _listed("exclude", exclude), None if candidates is None else _listed("candidates", candidates)
-    )
+        raise ValueError(f"{name}={value} is not allowed: it must be an integer >= 1")
+    return number
+
+
+def counts_of(side: Side, asked: str) -> Int64:
+    """How many ratings each row had; ``ValueError`` that says what to do where that is not known."""
+    if side.counts is None:
+        raise ValueError(
+            f"{asked}: this model does not know how many ratings its rows had. Models that Spark, or an earlier "
+            "version, saved do not say so; fit the model again, or count the ratings yourself and pass candidates= "
+            "(LocalModel.fromArrays takes userCounts= and itemCounts=)."
+        )
+    return side.counts
 
 
 def _listed(name: str, ids: Any) -> Any:
@@ -75,7 +100,7 @@ def _listed(name: str, ids: Any) -> Any:
     return ids if isinstance(ids, Mapping | np.ndarray) else list(ids)
 
 
-def checked_side(ids: Sequence[Any] | Ids, rows: Any, name: str) -> Side:
+def checked_side(ids: Sequence[Any] | Ids, rows: Any, name: str, counts: Any = None) -> Side:
     """A side from a caller's arrays."""
     # NumPy's own arrays of strings drop zeros at their ends
     texts = [isinstance(id_, str) for id_ in ids] if np.asarray(ids).dtype.kind in "UOT" else []
@@ -97,13 +122,34 @@ def checked_side(ids: Sequence[Any] | Ids, rows: Any, name: str) -> Side:
         raise ValueError(f"{name} have ids of shape {array.shape} and factors of shape {values.shape}")
     if not np.isfinite(values).all():
         raise ValueError(f"The factors of {name} are not all finite numbers")
+    numbers = None if counts is None else _checked_counts(counts, len(array), name)
     if not np.all(array[1:] > array[:-1]):
         order = np.argsort(array, kind="stable")
         array, values = array[order], values[order]
+        numbers = None if numbers is None else numbers[order]
     twice = np.flatnonzero(array[1:] == array[:-1])
     if len(twice):
         raise ValueError(f"The ids of {name} have {array[twice[:1]].tolist()[0]!r} twice")
-    return side_of(array, values, name)
+    return side_of(array, values, name, numbers)
+
+
+def _checked_counts(counts: Any, n: int, name: str) -> Int64:
+    """Numbers of ratings as a new array; whole floats, as sums and joins of frames give them, are taken too."""
+    given = np.asarray(counts)
+    if given.shape != (n,):
+        raise ValueError(
+            f"{name} have {n} ids and numbers of ratings of shape {given.shape}: one for each id is needed"
+        )
+    if given.dtype.kind not in "iuf" and n:
+        raise TypeError(f"The numbers of ratings of {name} are of type {given.dtype}: use integers")
+    with np.errstate(invalid="ignore"):  # NaN becomes a negative number, as what int64 cannot hold does
+        numbers = given.astype(np.int64)
+    wrong = np.flatnonzero((numbers < 0) | (numbers != given))
+    if len(wrong):
+        raise ValueError(
+            f"The numbers of ratings of {name} have {given[wrong[0]]} at position {wrong[0]}: they are integers >= 0"
+        )
+    return numbers
 
 
 def inverse_norms(rows: Float32) -> Float32:

@@ -11,6 +11,7 @@ from typing import Any
 import fsspec
 import numpy as np
 
+from daskals.io.count_files import FILE, read_file
 from daskals.io.directories import MODEL_CLASS, join, list_files, read_metadata
 from daskals.io.factor_files import read_block, record_of
 from daskals.io.folder_checks import check_as_written, check_range, files_of_side
@@ -56,11 +57,19 @@ def _read(path: str) -> Stored:
     rank, notes = decode_sides(path, fields)
     with naming(f"The metadata of {path} are damaged in daskals.parent"):
         parent = decode_parent(fields.get("daskals", {}).get("parent"))
-    users, items = (_read_side(join(path, f"{side}Factors"), rank, notes[side], f"{side}s") for side in notes)
+    users, items = (_read_side(path, side, rank, notes[side]) for side in notes)
     return Stored(users, items, fields["uid"], "", parent)
 
 
-def _read_side(folder: str, rank: int, notes: SideNotes, name: str) -> Side:
+def _read_side(path: str, side: str, rank: int, notes: SideNotes) -> Side:
+    ids, rows = _read_factors(join(path, f"{side}Factors"), rank, notes)
+    counts = None
+    if notes.counts is not None:
+        counts = read_file(join(path, f"{side}Counts", FILE), len(ids), notes.counts)
+    return side_of(ids, rows, f"{side}s", counts)
+
+
+def _read_factors(folder: str, rank: int, notes: SideNotes) -> tuple[Ids, Float32]:
     files = files_of_side(folder)
     blocks = [read_block(file, rank, notes.ids.kind) for file in files]
     records = [record_of(*block) for block in blocks]
@@ -79,7 +88,7 @@ def _read_side(folder: str, rank: int, notes: SideNotes, name: str) -> Side:
             raise ValueError(
                 f"{both} are damaged, or one is too many: they have an id that is there twice, {culprit!r}"
             )
-    return side_of(ids, rows, name)
+    return ids, rows
 
 
 def _joined(parts: list[tuple[Ids, Float32]], blocks: list[tuple[Ids, Float32]]) -> tuple[Ids, Float32]:

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from daskals.kernels.types import Float32, Ids
+from daskals.kernels.types import Float32, Ids, Int64
 from daskals.serving.arrays import open_copy, write_copy
 from daskals.serving.asking import checked_side, read_only
 from daskals.serving.objectives import decode_parent
@@ -77,13 +77,16 @@ class HoldsArrays:
         *,
         uid: str = "LocalModel",
         parent: Mapping[str, Any] | None = None,
+        userCounts: Any = None,
+        itemCounts: Any = None,
     ) -> Self:
         """A model from ids and rows of each side: integers, strings or datetime64, and numbers of shape (ids, rank).
 
-        ``parent`` is what the metadata of a model say of the fit, ``{"paramMap": {"regParam": 0.1}}``. ``ValueError``
-        for shapes that do not fit each other, ids that occur twice, and numbers that are not finite.
+        ``parent`` is what the metadata of a model say of the fit, ``{"paramMap": {"regParam": 0.1}}``; the counts are
+        how many ratings each id had, in the order of the ids that are given. ``ValueError`` for shapes that do not fit
+        each other, ids that occur twice, and numbers that are not finite, or no counts.
         """
-        left, right = checked_side(*users, "users"), checked_side(*items, "items")
+        left, right = checked_side(*users, "users", userCounts), checked_side(*items, "items", itemCounts)
         if left.rows.shape[1] != right.rows.shape[1]:
             raise ValueError(f"users have {left.rows.shape[1]} factors, and items {right.rows.shape[1]}")
         return cls(Stored(left, right, uid, "", decode_parent(parent)))
@@ -124,6 +127,16 @@ class HoldsArrays:
     def itemFactors(self) -> Float32:
         """Float32, shape (items, rank), in the order of `itemIds`; it cannot be written to."""
         return read_only(self._items.rows)
+
+    @property
+    def userCounts(self) -> Int64 | None:
+        """How many ratings each user had in the fit, int64, in the order of `userIds`; None where it is not known."""
+        return None if self._users.counts is None else read_only(self._users.counts)
+
+    @property
+    def itemCounts(self) -> Int64 | None:
+        """How many ratings each item had in the fit, as `userCounts`."""
+        return None if self._items.counts is None else read_only(self._items.counts)
 
     def userFromText(self, text: str) -> Any:
         """The id that a text means, of a URL or a table: an int, a str or a datetime64; it need not be in the model.

@@ -10,12 +10,12 @@ import numpy as np
 from daskals.blocks.least_squares import gram_of
 from daskals.kernels.types import Float64
 from daskals.serving.answers import Explanation, Scored, UnknownIdError
-from daskals.serving.asking import ask, inverse_norms, is_many, position, wishes_of
+from daskals.serving.asking import ask, at_least_one, counts_of, inverse_norms, is_many, position, wishes_of
 from daskals.serving.held import HoldsArrays
 from daskals.serving.new_rows import KnownRatings, read_ratings, shares_of, solved_row
 from daskals.serving.objectives import objective_of
-from daskals.serving.sides import Side, Wishes, ranked
-from daskals.serving.top import exact_scores
+from daskals.serving.sides import Side, Wishes, most_rated, ranked
+from daskals.serving.top import best, exact_scores
 
 #: Ids for all queries, or by query.
 Ids_ = Iterable[Any] | Mapping[Any, Iterable[Any]]
@@ -58,7 +58,15 @@ class LocalModel(HoldsArrays):
 
     # -- questions
 
-    def recommend(self, user: Any, n: int, exclude: Ids_ = (), candidates: Ids_ | None = None) -> Any:
+    def recommend(
+        self,
+        user: Any,
+        n: int,
+        exclude: Ids_ = (),
+        candidates: Ids_ | None = None,
+        *,
+        minSupport: int | None = None,
+    ) -> Any:
         """The ``n`` best items for a user, or for each of a list of users; fewer where fewer remain.
 
         Parameters
@@ -67,12 +75,31 @@ class LocalModel(HoldsArrays):
             An id, or a list or array of them.
         exclude, candidates
             Items that must not, or that alone may, be recommended; for several users also a dict of user to items.
+        minSupport
+            The least number of ratings that an item must have had in the fit. ``ValueError`` where these numbers are
+            not known, as of models that Spark saved.
 
         Returns
         -------
         list of `Scored`, or a list of such lists
         """
-        return ask(self._users, user, "user", self._items, wishes_of(n, exclude, candidates))
+        return ask(self._users, user, "user", self._items, wishes_of(self._items, n, exclude, candidates, minSupport))
+
+    def popular(self, n: int, exclude: Iterable[Any] = (), candidates: Iterable[Any] | None = None) -> list[Scored]:
+        """The ``n`` items that had the most ratings in the fit, for strangers say; fewer where fewer remain.
+
+        Scores are these numbers, as floats; of equal ones the larger id comes first. ``exclude`` and ``candidates`` are
+        items, as for `recommend`. ``ValueError`` where the numbers are not known, as of models that Spark saved.
+
+        >>> items = ([7, 8, 9], [[1.0], [2.0], [3.0]])
+        >>> model = LocalModel.fromArrays((["ann"], [[1.0]]), items, itemCounts=[5, 20, 5])
+        >>> model.popular(2)
+        [Scored(id=8, score=20.0), Scored(id=9, score=5.0)]
+        >>> model.popular(2, exclude=[8])
+        [Scored(id=9, score=5.0), Scored(id=7, score=5.0)]
+        """
+        wishes, counts = wishes_of(self._items, n, exclude, candidates, None), counts_of(self._items, "popular")
+        return most_rated(self._items, counts, self._once("popular", lambda: best(counts, len(counts))), wishes)
 
     def similarItems(
         self,
@@ -81,13 +108,16 @@ class LocalModel(HoldsArrays):
         metric: Literal["cosine", "dot"] = "cosine",
         exclude: Ids_ = (),
         candidates: Ids_ | None = None,
+        *,
+        minSupport: int | None = None,
     ) -> Any:
         """The ``n`` items most like an item, or like each of a list of items, which is itself not among them.
 
         By the cosine of the angle between their rows, or by the dot product of these. A row of zeros has cosine 0 with
-        any other. Returns as `recommend` does.
+        any other. ``minSupport`` is the least number of ratings that a neighbour had. Returns as `recommend` does.
         """
-        return self._similar("items", item, metric, wishes_of(n, exclude, candidates))
+        wishes = wishes_of(self._items, n, exclude, candidates, minSupport)
+        return self._similar("items", item, metric, wishes)
 
     def similarUsers(
         self,
@@ -96,9 +126,12 @@ class LocalModel(HoldsArrays):
         metric: Literal["cosine", "dot"] = "cosine",
         exclude: Ids_ = (),
         candidates: Ids_ | None = None,
+        *,
+        minSupport: int | None = None,
     ) -> Any:
         """The ``n`` users most like a user: `similarItems` of the other side."""
-        return self._similar("users", user, metric, wishes_of(n, exclude, candidates))
+        wishes = wishes_of(self._users, n, exclude, candidates, minSupport)
+        return self._similar("users", user, metric, wishes)
 
     def predict(self, user: Any, item: Any) -> Any:
         """The score of a user and an item: float, or a float32 array if one or both are lists, pair by pair.
@@ -129,6 +162,7 @@ class LocalModel(HoldsArrays):
         candidates: Iterable[Any] | None = None,
         *,
         includeRated: bool = False,
+        minSupport: int | None = None,
         regParam: float | None = None,
         implicitPrefs: bool | None = None,
         alpha: float | None = None,
@@ -145,11 +179,13 @@ class LocalModel(HoldsArrays):
             `UnknownIdError`.
         exclude, candidates
             As for `recommend`. The rated items are excluded too, unless ``includeRated``.
+        minSupport
+            As for `recommend`.
         regParam, implicitPrefs, alpha, nonnegative
             Those of the fit, if they are not given. ``ValueError`` that says what to pass where the files do not
             tell them, and where the row is not determined (``regParam=0`` and few ratings).
         """
-        wishes = wishes_of(n, exclude, candidates)
+        wishes = wishes_of(self._items, n, exclude, candidates, minSupport)
         given = {"regParam": regParam, "implicitPrefs": implicitPrefs, "alpha": alpha, "nonnegative": nonnegative}
         objective = objective_of(self._stored.parent, given)
         known = self._known(ratings)
@@ -174,7 +210,8 @@ class LocalModel(HoldsArrays):
         ``ratings`` are those of the user, as for `recommendForRatings`; ``user`` may be None, or somebody who is not in
         the model. An item that is not raises `UnknownIdError`. The shares of all ratings add up to the score that the
         user's row has when it is solved once more, which differs a little from the one in the model.
-        ``ValueError`` for nonnegative models, whose scores are no sums over ratings.
+        Of equal shares the smaller id comes first, as in ``ALSModel.explain``. ``ValueError`` for nonnegative models,
+        whose scores are no sums over ratings.
 
         >>> rows = np.array([[1, 0], [0, 1], [1, 1]], np.float32)
         >>> model = LocalModel.fromArrays((["ann"], rows[2:]), ([7, 8, 9], rows))
@@ -182,7 +219,7 @@ class LocalModel(HoldsArrays):
         >>> found.score, found.shares          # A = I + 0.5 * 2 I, so each rating adds half of itself
         (3.0, [Scored(id=7, score=2.0), Scored(id=8, score=1.0)])
         """
-        n = wishes_of(n, (), None).n
+        n = at_least_one("n", n)
         objective = objective_of(
             self._stored.parent, {"regParam": regParam, "implicitPrefs": implicitPrefs, "alpha": alpha}
         )
@@ -190,7 +227,7 @@ class LocalModel(HoldsArrays):
         known = self._known(ratings)
         gram = self._gram() if objective.implicit else None
         shares = shares_of(self._items.rows, known, target, gram, objective)
-        order = np.lexsort((known.positions, shares))[::-1][:n]
+        order = np.lexsort((known.values, known.positions, -shares))[:n]
         predicted = float("nan") if user is None else self.predict(user, item)
         best = map(Scored, self._items.ids.at(known.positions[order]), shares[order].tolist())
         return Explanation(float(shares.sum()), predicted, list(best))

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from daskals.kernels.types import Float32, Ids, Int64
+from daskals.kernels.types import Bools, Float32, Ids, Int64
 from daskals.serving.answers import Scored
 from daskals.serving.ids import NumberIds, SideIds, TextIds
 from daskals.serving.top import best, contenders, exact_cosines, exact_scores
@@ -25,6 +25,8 @@ class Side(NamedTuple):
     rows: Float32
     #: the length of the longest row, which bounds the rounding errors of scores
     longest: float
+    #: int64 (n,): how many ratings each row had in the fit; None where it is not known
+    counts: Int64 | None = None
 
 
 class Stored(NamedTuple):
@@ -44,11 +46,11 @@ def version_of(metadata: Sequence[bytes]) -> str:
     return hashlib.sha256(b"\n".join(metadata)).hexdigest()[:16]
 
 
-def side_of(ids: Ids, rows: Float32, name: str) -> Side:
+def side_of(ids: Ids, rows: Float32, name: str, counts: Int64 | None = None) -> Side:
     """A side from ascending ids: an object array of str, or integers, or datetime64[ns]."""
     squares = np.einsum("ij,ij->i", rows, rows, dtype=np.float64)
     longest = float(np.sqrt(squares.max(initial=0)))
-    return Side(TextIds.of(ids, name) if ids.dtype.kind == "O" else NumberIds(ids, name), rows, longest)
+    return Side(TextIds.of(ids, name) if ids.dtype.kind == "O" else NumberIds(ids, name), rows, longest, counts)
 
 
 class Wishes(NamedTuple):
@@ -61,6 +63,8 @@ class Wishes(NamedTuple):
     candidates: Iterable[Any] | Mapping[Any, Iterable[Any]] | None = None
     #: whether a query may be answered with itself; if not, its id is one of the side that is ranked
     itself: bool = True
+    #: the least number of ratings of the rows that are ranked, whose side knows them
+    least_support: int | None = None
 
 
 def ranked(
@@ -71,12 +75,15 @@ def ranked(
     ``scale``, float32 (n,), is by what the score of each row is multiplied. Ids that are not there are passed over.
     """
     common = None if isinstance(wishes.exclude, Mapping) else _positions(side, wishes.exclude)
+    few = _too_few(side, wishes.least_support)
     found = []
     for id_, row, scores, places in _scored(list(queries), side, wishes, scale):
         unwanted = _positions(side, _of(wishes.exclude, id_)) if common is None else common
         if not wishes.itself:
             unwanted = np.append(unwanted, side.ids.position(id_))
         scores[_slots(unwanted, places)] = -np.inf
+        if few is not None:
+            np.copyto(scores, -np.inf, where=few if places is None else few[places])
         margin = _margin(row, 1.0 if scale is not None else side.longest)
         some = contenders(scores, wishes.n, margin)
         if not margin:  # a row of zeros, whose scores are all 0: no need to compute them again
@@ -86,6 +93,27 @@ def ranked(
         top = best(exact, wishes.n)
         found.append(list(map(Scored, side.ids.at(some[top]), exact[top].tolist())))
     return found
+
+
+def most_rated(side: Side, counts: Int64, order: Int64, wishes: Wishes) -> list[Scored]:
+    """The rows with the most ratings, of equal numbers the larger id first; ``order`` is that of all positions."""
+    unwanted = np.unique(_positions(side, wishes.exclude))
+    if wishes.candidates is None:
+        some = order[: wishes.n + len(unwanted)]  # so many are enough, whichever of them are not wanted
+    else:
+        places = np.unique(_positions(side, wishes.candidates))
+        some = places[best(counts[places], len(places))]
+    some = some[~np.isin(some, unwanted)][: wishes.n]
+    return list(map(Scored, side.ids.at(some), counts[some].astype(np.float64).tolist()))
+
+
+def _too_few(side: Side, least: int | None) -> Bools | None:
+    """Which rows have fewer ratings than are asked for; None where nothing is asked for."""
+    if least is None:
+        return None
+    assert side.counts is not None
+    few: Bools = side.counts < least
+    return few
 
 
 def _scored(

@@ -35,7 +35,7 @@ def contenders(scores: Float32, k: int, margin: float) -> Int64:
     return some[scores[some] > -np.inf]
 
 
-def best(scores: Float32, k: int) -> Int64:
+def best(scores: Float32 | Int64, k: int) -> Int64:
     """Positions of the ``k`` largest scores, or all where there are fewer, best first, of equal ones the later."""
     order: Int64 = np.lexsort((np.arange(len(scores)), scores))[::-1][:k]
     return order
