@@ -492,7 +492,7 @@ def test_missing_items():
 
 @pytest.mark.parametrize("row", [[[1]], [True], [{"item": 1}]], ids=["lists", "bools", "structs"])
 def test_items_that_are_neither_numbers_nor_strings(row):
-    with pytest.raises(TypeError, match=r"'prediction' cannot be read: items must be numbers or strings, got"):
+    with pytest.raises(TypeError, match=r"'prediction' cannot be read: items must be numbers, strings or dates, got"):
         RankingEvaluator().evaluate(lists([row], [[1]], dtype=object))
 
 

@@ -250,6 +250,24 @@ def test_explicit_names_win_and_are_needed_where_there_are_several():
     assert evaluator.evaluate(odd, heldOut=held, exclude=train) == 0.5
 
 
+@pytest.mark.parametrize("kind", ["categories of integers", "dates"])
+def test_recommendations_by_ids_of_every_kind_are_evaluated(kind):
+    rows = [(0, 0, 4.0), (0, 1, 2.0), (1, 1, 3.0), (1, 2, 4.0), (2, 1, 1.0), (2, 2, 5.0)]
+    plain = pd.DataFrame(rows, columns=["user", "item", "rating"])
+    convert = pd.to_datetime if kind == "dates" else lambda ids: ids.astype("category")
+    train, test = plain, pd.DataFrame({"user": [0, 2], "item": [2, 0]})
+    found = []
+    for each in (lambda ids: ids, convert):
+        a, b = (frame.assign(user=each(frame["user"]), item=each(frame["item"])) for frame in (train, test))
+        model = ALS(rank=2, seed=0).fit(a)
+        ndcg = RankingEvaluator(metricName="ndcgAtK", k=2)
+        for flat_form in (True, False):
+            lists = model.recommendForAllUsers(2, exclude=a, flat=flat_form)
+            found.append(ndcg.evaluate(lists, heldOut=b, exclude=a))
+        found.append(rankingReport(model, a, b, k=2).loc["model", "ndcgAtK"])
+    assert found == [1.0] * 6
+
+
 @pytest.mark.parametrize("library", ["polars", "pyarrow"])
 def test_frames_of_other_libraries(library):
     lists, held, train = {1: [9, 4, 5], 2: [6], 3: []}, pairs([(1, 5), (2, 6), (3, 6)]), pairs([(1, 9), (2, 4)])

@@ -134,3 +134,9 @@ def test_beside_implicit(model):
         others = [(n, s) for n, s in zip(ids[item], similarities[item], strict=True) if n != item]
         assert mine["neighbour"].tolist() == factors["id"].to_numpy()[[n for n, _ in others]].tolist()
         np.testing.assert_allclose(mine["similarity"], [s for _, s in others], rtol=1e-5, atol=1e-6)
+
+
+def test_ids_in_two_dimensions_are_refused():
+    model = ALS(rank=2, seed=0).fit(pd.DataFrame({"user": [0, 1], "item": [0, 1], "rating": [1.0, 2.0]}))
+    with pytest.raises(TypeError, match=r"one dimension, got one of shape \(2, 1\): call \.ravel"):
+        model.similarItems(np.array([[0], [1]]), 1)

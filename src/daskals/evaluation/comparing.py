@@ -15,7 +15,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -75,10 +75,15 @@ def compare(frames: Mapping[str, Frame], comparison: Comparison) -> dict[str, fl
 
 
 def cut_alike(frames: Mapping[str, Frame], names: Names) -> list[Frame]:
-    """The columns that are read of each frame, with users of one dtype."""
-    dtype = common_dtype({role: frame.dtypes[names.user] for role, frame in frames.items()}, names.user)
+    """The columns that are read of each frame, with users of one dtype; for categories that of their values."""
+    dtype = common_dtype({role: _of_values(frame.dtypes[names.user]) for role, frame in frames.items()}, names.user)
     columns = {role: names.recommended if role == "dataset" else [names.user, names.item] for role in frames}
     return [frame[columns[role]].astype({names.user: dtype}) for role, frame in frames.items()]
+
+
+def _of_values(dtype: Any) -> Any:
+    """The dtype; of categories that of their values, in which a model returns such ids."""
+    return dtype.categories.dtype if isinstance(dtype, pd.CategoricalDtype) else dtype
 
 
 def _compare_part(comparison: Comparison, *parts: pd.DataFrame) -> Found:

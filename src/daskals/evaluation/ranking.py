@@ -94,13 +94,13 @@ class Lists(NamedTuple):
 
 
 def items_from_arrow(items: Any) -> npt.NDArray[Any]:
-    """Items as numbers or as str objects; ``TypeError`` for others, ``ValueError`` for missing ones."""
+    """Items as numbers, dates or str objects; ``TypeError`` for others, ``ValueError`` for missing ones."""
     if items.null_count:
         raise ValueError(f"{items.null_count} items are missing")
     if pa.types.is_null(items.type):
         return np.empty(0)
-    if not _is_any(items.type, "integer", "floating", "string", "large_string"):
-        raise TypeError(f"items must be numbers or strings, got {items.type}")
+    if not _is_any(items.type, "integer", "floating", "string", "large_string", "timestamp"):
+        raise TypeError(f"items must be numbers, strings or dates, got {items.type}")
     return np.asarray(items.to_numpy(zero_copy_only=False))
 
 
@@ -114,7 +114,8 @@ def pair_codes(**sides: Lists) -> tuple[list[Int64], int]:
     The number is query * width + (code of the item). Raises ``TypeError`` where one side holds strings and another
     one numbers.
     """
-    kinds = {side: "strings" if v.values.dtype.kind == "O" else "numbers" for side, v in sides.items() if len(v.values)}
+    called = {"O": "strings", "M": "dates"}
+    kinds = {side: called.get(v.values.dtype.kind, "numbers") for side, v in sides.items() if len(v.values)}
     if len(set(kinds.values())) > 1:
         raise TypeError(" and ".join(f"{side} items are {kind}" for side, kind in kinds.items()) + "; convert one")
     # an empty side has any dtype: beside integers, its floats would round large ids

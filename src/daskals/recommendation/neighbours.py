@@ -118,6 +118,8 @@ class FindsNeighbours(HoldsFactors):
         if asked is None:
             return None, self._frame_kind
         if not isinstance(asked, str) and hasattr(asked, "__len__") and not hasattr(asked, "columns"):
+            if isinstance(asked, np.ndarray) and asked.ndim > 1:
+                raise TypeError(f"Ids are an array of one dimension, got one of shape {asked.shape}: call .ravel().")
             ids = asked if isinstance(asked, np.ndarray | pd.Series) else list(asked)
             return pd.DataFrame({column: pd.Series(ids)}), "pandas"
         if isinstance(asked, str) or np.ndim(asked) == 0:
