@@ -238,7 +238,7 @@ def test_nulls_and_strangers_are_passed_over(model):
 
 
 REFUSED = {
-    "no frame": ({"exclude": [(1, 2)]}, TypeError, "Exclude must be a pandas or a dask DataFrame"),
+    "no frame": ({"exclude": [(1, 2)]}, TypeError, "exclude must be a pandas or a dask DataFrame"),
     "a column is missing": ({"exclude": pd.DataFrame({"user": [1]})}, ValueError, "No column 'item' in exclude"),
     "no column of items": ({"candidates": pd.DataFrame({"id": [1]})}, ValueError, "No column 'item' in candidates"),
     "other ids": ({"candidates": pd.DataFrame({"item": ["a"]})}, TypeError, "Column 'item' has ids of kind str"),

@@ -49,7 +49,7 @@ def read_columns(
     if holds_numbers(dataset):
         _check_names(list(dict.fromkeys(columns.named)), columns, new, frame)
         return frame_of_numbers(dataset, columns.named), "pandas"
-    kind, dataset = kind_of(dataset, frame[0].upper() + frame[1:]), opened(dataset)
+    kind, dataset = kind_of(dataset, "The dataset" if frame == "the dataset" else frame), opened(dataset)
     _check_names(names_of(dataset), columns, new, frame)
     return dataset if kind in ("pandas", "dask") else read_frame(dataset, columns.named), kind
 
