@@ -73,13 +73,21 @@ def _known(queries: CodedIds, candidates: CodedIds, query_ids: Ids, candidate_id
     return RatingBlock(rows, columns, np.zeros(len(rows), np.float32))
 
 
-def lists_of(start: int, n_queries: int, n_candidates: int, pieces: Sequence[RatingBlock]) -> Lists:
-    """The lists of a block of queries, whose first one has position ``start``, from its pieces of `split_pairs`."""
-    _, indptr, found, _ = in_blocks.build(start, n_queries, n_candidates, pieces)
-    lists = Lists(indptr, found)
-    repeated = np.zeros(len(found), np.bool_)
-    repeated[1:] = (found[1:] == found[:-1]) & (np.diff(lists.query) == 0)
-    return _kept(lists, ~repeated) if repeated.any() else lists
+def lists_of(start: int, n_queries: int, pieces: Sequence[RatingBlock]) -> Lists:
+    """The lists of a block of queries, whose first one has position ``start``, from its pieces of `split_pairs`.
+
+    A pair is one number, query and candidate, so that one sort does all.
+    """
+    rows, columns = (
+        np.concatenate([np.asarray(getattr(each, name), np.int64) for each in pieces])
+        for name in ("rows", "source_positions")
+    )
+    pairs = np.sort(((rows - start) << 32) | columns)
+    repeated = pairs[1:] == pairs[:-1]
+    if repeated.any():
+        pairs = pairs[np.append(True, ~repeated)]
+    indptr = np.searchsorted(pairs, np.arange(n_queries + 1) << 32)
+    return Lists(indptr, pairs.astype(np.int32))  # the lower half
 
 
 # ---- fewer of them ---------------------------------------------------------------------------------------

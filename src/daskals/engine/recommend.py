@@ -138,8 +138,7 @@ def _lists_of_blocks(
     tasks: list[Delayed | None] = []
     for block, (start, stop) in enumerate(itertools.pairwise(queries.bounds.tolist())):
         pieces = [task(_take, split, block, name=f"als-piece-{token}-{n}-{block}") for n, split in enumerate(splits)]
-        shape = (start, stop - start, candidates.n_rows)
-        tasks.append(task(_lists, shape, *pieces, name=f"als-lists-{token}-{block}"))
+        tasks.append(task(_lists, start, stop - start, *pieces, name=f"als-lists-{token}-{block}"))
     return tasks
 
 
@@ -153,8 +152,8 @@ def _take(pieces: tuple[RatingBlock, ...], block: int) -> RatingBlock:
     return pieces[block]
 
 
-def _lists(shape: tuple[int, int, int], *pieces: RatingBlock) -> Lists:
-    return lists_of(*shape, pieces)
+def _lists(start: int, n_queries: int, *pieces: RatingBlock) -> Lists:
+    return lists_of(start, n_queries, pieces)
 
 
 # ---- a block of queries ----------------------------------------------------------------------------------

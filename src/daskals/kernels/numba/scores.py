@@ -128,7 +128,7 @@ def _top_k(
                     row = (first + g) * 8 + i
                     for j in range(width):
                         score = tile[i, j]
-                        if score < least[g, i]:
+                        if score < values[row, -1]:  # the k-th best of now, not that before this tile
                             continue
                         candidate = order[start + j]
                         if len(seen) and _holds(seen, seen_starts[row], seen_starts[row + 1], candidate):
