@@ -23,7 +23,10 @@ def to_int(value: object) -> int:
 def to_float(value: object) -> float:
     """A float, from any real number that is not a boolean."""
     if _is_number(value):
-        return float(value)  # type: ignore[arg-type]
+        try:
+        return float(value)
+    except OverflowError:
+        raise ValueError("an integer beyond the range of floats is not allowed") from None  # type: ignore[arg-type]
     raise TypeError(f"Could not convert {value!r} to float")
 
 
