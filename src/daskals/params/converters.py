@@ -24,9 +24,9 @@ def to_float(value: object) -> float:
     """A float, from any real number that is not a boolean."""
     if _is_number(value):
         try:
-        return float(value)
-    except OverflowError:
-        raise ValueError("an integer beyond the range of floats is not allowed") from None  # type: ignore[arg-type]
+            return float(value)  # type: ignore[arg-type]
+        except OverflowError:
+            raise ValueError("An integer is beyond the range of floats") from None
     raise TypeError(f"Could not convert {value!r} to float")
 
 
