@@ -852,3 +852,10 @@ def test_a_subclass_may_declare_a_parameter_anew():
     assert Smaller().getSize() == 0.5
     assert Thing().getSize() == 1.0
     assert [each.name for each in Smaller().params] == ["colour", "count", "size"]
+
+
+def test_integers_beyond_the_range_of_floats_are_value_errors():
+    with pytest.raises(ValueError, match="beyond the range of floats"):
+        ALS(regParam=10**400)
+    with pytest.raises(ValueError, match="rank="):
+        ALS(rank=10**400).validate()

@@ -15,18 +15,19 @@ LARGEST_INT = 2**31 - 1
 
 def to_int(value: object) -> int:
     """An int; floats with an integral value are taken, as Spark does. Booleans are not numbers here."""
-    if _is_number(value) and float(value).is_integer():  # type: ignore[arg-type]
+    # an integer may be beyond the range of floats
+    if _is_number(value) and (isinstance(value, numbers.Integral) or float(value).is_integer()):  # type: ignore[arg-type]
         return int(value)  # type: ignore[call-overload, no-any-return]
     raise TypeError(f"Could not convert {value!r} to int")
 
 
 def to_float(value: object) -> float:
-    """A float, from any real number that is not a boolean."""
+    """A float, from any real number that is not a boolean; ``ValueError`` for an integer beyond their range."""
     if _is_number(value):
         try:
             return float(value)  # type: ignore[arg-type]
         except OverflowError:
-            raise ValueError("An integer is beyond the range of floats") from None
+            raise ValueError("An integer of more than 308 digits is beyond the range of floats") from None
     raise TypeError(f"Could not convert {value!r} to float")
 
 
