@@ -250,6 +250,26 @@ def test_explicit_names_win_and_are_needed_where_there_are_several():
     assert evaluator.evaluate(odd, heldOut=held, exclude=train) == 0.5
 
 
+@pytest.mark.parametrize("metric", ["hitRateAtK", "catalogueCoverage", "novelty"])
+@pytest.mark.parametrize("others", ["int64", "Int64", "uint64"])
+def test_large_ids_are_the_same_whatever_their_integers(metric, others):
+    """Beyond 2^53 floats would round them, and NumPy makes floats of int64 beside uint64."""
+    rng = np.random.default_rng(0)
+    items = np.concatenate([rng.choice(30, 8, replace=False) for _ in range(20)])
+    small = pd.DataFrame({"user": np.repeat(np.arange(20), 8), "item": items, "rating": 1.0})
+    large = small.assign(item=(items + 2**60).astype("uint64"))
+    found = []
+    for frame, dtype in ((small, "int64"), (large, others)):
+        train, test = frame[frame.index % 4 != 0], frame[frame.index % 4 == 0]
+        lists = ALS(rank=3, maxIter=2, implicitPrefs=True).fit(train).recommendForAllUsers(5, exclude=train)
+        ranking = RankingEvaluator(metricName=metric, k=5)
+        found.append(
+            ranking.evaluate(lists, heldOut=test.astype({"item": dtype}), exclude=train.astype({"item": dtype}))
+        )
+    assert found[0] > 0
+    assert found[1] == pytest.approx(found[0], rel=1e-12)
+
+
 @pytest.mark.parametrize("kind", ["categories of integers", "dates"])
 def test_recommendations_by_ids_of_every_kind_are_evaluated(kind):
     rows = [(0, 0, 4.0), (0, 1, 2.0), (1, 1, 3.0), (1, 2, 4.0), (2, 1, 1.0), (2, 2, 5.0)]

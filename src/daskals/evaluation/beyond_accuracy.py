@@ -12,9 +12,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 
-from daskals.evaluation.ranking import Float64, Int64, Lists
+from daskals.evaluation.ranking import Float64, Int64, Lists, coded
 
 #: Names of the metrics. They look at the first k items, as the metrics ...AtK do.
 CATALOGUE_METRICS = ("catalogueCoverage", "novelty")
@@ -32,7 +31,7 @@ class ItemTable(NamedTuple):
 
 def item_table(predicted: Lists, training: Lists) -> ItemTable:
     """Sum up lists, of the first k items each, and the training pairs of all users, each pair once."""
-    codes, items = pd.factorize(np.concatenate(_filled(predicted.values, training.values)))
+    codes, items = coded(predicted.values, training.values)
     shown, owned = codes[: len(predicted.values)], codes[len(predicted.values) :]
     share = 1 / np.repeat(np.maximum(predicted.lengths, 1), predicted.lengths)
     return ItemTable(
@@ -46,7 +45,7 @@ def item_table(predicted: Lists, training: Lists) -> ItemTable:
 
 def merge_tables(*tables: ItemTable) -> ItemTable:
     """The table of the users of all parts."""
-    codes, items = pd.factorize(np.concatenate(_filled(*(table.items for table in tables))))
+    codes, items = coded(*(table.items for table in tables))
     owners, shown = (
         np.bincount(codes, weights=np.concatenate(columns), minlength=len(items))
         for columns in ([table.owners for table in tables], [table.shown for table in tables])
@@ -80,8 +79,3 @@ def catalogue_metric(name: str, table: ItemTable) -> float:
         information = -np.log2(np.maximum(table.owners, 1) / table.users)
         return math.fsum(table.shown * information) / table.lists if table.lists else math.nan
     raise ValueError(f"There is no metric {name!r}; the metrics are {', '.join(CATALOGUE_METRICS)}")
-
-
-def _filled(*arrays: npt.NDArray[Any]) -> list[npt.NDArray[Any]]:
-    """Those with values, whose dtype counts; an empty array if there are none."""
-    return [each for each in arrays if len(each)] or [np.empty(0)]

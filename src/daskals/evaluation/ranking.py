@@ -22,6 +22,9 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+#: float64 holds all whole numbers up to this one.
+WHOLE_FLOAT64 = 2**53
+
 Float64 = npt.NDArray[np.float64]
 Int64 = npt.NDArray[np.int64]
 
@@ -108,6 +111,24 @@ def _is_any(kind: Any, *names: str) -> bool:
     return any(getattr(pa.types, f"is_{name}")(kind) for name in names)
 
 
+def coded(*arrays: npt.NDArray[Any]) -> tuple[Int64, npt.NDArray[Any]]:
+    """A code for each value of some arrays, laid end to end, and the distinct values that the codes number.
+
+    Equal integers have one code whatever their types. NumPy would make floats of int64 beside uint64, or beside the
+    floats of an empty array, and so round ids beyond 2^53.
+    """
+    filled = [each for each in arrays if len(each)] or [np.empty(0)]
+    whole = np.concatenate(filled)
+    if whole.dtype.kind == "f" and any(_beyond_floats(each) for each in filled):
+        whole = np.concatenate([each.astype(object) for each in filled])
+    codes, values = pd.factorize(whole)
+    return codes, values
+
+
+def _beyond_floats(values: npt.NDArray[Any]) -> bool:
+    return values.dtype.kind in "iu" and max(int(values.max()), -int(values.min())) > WHOLE_FLOAT64
+
+
 def pair_codes(**sides: Lists) -> tuple[list[Int64], int]:
     """Each value, together with its query, as one number that can be compared between sides; and a width.
 
@@ -118,9 +139,7 @@ def pair_codes(**sides: Lists) -> tuple[list[Int64], int]:
     kinds = {side: called.get(v.values.dtype.kind, "numbers") for side, v in sides.items() if len(v.values)}
     if len(set(kinds.values())) > 1:
         raise TypeError(" and ".join(f"{side} items are {kind}" for side, kind in kinds.items()) + "; convert one")
-    # an empty side has any dtype: beside integers, its floats would round large ids
-    filled = [lists.values for lists in sides.values() if len(lists.values)]
-    codes, items = pd.factorize(np.concatenate(filled or [np.empty(0)]))
+    codes, items = coded(*(lists.values for lists in sides.values()))
     width = max(len(items), 1)
     cuts = np.cumsum([len(lists.values) for lists in sides.values()])[:-1]
     of_sides = zip(sides.values(), np.split(codes, cuts), strict=True)
