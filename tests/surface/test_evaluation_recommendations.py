@@ -478,6 +478,8 @@ def test_a_report_refuses_what_it_cannot_use(small):
         rankingReport(model, None, test)
     with pytest.raises(ValueError, match="k=0 is not allowed: it must be an integer >= 1"):
         rankingReport(model, train, test, 0)
+    with pytest.raises(TypeError, match="takes a model first, such as ALS"):
+        rankingReport("model", train, test)
     with pytest.raises(ValueError, match="test has no rows"):
         rankingReport(model, train, test.iloc[:0])
     with pytest.raises(ValueError, match="No row of test counts"):

@@ -244,6 +244,7 @@ REFUSED = {
     "other ids": ({"candidates": pd.DataFrame({"item": ["a"]})}, TypeError, "Column 'item' has ids of kind str"),
     "a score": ({"minScore": "high"}, TypeError, "minScore='high' is not allowed: it must be a number"),
     "NaN": ({"minScore": float("nan")}, ValueError, "no score reaches NaN"),
+    "a word for flat": ({"flat": "yes"}, TypeError, "flat='yes' is not allowed: it must be True or False"),
     "support": ({"minSupport": 0}, ValueError, "minSupport=0 is not allowed"),
 }
 

@@ -40,6 +40,7 @@ from daskals.io.foreign import names_of, read_frame, rows_of, settled
 from daskals.io.frames import Frame, Rule, generator, keep_rows, kind_of, of_parts
 from daskals.io.ids import id_type
 from daskals.kernels.types import Int64
+from daskals.params.arguments import at_least_one
 
 # ---- at random -------------------------------------------------------------------------------------------
 
@@ -151,10 +152,7 @@ def leaveLastOut(frame: Frame, userCol: str = "user", timeCol: str = "timestamp"
     >>> train["item"].tolist()
     [5, 5, 7]
     """
-    if isinstance(n, bool) or not isinstance(n, numbers.Integral):
-        raise TypeError(f"n={n!r} is not allowed: it must be an integer >= 1")
-    if n < 1:
-        raise ValueError(f"n={n} is not allowed: it must be an integer >= 1")
+    n = at_least_one("n", n)
     frame = settled(frame)
     kind = kind_of(frame, "frame")
     _require_columns(names_of(frame), {"userCol": userCol, "timeCol": timeCol})
@@ -166,8 +164,8 @@ def leaveLastOut(frame: Frame, userCol: str = "user", timeCol: str = "timestamp"
         )
     users = Users(userCol, timeCol, id_type(columns, userCol).kind, columns.dtypes[timeCol])
     if kind == "dask":
-        return _split_lazily(frame, users, int(n))
-    (rows,) = rows_to_test(int(n), latest_of_partition(columns, 0, users, int(n)), 1)
+        return _split_lazily(frame, users, n)
+    (rows,) = rows_to_test(n, latest_of_partition(columns, 0, users, n), 1)
     mask = mask_of(rows, len(columns))
     if kind == "pandas":
         return frame[~mask], frame[mask]

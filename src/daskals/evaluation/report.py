@@ -24,7 +24,7 @@ from daskals.evaluation.naming import Names, names_of, require_pairs
 from daskals.evaluation.ranking import Lists
 from daskals.execution.scheduler import current_scheduler
 from daskals.io.frames import Frame, of_matching_partitions
-from daskals.params.converters import to_int
+from daskals.params.arguments import at_least_one
 
 #: The columns of a report.
 REPORTED = (
@@ -61,8 +61,8 @@ def rankingReport(model: Any, train: Frame, test: Frame, k: int = 10) -> pd.Data
     A model that is not well above "most popular" in ndcgAtK is not worth its while for top lists, whatever its RMSE.
     ``train`` is computed three times, so ``persist`` a dask frame if that is costly.
 
-    Raises ``TypeError`` and ``ValueError`` as ``RankingEvaluator.evaluate``, and for a ``k`` that is no positive
-    integer.
+    Raises ``TypeError`` and ``ValueError`` as ``RankingEvaluator.evaluate``, for a ``k`` that is no positive integer,
+    and for what is no model.
 
     >>> import pandas as pd
     >>> from daskals.recommendation import ALS
@@ -74,7 +74,9 @@ def rankingReport(model: Any, train: Frame, test: Frame, k: int = 10) -> pd.Data
     >>> report["hitRateAtK"].round(2).tolist()[0], report.index.tolist()
     (1.0, ['model', 'most popular', 'random'])
     """
-    k = _positive(k)
+    k = at_least_one("k", k)
+    if not hasattr(model, "recommendForUserSubset"):
+        raise TypeError(f"rankingReport takes a model first, such as ALS().fit(train), got {type(model).__name__}")
     names = Names(model.getUserCol(), model.getItemCol(), is_flat=False)
     train = require_pairs(train, names, "train", {})
     test = require_pairs(test, names, "test", {})
@@ -149,10 +151,3 @@ def _drawn(items: npt.NDArray[Any], lengths: npt.NDArray[np.int64], users: pd.In
         for seed, length in zip(seeds, lengths, strict=True)
     ]
     return Lists(lengths, items[np.concatenate([np.empty(0, np.int64), *drawn])])
-
-
-def _positive(k: object) -> int:
-    number = to_int(k)
-    if number < 1:
-        raise ValueError(f"k={k!r} is not allowed: it must be an integer >= 1")
-    return number

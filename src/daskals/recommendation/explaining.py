@@ -18,10 +18,10 @@ from daskals.io.id_types import IdType
 from daskals.io.ids import id_column, id_type_to_look_up, read_ids
 from daskals.io.partition_faults import fault_of, naming_bad_partitions
 from daskals.kernels.types import Bools, Float32, Float64, Ids, Int64
+from daskals.params.arguments import at_least_one
 from daskals.recommendation.meanings import objective_of
 from daskals.recommendation.parameters import ALSParams
 from daskals.recommendation.parentage import FIT_KEYWORDS, KnowsItsFit
-from daskals.recommendation.wishes import at_least_one
 
 CONTRIBUTION = "contribution"
 
@@ -167,7 +167,9 @@ class Explaining(KnowsItsFit):
 
 
 def _one_id(value: Any, name: str, trained: IdType) -> Ids:
-    """One id as an array; errors are those of a column of this name."""
+    """One id as an array; errors are those of a column of this name, and ``TypeError`` for a null."""
+    if pd.api.types.is_scalar(value) and pd.isna(value):
+        raise TypeError(f"{name!r} is {value!r}: pass the id of one whose score is to be explained")
     frame = pd.DataFrame({name: [value]})
     return read_ids(frame[name], id_type_to_look_up(frame, name, trained).kind).uniques
 

@@ -13,8 +13,9 @@ from daskals.execution.scheduler import current_scheduler
 from daskals.io.frames import Frame, FrameKind, kind_of
 from daskals.io.frames_out import Labels, collect_recommendations
 from daskals.io.looked_up import wanted_ids
+from daskals.params.arguments import at_least_one
 from daskals.recommendation.held_factors import HoldsFactors, Side
-from daskals.recommendation.wishes import Given, at_least_one
+from daskals.recommendation.wishes import Given
 
 Metric = Literal["cosine", "dot"]
 

@@ -11,8 +11,9 @@ from daskals.io.frames import Frame
 from daskals.io.frames_in import Columns
 from daskals.io.frames_out import Labels, collect_recommendations
 from daskals.io.looked_up import answer_kind, holds_pairs, pairs_to_look_up, wanted_ids
+from daskals.params.arguments import at_least_one
 from daskals.recommendation.held_factors import HoldsFactors
-from daskals.recommendation.wishes import Given, at_least_one
+from daskals.recommendation.wishes import Given
 
 
 class Recommending(HoldsFactors):

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from daskals.kernels.types import AnyArray, Float32, Ids, Int64
-from daskals.params.converters import to_int
+from daskals.params.arguments import at_least_one
 from daskals.serving.answers import Scored, UnknownIdError
 from daskals.serving.sides import Side, Wishes, ranked, side_of
 
@@ -69,17 +69,6 @@ def wishes_of(
         counts_of(side, f"minSupport={least}")
     listed = None if candidates is None else _listed("candidates", candidates)
     return Wishes(number, _listed("exclude", exclude), listed, least_support=least)
-
-
-def at_least_one(name: str, value: Any) -> int:
-    """An argument as an integer; ``TypeError`` if it is none, ``ValueError`` if it is not positive."""
-    try:
-        number = to_int(value)
-    except TypeError:
-        raise TypeError(f"{name}={value!r} is not allowed: it must be an integer >= 1") from None
-    if number < 1:
-        raise ValueError(f"{name}={value} is not allowed: it must be an integer >= 1")
-    return number
 
 
 def counts_of(side: Side, asked: str) -> Int64:

@@ -9,8 +9,9 @@ import numpy as np
 
 from daskals.blocks.least_squares import gram_of
 from daskals.kernels.types import Float64
+from daskals.params.arguments import at_least_one
 from daskals.serving.answers import Explanation, Scored, UnknownIdError
-from daskals.serving.asking import ask, at_least_one, counts_of, inverse_norms, is_many, position, wishes_of
+from daskals.serving.asking import ask, counts_of, inverse_norms, is_many, position, wishes_of
 from daskals.serving.held import HoldsArrays
 from daskals.serving.new_rows import KnownRatings, read_ratings, shares_of, solved_row
 from daskals.serving.objectives import objective_of
