@@ -1,28 +1,14 @@
 """Workers are lost while rows are folded in, and afterwards."""
 
-import gc
 import signal
 
 import dask
 import numpy as np
 import pytest
-from support.killable_cluster import Course, als, assert_equal, factors, kill, killable_cluster, killer, lazy
+from support.killable_cluster import Course, als, assert_equal, factors, kill, killer, lazy
 from support.marks import a_few
 
 pytestmark = pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="kills processes as POSIX does")
-
-
-@pytest.fixture(scope="module")
-def shared(tmp_path_factory):
-    with killable_cluster(tmp_path_factory.mktemp("workers")) as killable:
-        yield killable
-
-
-@pytest.fixture
-def killable(shared):
-    gc.collect()
-    shared.heal()
-    return shared
 
 
 @pytest.fixture(scope="module")

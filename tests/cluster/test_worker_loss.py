@@ -1,6 +1,5 @@
 """Workers are lost at any moment: fits and models go on, with the same numbers, and at a bounded cost."""
 
-import gc
 import logging
 import os
 import re
@@ -24,7 +23,6 @@ from support.killable_cluster import (
     assert_equal,
     factors,
     kill,
-    killable_cluster,
     killer,
     lazy,
 )
@@ -37,20 +35,6 @@ from daskals.evaluation import RankingEvaluator, rankingReport
 from daskals.tuning import TrainValidationSplit
 
 pytestmark = pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="kills processes as POSIX does")
-
-
-@pytest.fixture(scope="module")
-def shared(tmp_path_factory):
-    with killable_cluster(tmp_path_factory.mktemp("workers")) as killable:
-        yield killable
-
-
-@pytest.fixture
-def killable(shared):
-    """The cluster, whole, without what earlier tests left in cycles, as an exception and its traceback are."""
-    gc.collect()
-    shared.heal()
-    return shared
 
 
 @pytest.fixture(scope="module")
