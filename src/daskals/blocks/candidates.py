@@ -9,15 +9,15 @@ matrices without values (`Lists`). With the users 0 to 2, of whom user 0 has rat
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from daskals import kernels
-from daskals.blocks import in_blocks
 from daskals.blocks.ids import positions
-from daskals.blocks.ratings import CodedIds, RatingBlock
+from daskals.blocks.ratings import CodedIds
 from daskals.kernels.types import Bools, Float32, Ids, Int32, Int64
 
 
@@ -55,39 +55,38 @@ class Recommendations(NamedTuple):
 
 
 # ---- lists from pairs of ids -----------------------------------------------------------------------------
+#
+# A pair is one number, (position of the query << 32) | position of the candidate: one sort orders both.
 
 
 def split_pairs(
     chunks: Sequence[tuple[CodedIds, CodedIds]], query_ids: Ids, candidate_ids: Ids, bounds: Int64
-) -> tuple[RatingBlock, ...]:
-    """Cut pairs of ids by blocks of queries, whose bounds are these; those of an unknown id are passed over."""
-    return in_blocks.split([_known(*chunk, query_ids, candidate_ids) for chunk in chunks], bounds)
+) -> tuple[Int64, ...]:
+    """Pairs of positions as numbers, ascending: a piece for each block of queries, whose bounds are these.
 
-
-def _known(queries: CodedIds, candidates: CodedIds, query_ids: Ids, candidate_ids: Ids) -> RatingBlock:
-    rows = positions(query_ids, queries.uniques).astype(np.int32)[queries.codes]
-    columns = positions(candidate_ids, candidates.uniques).astype(np.int32)[candidates.codes]
-    known = (rows >= 0) & (columns >= 0)
-    if not known.all():
-        rows, columns = rows[known], columns[known]
-    return RatingBlock(rows, columns, np.zeros(len(rows), np.float32))
-
-
-def lists_of(start: int, n_queries: int, pieces: Sequence[RatingBlock]) -> Lists:
-    """The lists of a block of queries, whose first one has position ``start``, from its pieces of `split_pairs`.
-
-    A pair is one number, query and candidate, so that one sort does all.
+    Pairs of an unknown id are passed over.
     """
-    rows, columns = (
-        np.concatenate([np.asarray(getattr(each, name), np.int64) for each in pieces])
-        for name in ("rows", "source_positions")
-    )
-    pairs = np.sort(((rows - start) << 32) | columns)
+    pairs = np.sort(np.concatenate([_known(*chunk, query_ids, candidate_ids) for chunk in chunks]))
+    cuts = np.searchsorted(pairs, bounds << 32)
+    return tuple(pairs[first:stop] for first, stop in itertools.pairwise(cuts.tolist()))
+
+
+def _known(queries: CodedIds, candidates: CodedIds, query_ids: Ids, candidate_ids: Ids) -> Int64:
+    rows = (positions(query_ids, queries.uniques) << 32)[queries.codes]
+    columns = positions(candidate_ids, candidates.uniques)[candidates.codes]
+    pairs: Int64 = rows | columns  # negative where either is -1
+    return pairs[pairs >= 0]
+
+
+def lists_of(start: int, n_queries: int, pieces: Sequence[Int64]) -> Lists:
+    """The lists of a block of queries, whose first one has position ``start``, from its pieces of `split_pairs`."""
+    pairs = np.concatenate(pieces)
+    pairs.sort(kind="stable")  # which merges what is in order already
     repeated = pairs[1:] == pairs[:-1]
     if repeated.any():
         pairs = pairs[np.append(True, ~repeated)]
-    indptr = np.searchsorted(pairs, np.arange(n_queries + 1) << 32)
-    return Lists(indptr, pairs.astype(np.int32))  # the lower half
+    indptr = np.searchsorted(pairs, np.arange(start, start + n_queries + 1) << 32)
+    return Lists(indptr, pairs.astype(np.int32))  # the lower half of each
 
 
 # ---- fewer of them ---------------------------------------------------------------------------------------

@@ -32,7 +32,7 @@ from daskals.blocks.candidates import (
     without,
 )
 from daskals.blocks.ids import positions
-from daskals.blocks.ratings import CodedIds, RatingBlock
+from daskals.blocks.ratings import CodedIds
 from daskals.engine.factors import FactorMatrix, ids_of_blocks
 from daskals.engine.panels import blocks_of, gather, join_rows
 from daskals.execution.tasks import new_token, task
@@ -142,17 +142,15 @@ def _lists_of_blocks(
     return tasks
 
 
-def _split(
-    query_ids: Ids, candidate_ids: Ids, bounds: Int64, *chunks: tuple[CodedIds, CodedIds]
-) -> tuple[RatingBlock, ...]:
+def _split(query_ids: Ids, candidate_ids: Ids, bounds: Int64, *chunks: tuple[CodedIds, CodedIds]) -> tuple[Int64, ...]:
     return split_pairs(chunks, query_ids, candidate_ids, bounds)
 
 
-def _take(pieces: tuple[RatingBlock, ...], block: int) -> RatingBlock:
+def _take(pieces: tuple[Int64, ...], block: int) -> Int64:
     return pieces[block]
 
 
-def _lists(start: int, n_queries: int, *pieces: RatingBlock) -> Lists:
+def _lists(start: int, n_queries: int, *pieces: Int64) -> Lists:
     return lists_of(start, n_queries, pieces)
 
 
