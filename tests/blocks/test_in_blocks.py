@@ -105,9 +105,11 @@ def test_the_whole_picture():
 def test_types_of_what_is_built():
     """Half the bytes where half will do: int32 positions, float32 ratings."""
     (piece,) = split_users([chunk_of_cells(CELLS)], np.arange(8), np.arange(7), [0, 8])
-    assert [array.dtype for array in piece] == [np.int32, np.int32, np.float32]
+    assert [array.dtype for array in piece[:3]] == [np.int32, np.int32, np.float32]
+    assert piece.weights is None
     block = build(0, 8, 7, [piece])
-    assert [array.dtype for array in block[1:]] == [np.int64, np.int32, np.float32]
+    assert [array.dtype for array in block[1:4]] == [np.int64, np.int32, np.float32]
+    assert block.weights is None
 
 
 ids = st.integers(-5, 12) | st.sampled_from([-(2**63), 2**63 - 1])
@@ -148,6 +150,33 @@ def test_blocks_do_not_depend_on_the_order_or_the_chunks_of_ratings(part, cuts, 
             assert [np.asarray(array).tolist() for array in one] == [np.asarray(array).tolist() for array in other]
 
 
+weighted_rows = st.lists(st.tuples(ids, ids, st.integers(-1, 1), st.integers(0, 3)), min_size=1, max_size=40)
+
+
+@given(part=weighted_rows, cut=st.integers(0, 40), data=st.data())
+def test_weights_stay_with_their_ratings(part, cut, data):
+    """On both sides, in any order, also where a pair and a rating stand twice with different weights."""
+    shuffled = data.draw(st.permutations(part))
+    cut = min(cut, len(part))
+    pieces = [some for some in (shuffled[:cut], shuffled[cut:]) if some]
+    users, items, values, weights = zip(*part, strict=True)
+    _, expected = both_sides([chunk(users, items, values)._replace(weights=np.float32(weights))], 2, 2)
+    some = [
+        chunk(*zip(*(row[:3] for row in piece), strict=True))._replace(weights=np.float32([row[3] for row in piece]))
+        for piece in pieces
+    ]
+    all_ids, found = both_sides(some, 2, 2)
+    for side in ("users", "items"):
+        own, other_ids = all_ids[side], all_ids["items" if side == "users" else "users"]
+        quads = []
+        for block, same in zip(found[side], expected[side], strict=True):
+            np.testing.assert_array_equal(block.weights, same.weights)
+            row_of = block.start + np.repeat(np.arange(len(block.indptr) - 1), np.diff(block.indptr))
+            pair = (own[row_of].tolist(), other_ids[block.source_positions].tolist())
+            quads += zip(*(pair if side == "users" else pair[::-1]), block.ratings, block.weights, strict=True)
+        assert sorted(quads) == sorted(part)
+
+
 @given(parts=st.lists(rows, min_size=1, max_size=4))
 def test_chunks_together_or_one_by_one(parts):
     """`split` of several chunks gives the pieces of each, joined."""
@@ -158,9 +187,9 @@ def test_chunks_together_or_one_by_one(parts):
     apart = [split_users([each], users, items, bounds) for each in chunks]
     for number, piece in enumerate(together):
         joined = RatingBlock(
-            *(np.concatenate(arrays) for arrays in zip(*(each[number] for each in apart), strict=True))
+            *(np.concatenate(arrays) for arrays in zip(*(each[number][:3] for each in apart), strict=True))
         )
-        for one, other in zip(piece, joined, strict=True):
+        for one, other in zip(piece[:3], joined[:3], strict=True):
             np.testing.assert_array_equal(one, other)
 
 
@@ -171,7 +200,7 @@ def test_a_chunk_without_rows_adds_nothing():
     with_empty = split_users([empty, chunk_of_cells(FIRST), empty], users, items, [0, 4, 8])
     without = split_users([chunk_of_cells(FIRST)], users, items, [0, 4, 8])
     for one, other in zip(with_empty, without, strict=True):
-        assert [array.tolist() for array in one] == [array.tolist() for array in other]
+        assert [array.tolist() for array in one[:3]] == [array.tolist() for array in other[:3]]
     (piece,) = split_users([empty], users, items, [0, 8])
     assert build(0, 8, 7, [piece]).indptr.tolist() == [0] * 9
 

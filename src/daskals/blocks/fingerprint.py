@@ -6,6 +6,7 @@ import hashlib
 import zlib
 
 import numpy as np
+import numpy.typing as npt
 
 from daskals.blocks.ratings import InBlock, SideName
 from daskals.kernels.types import Float32, Ids
@@ -14,16 +15,21 @@ from daskals.kernels.types import Float32, Ids
 def fingerprint(block: InBlock) -> int:
     """A number that tells these ratings from others; those of all blocks of a side, summed, do not depend on blocks.
 
-    A 64-bit mix (the finaliser of splitmix64) of each rating's position and value, summed modulo 2^64.
+    A 64-bit mix (the finaliser of splitmix64) of each rating's position, value and weight, summed modulo 2^64.
     """
     rows = block.start + np.repeat(np.arange(len(block.indptr) - 1, dtype=np.uint64), np.diff(block.indptr))
     mixed = (rows.astype(np.uint64) << np.uint64(32)) ^ block.source_positions.astype(np.uint64)
-    for values in (np.zeros(1, np.uint64), np.ascontiguousarray(block.ratings).view(np.uint32).astype(np.uint64)):
+    given = [block.ratings, *([] if block.weights is None else [block.weights])]
+    for values in (np.zeros(1, np.uint64), *(_bits(column) for column in given)):
         mixed = mixed + values * np.uint64(0x9E3779B97F4A7C15)
         mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
         mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
         mixed ^= mixed >> np.uint64(31)
     return int(mixed.sum(dtype=np.uint64))
+
+
+def _bits(column: Float32) -> npt.NDArray[np.uint64]:
+    return np.ascontiguousarray(column).view(np.uint32).astype(np.uint64)
 
 
 def fingerprint_of_ids(ids: Ids, side: SideName) -> int:

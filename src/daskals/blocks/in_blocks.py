@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -34,7 +35,7 @@ def index_of(chunk: CodedChunk, side: SideName) -> Index:
 def decode(chunk: CodedChunk, side: SideName, ids: Ids, source_ids: Ids) -> RatingBlock:
     """The ratings of a chunk with ``side`` as destination; ``ids`` are its ids, ``source_ids`` those of the other."""
     rows, sources = _positions(getattr(chunk, side), ids), _positions(getattr(chunk, other(side)), source_ids)
-    return RatingBlock(rows, sources, chunk.ratings)
+    return RatingBlock(rows, sources, chunk.ratings, chunk.weights)
 
 
 def _positions(column: CodedIds, ids: Ids) -> LookedUp:
@@ -43,7 +44,7 @@ def _positions(column: CodedIds, ids: Ids) -> LookedUp:
 
 def transpose(block: InBlock) -> RatingBlock:
     """The ratings of an in-block with the other side as destination, in the order of their sources."""
-    return RatingBlock(block.source_positions, Runs(block.start, block.indptr), block.ratings)
+    return RatingBlock(block.source_positions, Runs(block.start, block.indptr), block.ratings, block.weights)
 
 
 def split(parts: Sequence[RatingBlock], bounds: Int64) -> tuple[RatingBlock, ...]:
@@ -59,10 +60,17 @@ def split(parts: Sequence[RatingBlock], bounds: Int64) -> tuple[RatingBlock, ...
         else LookedUp(block_of_row, part.rows)
         for part in parts
     ]
-    cuts, *columns = kernels.counting_sort(keys, n_blocks, *zip(*parts, strict=True))
+    cuts, *columns = kernels.counting_sort(keys, n_blocks, *_columns(parts))
     return tuple(
         RatingBlock(*(column[first:stop] for column in columns)) for first, stop in itertools.pairwise(cuts.tolist())
     )
+
+
+def _columns(parts: Sequence[RatingBlock]) -> list[tuple[Any, ...]]:
+    """The columns of parts, each in parts; without that of weights where there are none."""
+    rows, sources, ratings, weights = zip(*parts, strict=True)
+    has_weights = any(part is not None for part in weights)
+    return [rows, sources, ratings, weights] if has_weights else [rows, sources, ratings]
 
 
 def build(start: int, n_rows: int, n_sources: int, pieces: Sequence[RatingBlock], ordered: bool = False) -> InBlock:
@@ -72,21 +80,21 @@ def build(start: int, n_rows: int, n_sources: int, pieces: Sequence[RatingBlock]
     the block does not depend on the order in which ratings arrived. ``ordered`` says that the pieces, one after the
     other, have their sources (and the values of a pair) in order already.
     """
-    rows, sources, ratings = (list(column) for column in zip(*pieces, strict=True))
+    rows, sources, *values = _columns(pieces)
     if not ordered:
         # a stable sort by the lesser key, then by the greater
-        runs, *columns = kernels.counting_sort(sources, n_sources, rows, ratings)
-        rows, ratings = ([column] for column in columns)
-        sources = [Runs(0, runs)]
-    block = InBlock(start, *kernels.counting_sort(rows, n_rows, sources, ratings, first=start))
+        runs, *sorted_columns = kernels.counting_sort(sources, n_sources, rows, *values)
+        rows, *values = ((column,) for column in sorted_columns)
+        sources = (Runs(0, runs),)
+    block = InBlock(start, *kernels.counting_sort(rows, n_rows, sources, *values, first=start))
     if not ordered:
         _order_duplicates(block)
     return block
 
 
 def _order_duplicates(block: InBlock) -> None:
-    """Sort, in place, the ratings of pairs that were rated more than once."""
-    _, indptr, sources, ratings = block
+    """Sort, in place, the ratings of pairs that were rated more than once, those of one value by weight."""
+    _, indptr, sources, ratings, weights = block
     goes_on = sources[1:] == sources[:-1]
     row_starts = indptr[(indptr > 0) & (indptr < len(sources))]
     goes_on[row_starts - 1] = False
@@ -97,7 +105,11 @@ def _order_duplicates(block: InBlock) -> None:
     pairs = np.cumsum(~repeated)
     repeated[:-1] |= goes_on
     places = np.flatnonzero(repeated)
-    ratings[places] = ratings[places][np.lexsort((ratings[places], pairs[places]))]
+    keys = (ratings[places], pairs[places])
+    order = places[np.lexsort(keys if weights is None else (weights[places], *keys))]
+    ratings[places] = ratings[order]
+    if weights is not None:
+        weights[places] = weights[order]
 
 
 def block_bounds(counts: Int64, n_blocks: int, row_cost: float = 16.0) -> Int64:

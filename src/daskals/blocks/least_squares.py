@@ -109,7 +109,7 @@ def solved_block(block: InBlock, first: Solution, solver: Solver, again: Callabl
 
 def rows_of(block: InBlock) -> Rows:
     """The ratings of a block as kernels take them."""
-    return Rows(block.indptr, block.source_positions, block.ratings)
+    return Rows(block.indptr, block.source_positions, block.ratings, block.weights)
 
 
 def take_rows(block: InBlock, rows: Int64) -> Rows:
@@ -117,7 +117,8 @@ def take_rows(block: InBlock, rows: Int64) -> Rows:
     lengths = block.indptr[rows + 1] - block.indptr[rows]
     indptr = np.concatenate([[0], np.cumsum(lengths)])
     places = np.arange(indptr[-1]) + np.repeat(block.indptr[rows] - indptr[:-1], lengths)
-    return Rows(indptr, block.source_positions[places], block.ratings[places])
+    weights = None if block.weights is None else block.weights[places]
+    return Rows(indptr, block.source_positions[places], block.ratings[places], weights)
 
 
 def sum_losses(parts: Sequence[Losses]) -> Losses:

@@ -50,6 +50,8 @@ class CodedChunk(NamedTuple):
     users: CodedIds
     items: CodedIds
     ratings: Float32
+    #: how much each row counts; None: 1
+    weights: Float32 | None = None
 
 
 class Index(NamedTuple):
@@ -71,6 +73,8 @@ class RatingBlock(NamedTuple):
     #: positions of source rows
     source_positions: Int32 | LookedUp | Runs
     ratings: Float32
+    #: None: all are 1
+    weights: Float32 | None = None
 
 
 class InBlock(NamedTuple):
@@ -84,3 +88,5 @@ class InBlock(NamedTuple):
     source_positions: Int32
     #: (ratings,)
     ratings: Float32
+    #: (ratings,): how much each rating counts; None: 1
+    weights: Float32 | None = None

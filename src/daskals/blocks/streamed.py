@@ -47,6 +47,7 @@ def accumulate(
         np.concatenate([[0], np.cumsum(here)])[block.indptr],
         block.source_positions[here] - np.int32(start),
         block.ratings[here],
+        None if block.weights is None else block.weights[here],
     )
     added: Equations = kernels.add_equations(equations, rows, sources, objective)
     return added
@@ -69,8 +70,8 @@ def solve_accumulated(
     first = kernels.solve_equations(equations, rows_of(block), gram, objective, solver, previous)
 
     def again(failed: Int64) -> Solution:
-        A, b = (each[failed].astype(np.float64) for each in (equations.A, equations.b))
-        some = Equations(A, b, equations.rank)
+        A, b, q = (each[failed].astype(np.float64) for each in (equations.A, equations.b, equations.q))
+        some = Equations(A, b, q, equations.rank)
         solution: Solution = kernels.solve_equations(
             some, take_rows(block, failed), gram, objective, Solver(double=True)
         )

@@ -109,8 +109,9 @@ def known_part(chunk: CodedChunk, side: SideName, source_ids: Ids) -> CodedChunk
     sources: CodedIds = getattr(chunk, other(side))
     keep = (positions(source_ids, sources.uniques) >= 0)[sources.codes]
     if keep.all():
-        return CodedChunk(own, sources, chunk.ratings)
-    return CodedChunk(_kept(own, keep), _kept(sources, keep), chunk.ratings[keep])
+        return CodedChunk(own, sources, chunk.ratings, chunk.weights)
+    weights = None if chunk.weights is None else chunk.weights[keep]
+    return CodedChunk(_kept(own, keep), _kept(sources, keep), chunk.ratings[keep], weights)
 
 
 def _kept(column: CodedIds, keep: Bools) -> CodedIds:

@@ -64,6 +64,32 @@ class Rows(NamedTuple):
     source_positions: Int32
     #: (ratings,)
     ratings: Float32
+    #: (ratings,): how much each rating counts; None: 1
+    weights: Float32 | None = None
+
+
+class Terms(NamedTuple):
+    """What the ratings of some rows contribute to their equations (`daskals.kernels.numpy.solving`) and losses."""
+
+    #: w of A = sum w y y', (ratings,), of the solver's dtype; None: all are 1
+    weights: Float | None
+    #: t of b = sum t y, (ratings,), of the solver's dtype
+    targets: Float
+    #: (rows,): the squared error where x = 0
+    q: Float64
+    #: (rows,): c, the penalty of |x|^2
+    c: Float64
+    #: sum of the weights of the residuals, without what each pair has in implicit mode
+    weight: float
+
+
+class Basis(NamedTuple):
+    """The eigenvectors of a Gram matrix G = Q L Q', and its eigenvalues."""
+
+    #: Q, (rank, rank)
+    vectors: Float64
+    #: the diagonal of L, (rank,), none negative
+    values: Float64
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,13 +103,17 @@ class SourceRows:
     #: (n, at least rank), of the solver's dtype; columns from ``rank`` on are zero
     values: Float
     rank: int
+    #: (n,), of the solver's dtype: what each source adds to a prediction by itself; None: nothing
+    offsets: Float | None = None
+    #: the basis in which ``values`` are given, with their Gram matrix in it; None: as they come
+    basis: Basis | None = None
 
     def __len__(self) -> int:
         return len(self.values)
 
 
 class Equations(NamedTuple):
-    """A and b of some rows, summed over some of their ratings, without Y'Y and c I.
+    """A, b and q of some rows, summed over some of their ratings, without Y'Y and c I.
 
     Only the set of kernels that made them knows how A and b are laid out: the compiled ones pad them with zeros, and
     fill the upper triangle of A alone.
@@ -93,6 +123,8 @@ class Equations(NamedTuple):
     A: Float
     #: (rows, at least rank)
     b: Float
+    #: (rows,): the squared error at x = 0
+    q: Float64
     rank: int
 
 

@@ -15,12 +15,12 @@ GATHERED_BYTES = 16 << 10
 
 @compiled
 def assemble(
-    first: int, stop: int, sources: Any, ratings: Any, factors: Any, rank: int, implicit: bool, alpha: float,
-    gathered: Any, weighted: Any, targets: Any, A: Any, b: Any,
+    first: int, stop: int, sources: Any, targets: Any, weights: Any, factors: Any, rank: int,
+    gathered: Any, weighted: Any, A: Any, b: Any,
 ) -> None:  # fmt: skip
-    """Add ratings ``first`` to ``stop`` of a row to A (upper triangle) and b.
+    """Add ratings ``first`` to ``stop`` of a row to A (upper triangle) and b; targets are (ratings, 1).
 
-    A faster version of, with the row's source rows Y, its weights w and its targets t,
+    A faster version of, with the row's source rows Y, its weights w (none: all are 1) and its targets t,
 
         A += (w * Y).T @ Y;  b += t @ Y
 
@@ -32,15 +32,10 @@ def assemble(
     for start in range(first, stop, most):
         n = min(most, stop - start)
         gather_rows(gathered, factors, sources, start, n, vectors)
-        if not implicit:
+        if len(weights):
             for t in range(n):
-                targets[t, 0] = ratings[start + t]
-        else:
-            for t in range(n):
-                rating = ratings[start + t]
-                w = gathered.dtype.type(alpha * abs(rating))
-                targets[t, 0] = 1 + w if rating > 0 else 0
+                w = weights[start + t]
                 for j in range(padded):
                     weighted[t, j] = w * gathered[t, j]
-        add_gram(A, weighted if implicit else gathered, gathered, n, rank)
-        add_rows(1, 1.0, b, 0, padded, targets, 0, 1, gathered, 0, padded, padded, n)
+        add_gram(A, weighted if len(weights) else gathered, gathered, n, rank)
+        add_rows(1, 1.0, b, 0, padded, targets, start, 1, gathered, 0, padded, padded, n)

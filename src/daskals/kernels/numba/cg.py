@@ -25,7 +25,7 @@ import numpy as np
 from daskals.kernels.numba.assembling import GATHERED_BYTES, assemble
 from daskals.kernels.numba.compiling import compiled, inlined
 from daskals.kernels.numba.gathering import RUN, combine, dots
-from daskals.kernels.numba.losses import ERROR, PENALTY, WEIGHT, Q, sums
+from daskals.kernels.numba.losses import ERROR, PENALTY, Q
 from daskals.kernels.numba.tiles import BYTES
 
 #: Rows of fewer ratings than the rank divided by this never get an A, which has to be made symmetric: not measured.
@@ -52,8 +52,8 @@ def _dot_in_float64(a: Any, b: Any) -> float:
 
 @inlined
 def _multiply(
-    first: int, stop: int, sources: Any, ratings: Any, factors: Any, implicit: bool, alpha: float, c: float,
-    matrix: Any, all_rows: Any, scores: Any, v: Any, out: Any,
+    first: int, stop: int, sources: Any, weights: Any, factors: Any, c: float, matrix: Any, all_rows: Any, scores: Any,
+    v: Any, out: Any,
 ) -> None:  # fmt: skip
     """out = (matrix + c I + sum w y y') v, the sum going over ratings ``first`` to ``stop``."""
     padded = len(v)
@@ -65,20 +65,20 @@ def _multiply(
     for start in range(first, stop, RUN):
         n = min(RUN, stop - start)
         dots(scores, v, factors, sources, start, n, stop, vectors)
-        if implicit:
+        if len(weights):
             for t in range(n):
-                scores[t] *= v.dtype.type(alpha * abs(ratings[start + t]))
+                scores[t] *= weights[start + t]
         combine(out, scores, factors, sources, start, n, vectors)
 
 
 @inlined
 def _start(
-    first: int, stop: int, sources: Any, ratings: Any, factors: Any, implicit: bool, alpha: float, c: float,
-    matrix: Any, all_rows: Any, scores: Any, x: Any, residual: Any,
+    first: int, stop: int, sources: Any, targets: Any, weights: Any, factors: Any, c: float, matrix: Any, all_rows: Any,
+    scores: Any, x: Any, residual: Any,
 ) -> float:  # fmt: skip
     """residual = b - A x and the return value x'Ax - 2 b.x, for the b of ratings ``first`` to ``stop``.
 
-    In explicit mode the squared ratings are added, which makes it a sum of squared residuals.
+    Where there are no weights the squared targets are added, which makes it a sum of squared residuals.
     """
     padded = len(x)
     vectors = padded * x.itemsize // BYTES
@@ -92,16 +92,14 @@ def _start(
     for start in range(first, stop, RUN):
         n = min(RUN, stop - start)
         dots(scores, x, factors, sources, start, n, stop, vectors)
-        if implicit:
+        if len(weights):
             for t in range(n):
-                rating, score = ratings[start + t], scores[t]
-                w = x.dtype.type(alpha * abs(rating))
-                target = 1 + w if rating > 0 else x.dtype.type(0)
-                scores[t] = target - w * score
+                target, score = targets[start + t], scores[t]
+                scores[t] = target - weights[start + t] * score
                 value -= (np.float64(target) + np.float64(scores[t])) * np.float64(score)
         else:
             for t in range(n):
-                scores[t] = x.dtype.type(ratings[start + t]) - scores[t]
+                scores[t] = targets[start + t] - scores[t]
                 value += np.float64(scores[t]) * np.float64(scores[t])
         combine(residual, scores, factors, sources, start, n, vectors)
     return value
@@ -109,9 +107,8 @@ def _start(
 
 @inlined
 def _improve(
-    first: int, stop: int, sources: Any, ratings: Any, factors: Any, implicit: bool, alpha: float, c: float,
-    matrix: Any, all_rows: Any, scores: Any, b: Any, value: float, steps: int,
-    x: Any, residual: Any, direction: Any, image: Any,
+    first: int, stop: int, sources: Any, targets: Any, weights: Any, factors: Any, c: float, matrix: Any, all_rows: Any,
+    scores: Any, b: Any, value: float, steps: int, x: Any, residual: Any, direction: Any, image: Any,
 ) -> float:  # fmt: skip
     """At most ``steps`` steps of conjugate gradients on x.
 
@@ -119,7 +116,7 @@ def _improve(
     Returns E + c |x|^2 at the new x; ``value`` is that part of it at the old x which `_start` does not know.
     """
     padded, dtype = len(x), x.dtype
-    value += _start(first, stop, sources, ratings, factors, implicit, alpha, c, matrix, all_rows, scores, x, residual)
+    value += _start(first, stop, sources, targets, weights, factors, c, matrix, all_rows, scores, x, residual)
     for j in range(padded):
         residual[j] += b[j]
         direction[j] = residual[j]
@@ -130,9 +127,7 @@ def _improve(
     for _ in range(steps):
         if not square > enough:
             break
-        _multiply(
-            first, stop, sources, ratings, factors, implicit, alpha, c, matrix, all_rows, scores, direction, image
-        )
+        _multiply(first, stop, sources, weights, factors, c, matrix, all_rows, scores, direction, image)
         curvature = _dot(direction, image)
         if not curvature > 0:
             break
@@ -149,7 +144,7 @@ def _improve(
 
 
 @inlined
-def _write_row(row: int, q: float, value: float, c: float, weight: float, x: Any, solution: Any, table: Any) -> None:
+def _write_row(row: int, q: float, value: float, c: float, x: Any, solution: Any, table: Any) -> None:
     """Write down x, and the losses of the row."""
     norm = 0.0
     for j in range(solution.shape[1]):
@@ -158,7 +153,6 @@ def _write_row(row: int, q: float, value: float, c: float, weight: float, x: Any
     table[row, Q] = q
     table[row, ERROR] = value - c * norm
     table[row, PENALTY] = c * norm
-    table[row, WEIGHT] = weight
 
 
 @compiled
@@ -171,46 +165,47 @@ def _mirror(A: Any) -> None:
 
 @compiled
 def cg_rows(
-    indptr: Any, sources: Any, ratings: Any, factors: Any, rank: int, gram: Any, implicit: bool, reg: float,
-    alpha: float, previous: Any, steps: int, solution: Any, table: Any,
+    indptr: Any, sources: Any, targets: Any, weights: Any, q: Any, c: Any, factors: Any, rank: int, base: Any,
+    previous: Any, steps: int, solution: Any, table: Any,
 ) -> None:  # fmt: skip
-    """``steps`` steps from ``previous`` for every row of a CSR block, its source rows being at hand."""
+    """``steps`` steps from ``previous`` for every row of a CSR block, its source rows being at hand.
+
+    ``base`` is what is in A of every row, of no rows where there is nothing.
+    """
     padded, dtype = factors.shape[1], factors.dtype
     most = max(8, GATHERED_BYTES // (padded * factors.itemsize))
-    gathered, weighted = np.zeros((most, padded), dtype), np.zeros((most if implicit else 0, padded), dtype)
-    targets, b, A = np.zeros((most, 1), dtype), np.zeros((1, padded), dtype), np.zeros((padded, padded), dtype)
+    gathered, weighted = np.zeros((most, padded), dtype), np.zeros((most if len(weights) else 0, padded), dtype)
+    b, A, columns = np.zeros((1, padded), dtype), np.zeros((padded, padded), dtype), targets.reshape(-1, 1)
     x, residual, direction, image = np.zeros((4, padded), dtype)
-    scores, all_rows, nothing = np.zeros(RUN, dtype), np.arange(padded).astype(np.int32), np.zeros((0, padded), dtype)
+    scores, all_rows = np.zeros(RUN, dtype), np.arange(padded).astype(np.int32)
     for row in range(len(indptr) - 1):
         first, stop = indptr[row], indptr[row + 1]
-        q, counted, weight = sums(ratings, first, stop, implicit, alpha)
         for j in range(rank):
             x[j] = previous[row, j]
         if rank <= (steps + 1) * RANK_A_PASS and FEWEST * (stop - first) >= rank:
             for i in range(padded):
                 for j in range(padded):
-                    A[i, j] = gram[i, j] if implicit else 0
+                    A[i, j] = base[i, j] if len(base) else 0
                 b[0, i] = 0
-            assemble(first, stop, sources, ratings, factors, rank, implicit, alpha, gathered, weighted, targets, A, b)
+            assemble(first, stop, sources, columns, weights, factors, rank, gathered, weighted, A, b)
             _mirror(A)
             matrix, stop = A, first
-            value = q - 2 * _dot_in_float64(b[0], x)
+            value = q[row] - 2 * _dot_in_float64(b[0], x)
         else:
-            matrix = gram if implicit else nothing
+            matrix = base
             b[:] = 0
-            value = q if implicit else 0.0
-        c = reg * counted
+            value = q[row] if len(weights) else 0.0
         value = _improve(
-            first, stop, sources, ratings, factors, implicit, alpha, c, matrix, all_rows, scores, b[0], value, steps,
+            first, stop, sources, targets, weights, factors, c[row], matrix, all_rows, scores, b[0], value, steps,
             x, residual, direction, image,
         )  # fmt: skip
-        _write_row(row, q, value, c, weight, x, solution, table)
+        _write_row(row, q[row], value, c[row], x, solution, table)
 
 
 @compiled
 def cg_equations(
-    A_rows: Any, b_rows: Any, indptr: Any, sources: Any, ratings: Any, rank: int, gram: Any, implicit: bool,
-    reg: float, alpha: float, previous: Any, steps: int, solution: Any, table: Any,
+    A_rows: Any, b_rows: Any, indptr: Any, sources: Any, targets: Any, weights: Any, q: Any, c: Any, rank: int,
+    base: Any, previous: Any, steps: int, solution: Any, table: Any,
 ) -> None:  # fmt: skip
     """``steps`` steps from ``previous`` for every row, of which A (upper triangle) and b are given."""
     padded, dtype = b_rows.shape[1], b_rows.dtype
@@ -219,16 +214,15 @@ def cg_equations(
     scores, all_rows, no_factors = np.zeros(RUN, dtype), np.arange(padded).astype(np.int32), A[:0]
     for row in range(len(indptr) - 1):
         first = indptr[row]
-        q, counted, weight = sums(ratings, first, indptr[row + 1], implicit, alpha)
         for j in range(rank):
             x[j] = previous[row, j]
         for i in range(padded):
             for j in range(i, padded):
-                A[i, j] = A_rows[row, i, j] + (gram[i, j] if implicit else 0)
+                A[i, j] = A_rows[row, i, j] + (base[i, j] if len(base) else 0)
         _mirror(A)
-        c, b = reg * counted, b_rows[row]
+        b = b_rows[row]
         value = _improve(
-            first, first, sources, ratings, no_factors, implicit, alpha, c, A, all_rows, scores, b,
-            q - 2 * _dot_in_float64(b, x), steps, x, residual, direction, image,
+            first, first, sources, targets, weights, no_factors, c[row], A, all_rows, scores, b,
+            q[row] - 2 * _dot_in_float64(b, x), steps, x, residual, direction, image,
         )  # fmt: skip
-        _write_row(row, q, value, c, weight, x, solution, table)
+        _write_row(row, q[row], value, c[row], x, solution, table)

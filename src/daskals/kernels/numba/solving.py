@@ -13,11 +13,16 @@ import numpy as np
 import numpy.typing as npt
 
 from daskals.kernels.arrays import as_kernel_array
+from daskals.kernels.eigenbasis import base_of, into_basis, out_of_basis
 from daskals.kernels.numba.cg import cg_equations, cg_rows
 from daskals.kernels.numba.exact import add_rows_to_equations, solve_equations_exactly, solve_rows_exactly
 from daskals.kernels.numba.losses import direct_errors, loss_table, sum_table
+from daskals.kernels.numba.terms import terms_of
 from daskals.kernels.objective import Objective, Solver
-from daskals.kernels.types import Bools, Equations, Float, Float32, Float64, Rows, Solution, SourceRows
+from daskals.kernels.types import Basis, Bools, Equations, Float, Float32, Float64, Rows, Solution, SourceRows
+
+#: The dual system is used for rows with at most this share of the rank in ratings.
+DUAL_SHARE = 0.75
 
 
 def pack_sources(blocks: Sequence[Float32], dtype: npt.DTypeLike) -> SourceRows:
@@ -44,33 +49,42 @@ def solve_rows(
 ) -> Solution:
     """Solve the normal equations of every row; see `daskals.kernels.numpy.solving.solve_rows`."""
     rank, factors = sources.rank, as_kernel_array(sources.values, sources.values.dtype)
-    solution, failed, table = _room_for(rows, rank)
     rows = _as_kernel_rows(rows)
-    problem = (*rows, factors, rank, _padded_gram(gram, rank, factors.dtype, objective), *_numbers(objective))
+    terms = terms_of(rows, sources.offsets, objective, factors.dtype)
+    base = _padded_base(base_of(gram, sources.basis, objective), rank, factors.dtype)
+    solution, failed, table = _room_for(rows, rank)
+    weights = _or_none(terms.weights, factors.dtype)
     if solver.cg_steps:
-        cg_rows(*problem, _start_rows(previous), solver.cg_steps, solution, table)
+        problem = (rows.indptr, rows.source_positions, terms.targets, weights, terms.q, terms.c, factors, rank, base)
+        cg_rows(*problem, _start_rows(previous, sources.basis), solver.cg_steps, solution, table)
     else:
-        solve_rows_exactly(*problem, objective.nonnegative, solution, failed, table)
+        targets = terms.targets.reshape(-1, 1)
+        problem = (rows.indptr, rows.source_positions, targets, weights, terms.q, terms.c, factors, rank, base)
+        dual_most = _dual_most(sources, objective)
+        solve_rows_exactly(*problem, dual_most, objective.nonnegative, solution, failed, table)
     _clip(solution, objective)
     if not objective.implicit:
-        direct_errors(*rows, factors, solution, table)
-    return Solution(solution, np.flatnonzero(failed), sum_table(table))
+        direct_errors(rows.indptr, rows.source_positions, terms.targets, weights, factors, solution, table)
+    if sources.basis is not None:
+        solution = out_of_basis(solution, sources.basis)
+    return Solution(solution, np.flatnonzero(failed), sum_table(table, terms.weight))
 
 
 def no_equations(n_rows: int, rank: int, dtype: npt.DTypeLike) -> Equations:
     """The equations of rows without ratings, padded as `assemble` wants them."""
     padded = _padded(rank)
-    return Equations(np.zeros((n_rows, padded, padded), dtype), np.zeros((n_rows, padded), dtype), rank)
+    A, b = np.zeros((n_rows, padded, padded), dtype), np.zeros((n_rows, padded), dtype)
+    return Equations(A, b, np.zeros(n_rows), rank)
 
 
 def add_equations(equations: Equations, rows: Rows, sources: SourceRows, objective: Objective) -> Equations:
     """The equations with these ratings added; see `daskals.kernels.numpy.solving.add_equations`."""
     A, b = equations.A.copy(), equations.b.copy()
-    factors = as_kernel_array(sources.values, sources.values.dtype)
-    add_rows_to_equations(
-        A, b, *_as_kernel_rows(rows), factors, sources.rank, objective.implicit, float(objective.alpha)
-    )
-    return Equations(A, b, equations.rank)
+    factors, rows = as_kernel_array(sources.values, sources.values.dtype), _as_kernel_rows(rows)
+    terms = terms_of(rows, sources.offsets, objective, factors.dtype)
+    targets, weights = terms.targets.reshape(-1, 1), _or_none(terms.weights, factors.dtype)
+    add_rows_to_equations(A, b, rows.indptr, rows.source_positions, targets, weights, factors, sources.rank)
+    return Equations(A, b, equations.q + terms.q, equations.rank)
 
 
 def solve_equations(
@@ -84,35 +98,50 @@ def solve_equations(
     """Solve equations to which all ratings were added; see `daskals.kernels.numpy.solving.solve_equations`."""
     rank, dtype = equations.rank, solver.dtype
     A, b = (as_kernel_array(each, dtype) for each in (equations.A, equations.b))
-    solution, failed, table = _room_for(rows, rank)
     rows = _as_kernel_rows(rows)
-    known = (rank, _padded_gram(gram, rank, dtype, objective), *_numbers(objective))
+    terms = terms_of(rows, None, objective, dtype)
+    base, weights = _padded_base(base_of(gram, None, objective), rank, dtype), _or_none(terms.weights, dtype)
+    solution, failed, table = _room_for(rows, rank)
+    q = as_kernel_array(equations.q, np.float64)
+    known = (weights, q, terms.c, rank, base)
     if solver.cg_steps:
-        cg_equations(A, b, *rows, *known, _start_rows(previous), solver.cg_steps, solution, table)
+        given = (A, b, rows.indptr, rows.source_positions, terms.targets)
+        cg_equations(*given, *known, _start_rows(previous, None), solver.cg_steps, solution, table)
     else:
-        solve_equations_exactly(A, b, rows.indptr, rows.ratings, *known, objective.nonnegative, solution, failed, table)
+        solve_equations_exactly(A, b, rows.indptr, *known, objective.nonnegative, solution, failed, table)
     _clip(solution, objective)
-    return Solution(solution, np.flatnonzero(failed), sum_table(table))
+    return Solution(solution, np.flatnonzero(failed), sum_table(table, terms.weight))
 
 
 def _padded(rank: int) -> int:
     return -(-rank // 8) * 8
 
 
-def _padded_gram(gram: Float64 | None, rank: int, dtype: npt.DTypeLike, objective: Objective) -> Float:
-    """Y'Y with zeros to a multiple of 8; zeros alone for the explicit objective."""
+def _padded_base(base: Float64 | None, rank: int, dtype: npt.DTypeLike) -> Float:
+    """What is in A of every row, with zeros to a multiple of 8; of no rows where there is nothing."""
+    if base is None:
+        return np.zeros((0, 0), dtype)
     padded = np.zeros((_padded(rank), _padded(rank)), dtype)
-    if objective.implicit:
-        if gram is None:
-            raise TypeError("gram is needed for the implicit objective, and was not given")
-        padded[:rank, :rank] = gram
+    padded[:rank, :rank] = base
     return padded
 
 
-def _start_rows(previous: Float32 | None) -> Float32:
+def _or_none(weights: Float | None, dtype: npt.DTypeLike) -> Float:
+    """Weights as compiled code takes them: none at all where all are 1."""
+    return np.zeros(0, dtype) if weights is None else weights
+
+
+def _dual_most(sources: SourceRows, objective: Objective) -> int:
+    """Up to how many ratings of a row its dual is solved: none where the common part of A is not diagonal."""
+    if objective.nonnegative or (objective.implicit and sources.basis is None):
+        return 0
+    return int(DUAL_SHARE * sources.rank)
+
+
+def _start_rows(previous: Float32 | None, basis: Basis | None) -> Float32:
     if previous is None:
         raise TypeError("previous is needed for conjugate gradients, and was not given")
-    return as_kernel_array(previous, np.float32)
+    return as_kernel_array(previous if basis is None else into_basis(previous, basis), np.float32)
 
 
 def _as_kernel_rows(rows: Rows) -> Rows:
@@ -120,12 +149,8 @@ def _as_kernel_rows(rows: Rows) -> Rows:
         as_kernel_array(rows.indptr, np.int64),
         as_kernel_array(rows.source_positions, np.int32),
         as_kernel_array(rows.ratings, np.float32),
+        None if rows.weights is None else as_kernel_array(rows.weights, np.float32),
     )
-
-
-def _numbers(objective: Objective) -> tuple[bool, float, float]:
-    """What compiled code is told of the objective: implicit, reg, alpha."""
-    return objective.implicit, float(objective.reg), float(objective.alpha)
 
 
 def _room_for(rows: Rows, rank: int) -> tuple[Float32, Bools, Float64]:

@@ -37,7 +37,7 @@ def product_without_A(
     sources: Int32,
     weights: Float | None,
     factors: Float,
-    gram: Float64 | None,
+    gram: Float | None,
     c: Float64,
 ) -> Product:
     """The product with A = sum w y y' + gram + c I of each row, none of which is ever formed.

@@ -6,13 +6,11 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 from scipy import sparse
 from scipy.linalg import lapack
 
 from daskals.kernels.numpy.cg import right_hand_sides
-from daskals.kernels.objective import Objective
-from daskals.kernels.types import Bools, Float, Float32, Float64, Int32, Int64
+from daskals.kernels.types import Bools, Float, Float64, Int32, Int64
 
 #: Up to this rank all equations of a batch are assembled by one sparse product and solved side by side; above
 #: it each row has its own BLAS and LAPACK calls. On the first 20,000 users of ML-20M's
@@ -25,14 +23,6 @@ SIDE_BY_SIDE_RANK = 20
 PIVOT_ERRORS = 8
 #: Products of pairs of source columns made at a time when assembling side by side.
 TABLE_COLUMNS = 64
-
-
-def weights_and_targets(ratings: Float32, objective: Objective, dtype: npt.DTypeLike) -> tuple[Float | None, Float]:
-    """w and t of each rating (`daskals.kernels.numpy.solving`); w is None, for 1, in the explicit objective."""
-    if not objective.implicit:
-        return None, ratings.astype(dtype)
-    weights = (objective.alpha * np.abs(ratings)).astype(dtype)
-    return weights, np.where(ratings > 0, 1 + weights, 0).astype(dtype)
 
 
 def are_too_few(n_ratings: Int64, b: Float, c: Float64) -> Bools:

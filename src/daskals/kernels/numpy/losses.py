@@ -17,13 +17,9 @@ double, which is the floor of the squared error of an implicit fit and of a stre
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-import numpy.typing as npt
 
-from daskals.kernels.objective import Objective
-from daskals.kernels.types import Float32, Float64, Int64, Rows, SourceRows
+from daskals.kernels.types import Float32, Float64, Int64, Rows, SourceRows, Terms
 
 #: A squared error below this share of q is computed again, from residuals.
 CANCELLED = 1e-3
@@ -31,24 +27,11 @@ CANCELLED = 1e-3
 CHUNK_BYTES = 4 << 20
 
 
-def row_sums(rows: Rows, objective: Objective) -> tuple[Float64, Float64, float]:
-    """q of each row, how many of its ratings count for the regularisation, and the weights of all rows' residuals."""
-    wide = rows.ratings.astype(np.float64)
-    if not objective.implicit:
-        return sum_rows(rows.indptr, wide**2), np.diff(rows.indptr).astype(np.float64), float(len(wide))
-    weights = objective.alpha * np.abs(wide)
-    q = sum_rows(rows.indptr, np.where(wide > 0, 1 + weights, 0))
-    return q, sum_rows(rows.indptr, wide > 0), float(weights.sum())
+def direct_errors(rows: Rows, terms: Terms, sources: SourceRows, solution: Float32, some: Int64) -> Float64:
+    """The squared errors of ``some`` rows of the explicit objective, by the residual of each rating, float64.
 
-
-def sum_rows(indptr: Int64, values: npt.NDArray[Any]) -> Float64:
-    """Sums of ``values`` over the rows of a CSR block, float64."""
-    total: Float64 = np.concatenate([[0.0], np.cumsum(values, dtype=np.float64)])
-    return total[indptr[1:]] - total[indptr[:-1]]
-
-
-def direct_errors(rows: Rows, sources: SourceRows, solution: Float32, some: Int64) -> Float64:
-    """The squared errors of ``some`` rows of the explicit objective, by the residual of each rating, float64."""
+    Targets are w times what is to be predicted; ratings of weight 0 have no residual.
+    """
     lengths = np.diff(rows.indptr)[some]
     ends = np.cumsum(lengths)
     errors = np.zeros(len(some))
@@ -59,6 +42,8 @@ def direct_errors(rows: Rows, sources: SourceRows, solution: Float32, some: Int6
         row = np.searchsorted(ends, number, "right")
         place = rows.indptr[some[row]] + number - (ends - lengths)[row]
         y = sources.values[rows.source_positions[place], : sources.rank].astype(np.float64)
-        residual = rows.ratings[place] - np.einsum("ij,ij->i", y, solution[some[row]].astype(np.float64))
-        errors += np.bincount(row, residual**2, len(some))
+        predicted = np.einsum("ij,ij->i", y, solution[some[row]].astype(np.float64))
+        weights = np.ones(len(place)) if terms.weights is None else terms.weights[place].astype(np.float64)
+        wanted = np.divide(terms.targets[place], weights, out=predicted.copy(), where=weights > 0)
+        errors += np.bincount(row, weights * (wanted - predicted) ** 2, len(some))
     return errors

@@ -3,12 +3,10 @@
 Every function is pure: arrays in, new arrays out. Letters are those of the papers: a row x of the destination
 solves
 
-    A x = b,   A = sum w y y' (+ Y'Y) + c I,   b = sum t y
+    A x = b,   A = sum w y y' (+ g Y'Y) + c I,   b = sum t y
 
-over the row's ratings, with source rows y and, for a rating r (`daskals.kernels.numpy.equations.weights_and_targets`),
-
-    explicit   w = 1            t = r                                 c = reg * number of ratings
-    implicit   w = alpha |r|    t = 1 + alpha |r| if r > 0 else 0     c = reg * number of ratings > 0
+over the row's ratings, with source rows y. What w, t, g and c are follows from the ratings and the objective
+(`daskals.kernels.numpy.terms`, `daskals.kernels.objective.Objective`).
 
 There are two ways to the equations. `solve_rows` has all source rows at hand, and makes the equations of some rows,
 solves them and forgets them. Where the source rows come in parts, `add_equations` adds up the equations of all rows
@@ -18,12 +16,14 @@ single precision the two differ by rounding, since sums are taken in another ord
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
+from daskals.kernels.eigenbasis import base_of, into_basis, out_of_basis
 from daskals.kernels.numpy.cg import Product, conjugate_gradients, product_without_A, right_hand_sides
 from daskals.kernels.numpy.equations import (
     SIDE_BY_SIDE_RANK,
@@ -31,9 +31,9 @@ from daskals.kernels.numpy.equations import (
     assemble_row_by_row,
     assemble_side_by_side,
     solve_systems,
-    weights_and_targets,
 )
-from daskals.kernels.numpy.losses import CANCELLED, direct_errors, row_sums
+from daskals.kernels.numpy.losses import CANCELLED, direct_errors
+from daskals.kernels.numpy.terms import terms_of
 from daskals.kernels.objective import Objective, Solver
 from daskals.kernels.types import (
     Bools,
@@ -46,6 +46,7 @@ from daskals.kernels.types import (
     Rows,
     Solution,
     SourceRows,
+    Terms,
 )
 
 #: Bytes of normal equations in hand at a time.
@@ -85,7 +86,8 @@ def solve_rows(
     sources
         All source rows, packed with the dtype of the solver.
     gram : array of float64, shape (rank, rank)
-        Y'Y of all source rows. The implicit objective needs it; the explicit one does not look at it.
+        Y'Y of all source rows. The implicit objective needs it, unless the sources have a basis; the explicit one does
+        not look at it.
     objective, solver
         What is minimised, and how.
     previous : array of float32, shape (rows, rank)
@@ -93,40 +95,49 @@ def solve_rows(
         fails with conjugate gradients.
     """
     factors, rank = sources.values, sources.rank
-    weights, targets = weights_and_targets(rows.ratings, objective, factors.dtype)
-    gram = _needed(gram, "gram") if objective.implicit else None
+    terms = terms_of(rows, sources.offsets, objective, factors.dtype)
+    base = base_of(gram, sources.basis, objective)
+    matrix = None if base is None else base.astype(factors.dtype)
     assemble = assemble_side_by_side if rank <= SIDE_BY_SIDE_RANK else assemble_row_by_row
+    if previous is not None and sources.basis is not None:
+        previous = into_basis(previous, sources.basis)
 
     def solve(batch: slice, c: Float64) -> tuple[Float, Bools, Float64]:
         cut = slice(rows.indptr[batch.start], rows.indptr[batch.stop])
         indptr = rows.indptr[batch.start : batch.stop + 1] - cut.start
-        positions, w, t = rows.source_positions[cut], None if weights is None else weights[cut], targets[cut]
+        positions, t = rows.source_positions[cut], terms.targets[cut]
+        w = None if terms.weights is None else terms.weights[cut]
         if solver.cg_steps:
-            apply = product_without_A(indptr, positions, w, factors, gram, c)
+            apply = product_without_A(indptr, positions, w, factors, matrix, c)
             b = right_hand_sides(indptr, positions, t, factors)
             return _improve(apply, b, _needed(previous, "previous")[batch], solver)
         A, b = assemble(indptr, positions, w, t, factors)
         A[:, np.arange(rank), np.arange(rank)] += c[:, None].astype(A.dtype)
-        if gram is not None:
-            A += gram.astype(A.dtype)
+        if matrix is not None:
+            A += matrix
         return _solve_exactly(A, b, c, np.diff(indptr), objective)
 
     # a conjugate gradient step holds source rows and products of them, an exact solve one matrix for each row
     width = 2 * len(rows.ratings) / max(1, len(rows.indptr) - 1) if solver.cg_steps else rank
-    return _solve_in_batches(rows, rank, objective, rank * factors.itemsize * width, solve, sources)
+    direct = None if objective.implicit else functools.partial(direct_errors, rows, terms, sources)
+    n_rows = len(rows.indptr) - 1
+    solution = _solve_in_batches(n_rows, rank, terms, rank * factors.itemsize * width, solve, direct)
+    if sources.basis is not None:
+        solution = solution._replace(rows=out_of_basis(solution.rows, sources.basis))
+    return solution
 
 
 def no_equations(n_rows: int, rank: int, dtype: npt.DTypeLike) -> Equations:
     """The equations of ``n_rows`` rows without ratings."""
-    return Equations(np.zeros((n_rows, rank, rank), dtype), np.zeros((n_rows, rank), dtype), rank)
+    return Equations(np.zeros((n_rows, rank, rank), dtype), np.zeros((n_rows, rank), dtype), np.zeros(n_rows), rank)
 
 
 def add_equations(equations: Equations, rows: Rows, sources: SourceRows, objective: Objective) -> Equations:
     """The equations with these ratings of every row added; ``equations`` stay as they are."""
-    weights, targets = weights_and_targets(rows.ratings, objective, sources.values.dtype)
+    terms = terms_of(rows, sources.offsets, objective, sources.values.dtype)
     assemble = assemble_side_by_side if sources.rank <= SIDE_BY_SIDE_RANK else assemble_row_by_row
-    A, b = assemble(rows.indptr, rows.source_positions, weights, targets, sources.values)
-    return Equations(equations.A + A, equations.b + b, equations.rank)
+    A, b = assemble(rows.indptr, rows.source_positions, terms.weights, terms.targets, sources.values)
+    return Equations(equations.A + A, equations.b + b, equations.q + terms.q, equations.rank)
 
 
 @_numbers_may_be_too_large
@@ -144,19 +155,21 @@ def solve_equations(
     residuals; it is only kept from being negative (`daskals.kernels.numpy.losses`).
     """
     rank, dtype = equations.rank, solver.dtype
-    gram = _needed(gram, "gram") if objective.implicit else None
+    base = base_of(gram, None, objective)
+    terms = terms_of(rows, None, objective, dtype)._replace(q=equations.q)
 
     def solve(batch: slice, c: Float64) -> tuple[Float, Bools, Float64]:
         A, b = equations.A[batch].astype(dtype), equations.b[batch].astype(dtype)
         # (`solve_rows` adds these two in the other order: each way keeps the bits that its fits have always had)
-        if gram is not None:
-            A += gram.astype(dtype)
+        if base is not None:
+            A += base.astype(dtype)
         A[:, np.arange(rank), np.arange(rank)] += c[:, None].astype(dtype)
         if solver.cg_steps:
             return _improve(lambda x: np.einsum("mij,mj->mi", A, x), b, _needed(previous, "previous")[batch], solver)
         return _solve_exactly(A, b, c, np.diff(rows.indptr[batch.start : batch.stop + 1]), objective)
 
-    return _solve_in_batches(rows, rank, objective, rank * rank * np.dtype(dtype).itemsize, solve)
+    n_rows = len(rows.indptr) - 1
+    return _solve_in_batches(n_rows, rank, terms, rank * rank * np.dtype(dtype).itemsize, solve)
 
 
 def _needed(array: _Array | None, name: str) -> _Array:
@@ -182,32 +195,32 @@ def _solve_exactly(
 
 
 def _solve_in_batches(
-    rows: Rows,
+    n_rows: int,
     rank: int,
-    objective: Objective,
+    terms: Terms,
     row_bytes: float,
     solve: BatchSolver,
-    sources: SourceRows | None = None,
+    direct: Callable[[Float32, Int64], Float64] | None = None,
 ) -> Solution:
-    """Solve all rows, `BATCH_BYTES` of them at a time, a row taking so many bytes; and add up their losses."""
-    n_rows = len(rows.indptr) - 1
-    q, counted, weight = row_sums(rows, objective)
-    c = objective.reg * counted
+    """Solve all rows, `BATCH_BYTES` of them at a time, a row taking so many bytes; and add up their losses.
+
+    ``direct`` gives the squared errors of some rows of a solution by their residuals, if there is a way to them.
+    """
     solution, failed = np.zeros((n_rows, rank), np.float32), np.zeros(n_rows, np.bool_)
     explained, norms = np.zeros(n_rows), np.zeros(n_rows)
     step = max(1, int(BATCH_BYTES // max(1, row_bytes)))
     for first in range(0, n_rows, step):
         batch = slice(first, min(first + step, n_rows))
-        x, failed[batch], explained[batch] = solve(batch, c[batch])
+        x, failed[batch], explained[batch] = solve(batch, terms.c[batch])
         solution[batch] = x
         norms[batch] = np.einsum("ij,ij->i", x, x, dtype=np.float64)
-    errors = q - explained - c * norms
-    if sources is not None and not objective.implicit:
-        cancelled = np.flatnonzero((errors < CANCELLED * q) & ~failed)
-        errors[cancelled] = direct_errors(rows, sources, solution, cancelled)
+    errors = terms.q - explained - terms.c * norms
+    if direct is not None:
+        cancelled = np.flatnonzero((errors < CANCELLED * terms.q) & ~failed)
+        errors[cancelled] = direct(solution, cancelled)
     losses = Losses(
         squared_error=float(np.maximum(errors, 0)[~failed].sum()),
-        penalty=float((c * norms)[~failed].sum()),
-        weight=weight,
+        penalty=float((terms.c * norms)[~failed].sum()),
+        weight=terms.weight,
     )
     return Solution(solution, np.flatnonzero(failed), losses)
