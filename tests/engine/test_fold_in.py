@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support import reference
 
+from daskals.blocks.goal import Goal
 from daskals.blocks.ratings import CodedChunk, CodedIds
 from daskals.engine.factors import FactorMatrix, rows_with_ids
 from daskals.engine.fold_in import FoldIn, known_part, layout_of, runs_of, with_rows
@@ -138,7 +139,9 @@ def test_rows_are_those_of_the_closed_form(kind, share):
     ]
     with dask.config.set({"daskals.factor-share": share}):
         scheduler = current_scheduler()
-        work = FoldIn(scheduler, "users", matrix_of(item_ids, Y, 3), objective, Solver(double=objective.nonnegative))
+        work = FoldIn(
+            scheduler, "users", matrix_of(item_ids, Y, 3), Goal(objective), Solver(double=objective.nonnegative)
+        )
         new = work.solve(chunks)
     found, ids = contents(new)
     known = items < 3 * n_items
@@ -158,7 +161,7 @@ def test_items_are_solved_from_users_alike():
     X = rng.normal(size=(9, RANK)).astype(np.float32)
     users, items, ratings = rng.integers(0, 9, 60), rng.integers(100, 105, 60), rng.normal(size=60)
     source = matrix_of(np.arange(9), X, 2)
-    work = FoldIn(current_scheduler(), "items", source, Objective(0.2), Solver(double=True))
+    work = FoldIn(current_scheduler(), "items", source, Goal(Objective(0.2)), Solver(double=True))
     found, ids = contents(work.solve([task(identity, chunk_of(users, items, ratings), name=f"c-{new_token()}")]))
     assert ids == [100, 101, 102, 103, 104]
     for item in ids:
@@ -189,7 +192,7 @@ def test_ratings_of_unknown_sources_are_passed_over(rows, known):
 
 def test_a_row_that_ratings_do_not_determine_is_named():
     source = matrix_of(np.arange(9), np.eye(9, RANK, dtype=np.float32), 2)
-    work = FoldIn(current_scheduler(), "items", source, Objective(0.0), Solver())
+    work = FoldIn(current_scheduler(), "items", source, Goal(Objective(0.0)), Solver())
     chunk = task(identity, chunk_of([0, 1], [77, 77], [1, 2]), name=f"c-{new_token()}")
     with pytest.raises(ValueError, match=r"item with id 77 \(2 ratings, rank 4\) are singular"):
         work.solve([chunk])

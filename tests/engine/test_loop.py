@@ -12,6 +12,7 @@ from support import reference
 from support.blocked import blocked
 from support.killable_cluster import until
 
+from daskals.blocks.goal import Goal
 from daskals.blocks.least_squares import SolvedBlock
 from daskals.engine.factors import rebased, rows_with_ids
 from daskals.engine.loop import Iterations, ResumePoint
@@ -49,7 +50,7 @@ def make_loop():
         with dask.config.set(settings):
             scheduler = current_scheduler()
             ratings = blocked(scheduler, *triples(), (4, 3))
-            plan = make_plan(scheduler, ratings, RANK, objective, solver)
+            plan = make_plan(scheduler, ratings, RANK, Goal(objective), solver)
             return Iterations(ratings, START, plan, point(ratings) if callable(point) else point)
 
     with dask.config.set(scheduler="synchronous"):

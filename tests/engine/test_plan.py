@@ -12,6 +12,7 @@ import pytest
 from support.blocked import blocked
 
 from daskals import ALS
+from daskals.blocks.goal import Goal
 from daskals.engine import loop
 from daskals.engine.plan import MAX_GROUPS, cut_into_panels, make_plan, plan_shuffle
 from daskals.execution.scheduler import current_scheduler
@@ -88,7 +89,7 @@ def test_a_side_is_streamed_when_it_is_more_than_its_share_of_a_worker(ratings):
     """100 users of rank 10 are 4000 bytes, 40 items 1600; twice that in double precision."""
 
     def streamed(memory, solver=EXACT):
-        plan = make_plan(planned(memory=memory, factor_share=0.5), ratings, 10, Objective(0.1), solver)
+        plan = make_plan(planned(memory=memory, factor_share=0.5), ratings, 10, Goal(Objective(0.1)), solver)
         return plan.users.streamed, plan.items.streamed
 
     assert streamed(8000) == (False, False)
@@ -99,7 +100,7 @@ def test_a_side_is_streamed_when_it_is_more_than_its_share_of_a_worker(ratings):
 
 def test_what_an_iteration_starts_from_is_pinned_where_it_can_be_lost(ratings):
     def pinned(solver=EXACT, **how):
-        plan = make_plan(planned(**how), ratings, 10, Objective(0.1), solver)
+        plan = make_plan(planned(**how), ratings, 10, Goal(Objective(0.1)), solver)
         return plan.users.pinned, plan.items.pinned, plan.loses_history
 
     assert pinned(can_lose_results=False) == (False, False, False)
@@ -112,7 +113,7 @@ def test_what_an_iteration_starts_from_is_pinned_where_it_can_be_lost(ratings):
 
 def test_a_plan_is_frozen_and_asks_for_memory_once(ratings):
     scheduler = planned()
-    plan = make_plan(scheduler, ratings, 10, Objective(0.1), Solver())
+    plan = make_plan(scheduler, ratings, 10, Goal(Objective(0.1)), Solver())
     assert scheduler.asked == 1
     assert (plan.of("users"), plan.of("items")) == (plan.users, plan.items)
     assert plan.users.panel_edges == cut_into_panels(10, 8)
@@ -186,7 +187,7 @@ def test_what_another_thread_configures_does_not_reach_a_fit(scheduler, solver):
 def test_nothing_is_asked_of_the_cluster_or_the_configuration_in_an_iteration(ratings, monkeypatch):
     with dask.config.set(scheduler="synchronous"):
         scheduler = current_scheduler()
-        plan = make_plan(scheduler, ratings, 3, Objective(0.1), Solver())
+        plan = make_plan(scheduler, ratings, 3, Goal(Objective(0.1)), Solver())
         start = loop.StartValues(1, 10, 10, "3", nonnegative=False)
         iterations = loop.Iterations(ratings, start, plan)
 

@@ -8,12 +8,15 @@ Each row is a least-squares problem of its own. `solve_block` solves those of a 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
 
 from daskals import kernels
+from daskals.blocks.biases import Biases
 from daskals.blocks.ratings import InBlock, SideName
+from daskals.kernels.eigenbasis import turned
 from daskals.kernels.objective import Objective, Solver
 from daskals.kernels.types import Float32, Float64, Int64, Losses, Rows, Solution, SourceRows
 
@@ -46,6 +49,27 @@ class SingularRowError(ValueError):
         )
 
 
+def pack_sources(
+    blocks: Sequence[Float32],
+    gram: Float64 | None,
+    objective: Objective,
+    solver: Solver,
+    biases: Biases | None = None,
+) -> SourceRows:
+    """The source rows as `solve_block` wants them: of all blocks, each (rows of the block, columns).
+
+    ``gram`` is Y'Y of all of them, which only the implicit objective needs. It is also what the eigenbasis is made of
+    where one is used, so ``blocks`` must then be all there are.
+    """
+    offsets: Float32 | None = None
+    if biases is not None:
+        blocks, offsets = biases.narrow_sources(blocks)
+    sources: SourceRows = kernels.pack_sources(blocks, solver.dtype)
+    if gram is not None and solver.uses_eigenbasis(objective):
+        return turned(sources, gram)
+    return sources if offsets is None else replace(sources, offsets=offsets.astype(solver.dtype))
+
+
 def solve_block(
     block: InBlock,
     sources: SourceRows,
@@ -53,6 +77,7 @@ def solve_block(
     objective: Objective,
     solver: Solver,
     previous: Float32 | None = None,
+    biases: Biases | None = None,
 ) -> SolvedBlock:
     """The rows of a block that minimise the objective, the source rows being fixed.
 
@@ -61,19 +86,23 @@ def solve_block(
     block
         The ratings of the rows.
     sources
-        All source rows, by `daskals.kernels.pack_sources` with the solver's dtype.
+        All source rows, by `pack_sources` with the same objective, solver and biases.
     gram : array of float64, shape (rank, rank)
         Y'Y of all source rows (`gram_of`), which only the implicit objective needs.
     objective, solver
         What is minimised, and how.
-    previous : array of float32, shape (rows, rank)
-        The rows as they were, which only conjugate gradients need, to start from them.
+    previous : array of float32, shape (rows, columns)
+        The rows as they were, which a solver needs that is not exact, to start from them.
+    biases
+        Which columns hold biases; None where there are none.
 
     Raises
     ------
     SingularRowError
         Where the equations of a row are singular in float64 too.
     """
+    if previous is not None and biases is not None:
+        previous = biases.narrow(previous)
     first = kernels.solve_rows(rows_of(block), sources, gram, objective, solver, previous)
 
     def again(failed: Int64) -> Solution:
@@ -81,13 +110,21 @@ def solve_block(
         needed, places = np.unique(rows.source_positions, return_inverse=True)
         rows = rows._replace(source_positions=places.astype(np.int32))
         some = kernels.pack_sources([sources.values[needed, : sources.rank]], np.float64)
+        offsets = None if sources.offsets is None else sources.offsets[needed]
+        some = replace(some, offsets=offsets, basis=sources.basis)
         solution: Solution = kernels.solve_rows(rows, some, gram, objective, Solver(double=True))
         return solution
 
-    return solved_block(block, first, solver, again)
+    return solved_block(block, first, solver, again, biases)
 
 
-def solved_block(block: InBlock, first: Solution, solver: Solver, again: Callable[[Int64], Solution]) -> SolvedBlock:
+def solved_block(
+    block: InBlock,
+    first: Solution,
+    solver: Solver,
+    again: Callable[[Int64], Solution],
+    biases: Biases | None = None,
+) -> SolvedBlock:
     """A solution of a block's rows, those that failed being replaced by a second try.
 
     ``again`` solves the rows with these numbers in float64. It is called where some failed and ``solver`` works in
@@ -104,7 +141,7 @@ def solved_block(block: InBlock, first: Solution, solver: Solver, again: Callabl
         row = int(failed[0])
         n_ratings = int(block.indptr[row + 1] - block.indptr[row])
         raise SingularRowError(block.start + row, n_ratings, rows.shape[1])
-    return SolvedBlock(rows, losses)
+    return SolvedBlock(rows if biases is None else biases.widen(rows), losses)
 
 
 def rows_of(block: InBlock) -> Rows:

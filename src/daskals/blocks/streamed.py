@@ -21,6 +21,7 @@ from __future__ import annotations
 import numpy as np
 
 from daskals import kernels
+from daskals.blocks.biases import Biases
 from daskals.blocks.least_squares import SolvedBlock, rows_of, solved_block, take_rows
 from daskals.blocks.ratings import InBlock
 from daskals.kernels.objective import Objective, Solver
@@ -37,7 +38,8 @@ def accumulate(
 ) -> Equations:
     """The equations of a block's rows with the ratings added whose source is among ``sources``.
 
-    ``sources`` are those from position ``start`` on, packed with the solver's dtype. ``equations`` None are those of no
+    ``sources`` are those from position ``start`` on, by `daskals.blocks.least_squares.pack_sources` without a Gram
+    matrix. ``equations`` None are those of no
     ratings. They are not changed, since a task may run again.
     """
     if equations is None:
@@ -60,6 +62,7 @@ def solve_accumulated(
     objective: Objective,
     solver: Solver,
     previous: Float32 | None = None,
+    biases: Biases | None = None,
 ) -> SolvedBlock:
     """The rows of a block from their complete equations; arguments are those of `solve_block`, and so is the result.
 
@@ -67,6 +70,8 @@ def solve_accumulated(
     The squared error in the losses has a floor, as source rows are not at hand: it is kept from being negative, and is
     known to about 1e-6 of the sum of squared ratings in single precision (`daskals.kernels.numpy.losses`).
     """
+    if previous is not None and biases is not None:
+        previous = biases.narrow(previous)
     first = kernels.solve_equations(equations, rows_of(block), gram, objective, solver, previous)
 
     def again(failed: Int64) -> Solution:
@@ -77,4 +82,4 @@ def solve_accumulated(
         )
         return solution
 
-    return solved_block(block, first, solver, again)
+    return solved_block(block, first, solver, again, biases)

@@ -116,6 +116,19 @@ def _cut_rows(start: int, stop: int, first: int, *blocks: Float32) -> SolvedBloc
     return SolvedBlock(np.concatenate(blocks)[start - first : stop - first], Losses())
 
 
+def first_columns(matrix: FactorMatrix, n: int) -> FactorMatrix:
+    """The same rows without the columns from ``n`` on, lazily."""
+    blocks = tuple(
+        task(_cut_columns, block, n, name=f"als-first-columns-{matrix.token}-{new_token()}-{number}")
+        for number, block in enumerate(matrix.blocks)
+    )
+    return replace(matrix, blocks=blocks, rank=n, token=f"{matrix.token}-first-{n}")
+
+
+def _cut_columns(rows: Float32, n: int) -> Float32:
+    return np.ascontiguousarray(rows[:, :n])
+
+
 def unit_rows(matrix: FactorMatrix) -> FactorMatrix:
     """The same rows scaled to length 1, lazily; rows of zeros stay as they are."""
     blocks = tuple(

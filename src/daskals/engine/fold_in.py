@@ -23,6 +23,7 @@ from typing import NamedTuple
 import numpy as np
 from dask.delayed import Delayed
 
+from daskals.blocks.goal import Goal
 from daskals.blocks.ids import positions
 from daskals.blocks.least_squares import SingularRowError, gram_of
 from daskals.blocks.ratings import CodedChunk, CodedIds, SideName, other
@@ -32,9 +33,10 @@ from daskals.engine.panels import Panel, cut, rows_of_panels
 from daskals.engine.plan import make_plan
 from daskals.engine.shuffle import shuffle_by_user
 from daskals.engine.sides import Ratings, Side
+from daskals.engine.weighing import weighed
 from daskals.execution.scheduler import Scheduler
 from daskals.execution.tasks import identity, new_token, task
-from daskals.kernels.objective import Objective, Solver
+from daskals.kernels.objective import Solver
 from daskals.kernels.types import Bools, Float32, Ids, Int64, Losses
 
 # ---- the rows --------------------------------------------------------------------------------------------
@@ -47,7 +49,7 @@ class FoldIn:
     scheduler: Scheduler
     name: SideName
     source: FactorMatrix
-    objective: Objective
+    goal: Goal
     #: exact: conjugate gradients would need rows to start from
     solver: Solver
 
@@ -62,9 +64,11 @@ class FoldIn:
         if side is None:
             return None
         source = Side(other(self.name), self.source.ids, self.source.counts, self.source.bounds, ())
+        if self.goal.weights is not None:
+            side = weighed(self.scheduler, side, source, self.goal.weights)
         sides = {side.name: side, source.name: source}
         ratings = Ratings(sides["users"], sides["items"], 0)
-        plan = make_plan(self.scheduler, ratings, self.source.rank, self.objective, self.solver)
+        plan = make_plan(self.scheduler, ratings, self.source.rank, self.goal, self.solver)
         token = new_token()
         panels = self._source_panels(plan.of(source.name).panel_edges, token)
         try:
@@ -98,7 +102,7 @@ class FoldIn:
     def _source_panels(self, edges: Sequence[int], token: str) -> list[Delayed]:
         """Tasks for the panels of the source, whose blocks they share."""
         return [
-            task(_panel, self.objective.implicit, *blocks, name=f"als-panel-{other(self.name)}-{token}-{number}")
+            task(_panel, self.goal.objective.implicit, *blocks, name=f"als-panel-{other(self.name)}-{token}-{number}")
             for number, blocks in enumerate(cut(self.source.blocks, edges))
         ]
 

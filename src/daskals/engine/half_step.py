@@ -23,16 +23,14 @@ from typing import Any
 
 from dask.delayed import Delayed
 
-from daskals import kernels
-from daskals.blocks.least_squares import SingularRowError, SolvedBlock, solve_block, sum_losses
-from daskals.blocks.ratings import InBlock, SideName
+from daskals.blocks.least_squares import SingularRowError, SolvedBlock, pack_sources, solve_block, sum_losses
+from daskals.blocks.ratings import InBlock
 from daskals.engine.panels import Panel, gather, panel_of, panel_tasks, places_in_panels, total_gram
 from daskals.engine.plan import Plan
 from daskals.engine.sides import Side
-from daskals.engine.streaming import error_on_side, streamed_solves
+from daskals.engine.streaming import Work, error_on_side, streamed_solves
 from daskals.execution.scheduler import Scheduler
 from daskals.execution.tasks import new_token, task
-from daskals.kernels.objective import Objective, Solver
 from daskals.kernels.types import Ids, Losses
 
 
@@ -41,14 +39,14 @@ def half_step(
 ) -> Sequence[Delayed]:
     """Tasks for the new panels of one side, from the panels of the other; ``previous`` are its panels as they are."""
     edges, name = plan.of(side.name).panel_edges, f"{side.name}-{token}"
-    with_gram = plan.objective.implicit
+    with_gram = plan.goal.objective.implicit
     # an exact solve does not depend on the rows before, and should not wait for them or keep them
-    before = [(previous[panel] if plan.solver.cg_steps else None, place) for panel, place in places_in_panels(edges)]
+    before = [(None if plan.solver.is_exact else previous[panel], place) for panel, place in places_in_panels(edges)]
     if plan.of(source.name).streamed:
         solves: Sequence[Delayed] = streamed_solves(side, source, source_panels, before, plan, name)
         return panel_tasks(solves, edges, with_gram=with_gram, name=f"als-panel-{name}")
     alone = len(edges) - 1 == side.n_blocks
-    what = (plan.objective, plan.solver, side.name, name)
+    what = Work(side.name, name, plan.of(side.name).objective, plan.solver, plan.of(side.name).biases)
     solves = [
         task(_solve_panel if alone else _solve, what, block, *before[n], *source_panels, name=f"als-solve-{name}-{n}")
         for n, block in enumerate(side.in_blocks)
@@ -56,24 +54,18 @@ def half_step(
     return solves if alone else panel_tasks(solves, edges, with_gram=with_gram, name=f"als-panel-{name}")
 
 
-def _solve(
-    what: tuple[Objective, Solver, SideName, str],
-    block: InBlock,
-    previous: Panel | None,
-    place: int,
-    *source_panels: Panel,
-) -> SolvedBlock:
-    objective, solver, side, name = what
+def _solve(what: Work, block: InBlock, previous: Panel | None, place: int, *source_panels: Panel) -> SolvedBlock:
+    side, name, objective, solver, biases = what
     blocks = [rows for each in source_panels for rows in each.blocks]
-    sources = gather(name, blocks, lambda some: kernels.pack_sources(some, solver.dtype), "sources")
     gram = total_gram([each.gram for each in source_panels])
+    sources = gather(name, blocks, lambda some: pack_sources(some, gram, objective, solver, biases), "sources")
     with error_on_side(side):
-        return solve_block(block, sources, gram, objective, solver, previous and previous.blocks[place])
+        return solve_block(block, sources, gram, objective, solver, previous and previous.blocks[place], biases)
 
 
-def _solve_panel(what: tuple[Objective, Solver, SideName, str], *args: Any) -> Panel:
+def _solve_panel(what: Work, *args: Any) -> Panel:
     """Solve a block that is a panel by itself."""
-    return panel_of(what[0].implicit, _solve(what, *args))
+    return panel_of(what.objective.implicit, _solve(what, *args))
 
 
 def run_half_steps(

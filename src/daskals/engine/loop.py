@@ -88,7 +88,7 @@ class Iterations:
 
     def __next__(self) -> Iteration:
         clock = time.perf_counter()
-        if not self._plan.solver.cg_steps:
+        if self._plan.solver.is_exact:
             # an exact solve does not read the items of the iteration before; a cluster that loses them while we hold
             # them would make them again for nothing
             self._state = replace(self._state, items=())
@@ -127,16 +127,19 @@ class Iterations:
 
     def _begin(self, point: ResumePoint | None) -> _State:
         token, plan, ratings = new_token(), self._plan, self._ratings
-        users = point.users if point else start_rows(ratings.users, plan.rank, self._start, token)
-        items = point.items if point else start_rows(ratings.items, plan.rank, self._start, token)
+        users = point.users if point else self._start_rows(ratings.users, token)
+        items = point.items if point else self._start_rows(ratings.items, token)
         panels = panel_tasks(
-            users, plan.users.panel_edges, with_gram=plan.objective.implicit, name=f"als-panel-users-{token}-0"
+            users, plan.users.panel_edges, with_gram=plan.goal.objective.implicit, name=f"als-panel-users-{token}-0"
         )
         ((user_panels, _),) = run_half_steps([(ratings.users, panels)], plan, f"{token}-0")
         # the first half-step replaces these items; they are read by conjugate gradients, and where maxIter is 0
         item_panels = panel_tasks(items, plan.items.panel_edges, with_gram=False, name=f"als-panel-items-{token}-0")
         nothing = Losses(np.nan, np.nan, np.nan)
         return _State(user_panels, item_panels, nothing, nothing)
+
+    def _start_rows(self, side: Side, token: str) -> Sequence[Delayed]:
+        return start_rows(side, self._plan.rank, self._start, token, self._plan.of(side.name).biases)
 
     def _iterate(self, state: _State) -> _State:
         """One iteration. The caller must hold ``state`` meanwhile: a cluster forgets results that nobody holds."""
@@ -155,5 +158,5 @@ class Iterations:
 
     def _rmse(self, losses: Losses) -> float:
         ratings = self._ratings
-        pairs = ratings.users.n_rows * ratings.items.n_rows if self._plan.objective.implicit else 0
-        return float(np.sqrt(max(losses.squared_error, 0.0) / (losses.weight + pairs)))
+        weight = losses.weight + self._plan.goal.objective.gram_weight * ratings.users.n_rows * ratings.items.n_rows
+        return float(np.sqrt(max(losses.squared_error, 0.0) / weight)) if weight > 0 else 0.0

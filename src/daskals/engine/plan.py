@@ -10,7 +10,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from daskals.blocks.ratings import SideName
+from daskals.blocks.biases import Biases, biases_of
+from daskals.blocks.goal import Goal
+from daskals.blocks.ratings import SideName, other
 from daskals.engine.sides import Ratings, Side
 from daskals.execution.scheduler import Scheduler
 from daskals.kernels.objective import Objective, Solver
@@ -51,7 +53,12 @@ def plan_shuffle(
 
 @dataclass(frozen=True)
 class SidePlan:
-    """How the rows of one side are held and sent in a fit."""
+    """How the rows of one side are solved, held and sent in a fit."""
+
+    #: the objective as its rows see it
+    objective: Objective
+    #: which columns are biases; None where there are none
+    biases: Biases | None
 
     #: panel p consists of the blocks panel_edges[p] to panel_edges[p + 1] - 1
     panel_edges: tuple[int, ...]
@@ -66,8 +73,9 @@ class Plan:
     """All that was decided for one fit. Everything below takes it as an argument and changes nothing in it."""
 
     scheduler: Scheduler
+    #: columns of the factors, those of biases included
     rank: int
-    objective: Objective
+    goal: Goal
     solver: Solver
     users: SidePlan
     items: SidePlan
@@ -80,15 +88,20 @@ class Plan:
         return self.users if side == "users" else self.items
 
 
-def make_plan(scheduler: Scheduler, ratings: Ratings, rank: int, objective: Objective, solver: Solver) -> Plan:
-    """Make the plan for a fit to these ratings. This asks a cluster once how much memory its workers have."""
+def make_plan(scheduler: Scheduler, ratings: Ratings, rank: int, goal: Goal, solver: Solver) -> Plan:
+    """Make the plan for a fit to these ratings. This asks a cluster once how much memory its workers have.
+
+    ``rank`` counts the columns of biases, where there are any.
+    """
     share = scheduler.settings.factor_share * scheduler.worker_memory()
     itemsize = np.dtype(solver.dtype).itemsize
 
     def plan_side(side: Side) -> SidePlan:
-        # an iteration starts from the users of the one before; from its items only with conjugate gradients
-        is_start = side.name == "users" or solver.cg_steps > 0
+        # an iteration starts from the users of the one before; from its items only where a solver is not exact
+        is_start = side.name == "users" or not solver.is_exact
         return SidePlan(
+            goal.of(side.name, ratings.of(other(side.name)).n_rows),
+            None if goal.mean is None else biases_of(side.name, rank, goal.mean),
             cut_into_panels(side.n_blocks, scheduler.settings.panels),
             streamed=side.n_rows * rank * itemsize > share,
             pinned=is_start and scheduler.can_lose_results and is_small_enough_to_pin(scheduler, side.n_rows, rank),
@@ -96,7 +109,7 @@ def make_plan(scheduler: Scheduler, ratings: Ratings, rank: int, objective: Obje
 
     rows = max(ratings.users.n_rows, ratings.items.n_rows)
     return Plan(
-        *(scheduler, rank, objective, solver),
+        *(scheduler, rank, goal, solver),
         users=plan_side(ratings.users),
         items=plan_side(ratings.items),
         loses_history=scheduler.can_lose_results and not is_small_enough_to_pin(scheduler, rows, rank),

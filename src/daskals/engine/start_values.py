@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from dask.delayed import Delayed
 
+from daskals.blocks.biases import BIAS_COLUMNS, Biases
 from daskals.blocks.ids import spark_ids
 from daskals.blocks.least_squares import SolvedBlock
 from daskals.blocks.spark_random import side_seeds, start_values
@@ -31,10 +32,16 @@ class StartValues:
     version: str
     #: whether to start from absolute values: from rows of both signs a nonnegative fit can become zero and stay so
     nonnegative: bool
+    #: what Spark's rows, which have norm 1, are multiplied by
+    scale: float = 1.0
 
 
-def start_rows(side: Side, rank: int, start: StartValues, token: str) -> Sequence[Delayed]:
+def start_rows(
+    side: Side, n_columns: int, start: StartValues, token: str, biases: Biases | None = None
+) -> Sequence[Delayed]:
     """Tasks for the rows from which Spark would start this side: a `SolvedBlock` for each block, without losses.
+
+    Where there are columns of biases, all biases begin at 0.
 
     Rows are drawn Spark block by Spark block (see `daskals.blocks.spark_random`) and then laid out in our blocks. Spark
     blocks decide the numbers; ours decide only where the rows lie.
@@ -45,6 +52,7 @@ def start_rows(side: Side, rank: int, start: StartValues, token: str) -> Sequenc
         "items": (start.item_blocks, item_seed),
     }[side.name]
     n_tasks = min(n_spark_blocks, FAN_IN)
+    rank = n_columns if biases is None else n_columns - BIAS_COLUMNS
     prefix = f"{side.name}-{token}"
     drawn = [
         task(_draw, side.ids, (number, n_tasks), n_spark_blocks, rank, seed, start.version,
@@ -52,7 +60,7 @@ def start_rows(side: Side, rank: int, start: StartValues, token: str) -> Sequenc
         for number in range(n_tasks)
     ]  # fmt: skip
     return [
-        task(_start_block, (first, stop), rank, start.nonnegative, *drawn, name=f"als-start-{prefix}-{first}")
+        task(_start_block, (first, stop), rank, start, biases, *drawn, name=f"als-start-{prefix}-{first}")
         for first, stop in itertools.pairwise(side.bounds.tolist())
     ]
 
@@ -70,6 +78,14 @@ def _draw(
     return mine, start_values(ids[mine], n_spark_blocks, rank, side_seed, version)
 
 
-def _start_block(bounds: tuple[int, int], rank: int, nonnegative: bool, *drawn: tuple[Int64, Float32]) -> SolvedBlock:
+def _start_block(
+    bounds: tuple[int, int], rank: int, start: StartValues, biases: Biases | None, *drawn: tuple[Int64, Float32]
+) -> SolvedBlock:
     rows = lay_out(*bounds, rank, *drawn)
-    return SolvedBlock(np.abs(rows) if nonnegative else rows, Losses())
+    if start.nonnegative:
+        rows = np.abs(rows)
+    if start.scale != 1:
+        rows = rows * np.float32(start.scale)
+    if biases is not None:
+        rows = biases.widen(np.pad(rows, [(0, 0), (0, 1)]))
+    return SolvedBlock(rows, Losses())

@@ -16,11 +16,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import NamedTuple
 
 from dask.delayed import Delayed
 
-from daskals import kernels
-from daskals.blocks.least_squares import SingularRowError, SolvedBlock
+from daskals.blocks.biases import Biases
+from daskals.blocks.least_squares import SingularRowError, SolvedBlock, pack_sources
 from daskals.blocks.ratings import InBlock, SideName
 from daskals.blocks.streamed import accumulate, solve_accumulated
 from daskals.engine.panels import Panel, gather, panel_starts, total_gram
@@ -28,7 +29,18 @@ from daskals.engine.plan import Plan
 from daskals.engine.sides import Side
 from daskals.execution.tasks import task
 from daskals.kernels.objective import Objective, Solver
-from daskals.kernels.types import Equations, Float64
+from daskals.kernels.types import Equations, Float32, Float64, SourceRows
+
+
+class Work(NamedTuple):
+    """What the tasks of a half-step are told."""
+
+    side: SideName
+    #: names the half-step
+    name: str
+    objective: Objective
+    solver: Solver
+    biases: Biases | None
 
 
 def streamed_solves(
@@ -40,7 +52,7 @@ def streamed_solves(
     name: str,
 ) -> list[Delayed]:
     """Tasks that solve the blocks of a side, their equations having been accumulated panel by panel."""
-    what = (plan.objective, plan.solver, side.name, name)
+    what = Work(side.name, name, plan.of(side.name).objective, plan.solver, plan.of(side.name).biases)
     equations: Sequence[Delayed | None] = [None] * side.n_blocks
     starts = panel_starts(source.bounds, plan.of(source.name).panel_edges)
     for number, (panel, start) in enumerate(zip(source_panels, starts, strict=True)):
@@ -57,15 +69,19 @@ def streamed_solves(
 
 
 def _add_panel(
-    what: tuple[Objective, Solver, SideName, str],
+    what: Work,
     number: int,
     start: int,
     block: InBlock,
     equations: Equations | None,
     panel: Panel,
 ) -> Equations:
-    objective, solver, _, name = what
-    sources = gather(name, panel.blocks, lambda some: kernels.pack_sources(some, solver.dtype), f"panel-{number}")
+    _, name, objective, solver, biases = what
+
+    def pack(blocks: Sequence[Float32]) -> SourceRows:
+        return pack_sources(blocks, None, objective, solver, biases)
+
+    sources = gather(name, panel.blocks, pack, f"panel-{number}")
     return accumulate(block, start, sources, objective, solver, equations)
 
 
@@ -74,17 +90,17 @@ def _gram(panel: Panel) -> Float64 | None:
 
 
 def _solve_added(
-    what: tuple[Objective, Solver, SideName, str],
+    what: Work,
     block: InBlock,
     equations: Equations,
     previous: Panel | None,
     place: int,
     *grams: Float64 | None,
 ) -> SolvedBlock:
-    objective, solver, side, _ = what
+    side, _, objective, solver, biases = what
     before = previous and previous.blocks[place]
     with error_on_side(side):
-        return solve_accumulated(block, equations, total_gram(grams), objective, solver, before)
+        return solve_accumulated(block, equations, total_gram(grams), objective, solver, before, biases)
 
 
 @contextmanager

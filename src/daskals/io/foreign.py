@@ -161,7 +161,7 @@ def frame_of_numbers(dataset: Any, names: Sequence[str]) -> pd.DataFrame:
     shape = dataset.shape
     if len(names) == 1 and dataset.ndim == 1:
         dataset = dataset[:, None]
-    if dataset.ndim != 2 or dataset.shape[1] not in ((1,) if len(names) == 1 else (len(names), 3)):
+    if dataset.ndim != 2 or dataset.shape[1] not in ((1,) if len(names) == 1 else (len(names), max(3, len(names)))):
         raise TypeError(f"The dataset is a numpy.ndarray of shape {shape}. {advice}")
     ids = dataset[:, :2]
     if dataset.dtype.kind == "f" and dataset.dtype.itemsize <= 4 and (np.abs(ids) > WHOLE_FLOAT32).any():

@@ -30,6 +30,7 @@ class Columns(NamedTuple):
     user: str | None
     item: str | None
     rating: str | None = None
+    weight: str | None = None
 
     @property
     def named(self) -> list[str]:
@@ -63,7 +64,10 @@ def _check_names(present: Sequence[Any], columns: Columns, new: str | None, fram
                 f"column, or set {role}Col to the name of the column of {role}s.{_hint_at_melt(present)}"
             )
     if len(set(columns.named)) < len(columns.named):
-        raise ValueError(f"userCol, itemCol and ratingCol must name different columns, got {', '.join(columns.named)}")
+        roles = (
+            "userCol, itemCol and ratingCol" if columns.weight is None else "userCol, itemCol, ratingCol and weightCol"
+        )
+        raise ValueError(f"{roles} must name different columns, got {', '.join(columns.named)}")
     if new in present:
         raise ValueError(f"Column {new!r} already exists in {frame}. Drop it, or set predictionCol to a new name.")
 
@@ -92,12 +96,13 @@ def rating_chunks(
 
     Where there is no column of ratings, each row is a rating of 1.
     """
-    dtype = None if columns.rating is None else dataset[columns.rating].dtype
-    if dtype is not None and not can_be_numbers(dtype):
-        raise TypeError(
-            f"Column {columns.rating!r} is of type {dtype}, but ratings must be numbers: convert it first, "
-            "for example with pandas.to_numeric."
-        )
+    for name, what in ((columns.rating, "ratings"), (columns.weight, "weights")):
+        dtype = None if name is None else dataset[name].dtype
+        if dtype is not None and not can_be_numbers(dtype):
+            raise TypeError(
+                f"Column {name!r} is of type {dtype}, but {what} must be numbers: convert it first, "
+                "for example with pandas.to_numeric."
+            )
     return [
         task(read_ratings, part, source, columns, users, items, name=f"als-read-{token}-{source.number}")
         for part, source in with_sources(dataset, partitions(dataset[columns.named], scheduler), columns)
@@ -125,13 +130,32 @@ def with_sources(dataset: Frame, parts: Sequence[Delayed], columns: Columns) -> 
 
 def read_ratings(frame: pd.DataFrame, source: Source, columns: Columns, users: IdType, items: IdType) -> CodedChunk:
     """The ratings of one part of a frame."""
-    if columns.rating is None:
-        return CodedChunk(*read_pairs(frame, source, columns, users, items), np.ones(len(frame), np.float32))
-    column = column_of(frame, source, columns.rating)
-    is_odd = is_bool(column.dtype) and "bool" not in source.dtypes[columns.rating]  # where numbers were promised
+    ratings, weights = np.ones(len(frame), np.float32), None
+    if columns.rating is not None:
+        ratings = read_numbers(_number_column(frame, source, columns.rating))
+    if columns.weight is not None:
+        weights = _read_weights(_number_column(frame, source, columns.weight))
+    return CodedChunk(*read_pairs(frame, source, columns, users, items), ratings, weights)
+
+
+def _number_column(frame: pd.DataFrame, source: Source, name: str) -> pd.Series:
+    column = column_of(frame, source, name)
+    is_odd = is_bool(column.dtype) and "bool" not in source.dtypes[name]  # where numbers were promised
     if len(column) and (is_odd or not can_be_numbers(column.dtype)):
         raise broken_promise(column, source)
-    return CodedChunk(*read_pairs(frame, source, columns, users, items), read_numbers(column))
+    return column
+
+
+def _read_weights(column: pd.Series) -> Float32:
+    """A column of weights as float32; ``ValueError`` at one that is null, not finite or negative."""
+    weights = read_numbers(column, "weights")
+    if (weights < 0).any():
+        row = int(np.argmax(weights < 0))
+        raise ValueError(
+            f"Column {column.name!r} is {in_words(column.iloc[row])} in {place_of(column, row)} "
+            f"({count_true(weights < 0)} such): weights must not be negative."
+        )
+    return weights
 
 
 def read_pairs(
@@ -155,9 +179,11 @@ def ids_of(frame: pd.DataFrame, source: Source, name: str, expected: IdType) -> 
     return column
 
 
-def read_numbers(column: pd.Series) -> Float32:
-    """A column of ratings as float32; ``ValueError`` at a null, NaN or infinite one, naming the first row."""
-    wide = _float64_of_objects(column) if is_object(column.dtype) else column.to_numpy(np.float64, na_value=np.nan)
+def read_numbers(column: pd.Series, what: str = "ratings") -> Float32:
+    """A column of ratings, or of ``what``, as float32; ``ValueError`` naming the first null, NaN or infinite one."""
+    wide = (
+        _float64_of_objects(column, what) if is_object(column.dtype) else column.to_numpy(np.float64, na_value=np.nan)
+    )
     with np.errstate(over="ignore"):
         ratings = wide.astype(np.float32)
     finite = np.isfinite(ratings)
@@ -166,13 +192,13 @@ def read_numbers(column: pd.Series) -> Float32:
         value = column.iloc[row] if is_object(column.dtype) else wide[row]
         what = "null or NaN" if np.isnan(wide[row]) else f"{in_words(value)}, which is not a finite float32"
         raise ValueError(
-            f"Column {column.name!r} is {what} in {place_of(column, row)} ({count_true(~finite)} such): ratings must "
+            f"Column {column.name!r} is {what} in {place_of(column, row)} ({count_true(~finite)} such): {what} must "
             "be finite numbers. Drop or repair those rows first."
         )
     return ratings
 
 
-def _float64_of_objects(column: pd.Series) -> Float64:
+def _float64_of_objects(column: pd.Series, what: str) -> Float64:
     """Objects as numbers, NaN where they are null; ``TypeError`` at the first that is no number, as "3" and True."""
     nulls, values = nulls_of(column), np.full(len(column), np.nan)
     for row, value in enumerate(column):
@@ -180,7 +206,7 @@ def _float64_of_objects(column: pd.Series) -> Float64:
             continue
         if not is_number(value):
             raise TypeError(
-                f"Column {column.name!r} holds {in_words(value)} in {place_of(column, row)}, but ratings must be "
+                f"Column {column.name!r} holds {in_words(value)} in {place_of(column, row)}, but {what} must be "
                 "numbers: convert it first, for example with pandas.to_numeric."
             )
         try:

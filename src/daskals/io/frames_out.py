@@ -95,6 +95,29 @@ def collect_factors(
     return dd.from_delayed(out, meta=factor_frame(nothing, id_type), verify_meta=False)
 
 
+def collect_column(
+    scheduler: Scheduler,
+    rows: Sequence[Delayed],
+    column: tuple[int, float],
+    name: str,
+    id_type: IdType,
+    kind: FrameKind,
+) -> Frame:
+    """Ids and one column of their rows as a frame; ``column`` is its number, and what is to be subtracted from it."""
+    out = [task(column_frame, each, column, name, id_type, name=f"{each.key}-{name}") for each in rows]
+    if kind != "dask":
+        return give_back(concatenated(scheduler, out), kind)
+    nothing = no_ids(id_type.kind), np.empty((0, column[0] + 1), np.float32)
+    return dd.from_delayed(out, meta=column_frame(nothing, column, name, id_type), verify_meta=False)
+
+
+def column_frame(rows: tuple[Ids, Float32], column: tuple[int, float], name: str, id_type: IdType) -> pd.DataFrame:
+    """Columns ``id`` and ``name``, float32."""
+    ids, factors = rows
+    number, less = column
+    return pd.DataFrame({"id": id_column(ids, id_type), name: factors[:, number] - np.float32(less)})
+
+
 def add_predictions(frame: pd.DataFrame, scores: Float32, name: str, drop: bool) -> pd.DataFrame:
     """The frame with a column of scores; without the rows whose score is NaN where ``drop``."""
     out = frame.assign(**{name: np.asarray(scores, np.float32)})

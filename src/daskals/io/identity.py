@@ -21,6 +21,20 @@ IDENTITY_PARAMS = (
     *("rank", "regParam", "implicitPrefs", "alpha", "nonnegative", "seed", "numUserBlocks", "numItemBlocks"),
     *("precision", "sparkRandom", "solver", "cgSteps"),
 )
+#: The same, of parameters that later versions brought: absent where they have their default, which is given, so that
+#: a fit goes on from the checkpoints of versions without them.
+LATER_PARAMS: dict[str, Any] = {
+    "biases": False,
+    "regExponent": 1.0,
+    "userRegParam": None,
+    "itemRegParam": None,
+    "regCount": "observed",
+    "unobservedWeight": None,
+    "weightCol": "",
+    "userCountExponent": 0.0,
+    "itemCountExponent": 0.0,
+    "startScale": 1.0,
+}
 #: Those of them that have no effect beside some values of others.
 DEPENDENT_PARAMS = ("alpha", "precision", "cgSteps")
 
@@ -38,8 +52,8 @@ def differences(theirs: dict[str, Any], mine: dict[str, Any]) -> str:
     """
     return "\n".join(
         f"  {name}: {theirs.get(name)!r} in the checkpoint, {value!r} now"
-        for name, value in mine.items()
-        if theirs.get(name) != value and (name in theirs or name not in DEPENDENT_PARAMS)
+        for name, value in {**{name: LATER_PARAMS[name] for name in theirs if name in LATER_PARAMS}, **mine}.items()
+        if theirs.get(name, LATER_PARAMS.get(name)) != value and (name in theirs or name not in DEPENDENT_PARAMS)
     )
 
 
@@ -68,6 +82,7 @@ def _decisive(values: dict[str, Any]) -> dict[str, Any]:
     decisive = {
         name: values[name].lower() if isinstance(values[name], str) else values[name] for name in IDENTITY_PARAMS
     }
+    decisive.update({name: values[name] for name, default in LATER_PARAMS.items() if values.get(name) != default})
     if decisive["nonnegative"]:  # which is solved in float64 in any case
         del decisive["precision"]
     if not decisive["implicitPrefs"]:

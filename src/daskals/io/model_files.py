@@ -81,8 +81,10 @@ def read_history(path: str, fields: dict[str, Any]) -> dict[str, list[Any]]:
         return decode_history(fields.get("daskals", {}).get("history"))
 
 
-def read_parent(path: str, fields: dict[str, Any], make: Callable[[str, dict[str, Any]], T]) -> T | None:
-    """``make(uid, values)`` of the estimator in the metadata of ``path``; None where they tell of none.
+def read_parent(
+    path: str, fields: dict[str, Any], make: Callable[[str, dict[str, Any], dict[str, float]], T]
+) -> T | None:
+    """``make(uid, values, learned)`` of the estimator in the metadata of ``path``; None where they tell of none.
 
     ``ValueError`` that names the path and the fault if what they tell is damaged, or ``make`` refuses it.
     """

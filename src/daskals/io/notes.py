@@ -16,7 +16,11 @@
         },
         "item": ...,
         "history": {"iteration": [1, 2], "objective": [...], ...},
-        "parent": {"uid": "ALS_1a2b3c4d5e6f", "paramMap": {"rank": 2, ...}}     the estimator of the fit: what was set
+        "parent": {
+            "uid": "ALS_1a2b3c4d5e6f",                          the estimator of the fit
+            "paramMap": {"rank": 2, ...},                       what was set
+            "learned": {"mean": 3.5}                            what the fit found out (`daskals.blocks.goal.Learned`);
+        }                                                       absent where that is nothing
     }
 
 A model that Spark wrote has no such key. Everything here is checked: a fault is a ``ValueError`` that names it, and
@@ -29,11 +33,12 @@ import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, get_args
+from typing import Any, NamedTuple, get_args
 
 import numpy as np
 import pandas as pd
 
+from daskals.blocks.goal import Learned
 from daskals.io.factor_files import FileRecord
 from daskals.io.history import EXPLICIT_COLUMNS, IMPLICIT_COLUMNS, PREFERENCE_ERROR
 from daskals.io.id_types import IdKind, IdType
@@ -172,8 +177,18 @@ def decode_history(columns: Any) -> dict[str, list[Any]]:
     return history
 
 
-def decode_parent(about: Any) -> tuple[str, dict[str, Any]] | None:
-    """The uid of the estimator of a fit and the parameters that were set; None where the metadata do not say."""
+class ParentNotes(NamedTuple):
+    """What is known of the estimator of a fit."""
+
+    uid: str
+    #: the parameters that were set
+    values: dict[str, Any]
+    #: the fields of `daskals.blocks.goal.Learned` that are known
+    learned: dict[str, float]
+
+
+def decode_parent(about: Any) -> ParentNotes | None:
+    """What the metadata of a model say of the estimator of its fit; None where they do not."""
     if about is None:
         return None
     if not isinstance(about, dict) or not isinstance(about.get("uid"), str):
@@ -181,7 +196,13 @@ def decode_parent(about: Any) -> tuple[str, dict[str, Any]] | None:
     values = about.get("paramMap")
     if not isinstance(values, dict) or None in values.values():
         raise ValueError(f"its paramMap is {values!r}, no map of parameters that were set")
-    return about["uid"], values
+    learned = about.get("learned", {})
+    if not isinstance(learned, dict) or not set(learned) <= set(Learned._fields):
+        raise ValueError(f"what it has learned is {learned!r}, no map of {', '.join(Learned._fields)}")
+    for name, number in learned.items():
+        if not isinstance(number, float | int) or isinstance(number, bool) or not np.isfinite(number):
+            raise ValueError(f"its {name} is {number!r}, no finite number")
+    return ParentNotes(about["uid"], values, learned)
 
 
 def _are_integers(values: Any) -> bool:

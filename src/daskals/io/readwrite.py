@@ -6,7 +6,9 @@ Counterparts in Spark: ``pyspark.ml.util.MLWritable``, ``MLReadable``, ``MLWrite
 from __future__ import annotations
 
 import warnings
+from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from distributed import Client
@@ -103,6 +105,8 @@ class Savable(Params):
     _java_class: str
     #: parameters that Spark's class lacks: it would refuse to load them, so they stand apart
     _own_params: tuple[str, ...] = ()
+    #: values, in lower case, of Spark's parameters that Spark would refuse as well
+    _own_values: Mapping[str, tuple[str, ...]] = MappingProxyType({})
 
     def write(self) -> MLWriter:
         """A writer for this instance."""
@@ -138,10 +142,15 @@ class Savable(Params):
         return {
             "class": self._java_class,
             "uid": self.uid,
-            "paramMap": {name: value for name, value in values.items() if name not in self._own_params},
-            "defaultParamMap": {name: value for name, value in defaults.items() if name not in self._own_params},
-            "daskals": {"paramMap": {name: values[name] for name in self._own_params if name in values}},
+            "paramMap": {name: value for name, value in values.items() if not self._is_own(name, value)},
+            "defaultParamMap": {name: value for name, value in defaults.items() if not self._is_own(name, value)},
+            "daskals": {"paramMap": {name: value for name, value in values.items() if self._is_own(name, value)}},
         }
+
+    def _is_own(self, name: str, value: Any) -> bool:
+        """Whether Spark would refuse to load this value of a parameter."""
+        own_values = self._own_values.get(name, ())
+        return name in self._own_params or (bool(own_values) and str(value).lower() in own_values)
 
     @classmethod
     def _load(cls, path: str) -> Self:

@@ -9,11 +9,16 @@ D costs nothing to invert, and a row with n ratings can be solved by n equations
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import TypeVar
 
 import numpy as np
 
 from daskals.kernels.objective import Objective
-from daskals.kernels.types import Basis, Float32, Float64, SourceRows
+from daskals.kernels.types import Basis, Float, Float64, SourceRows
+
+Floats = TypeVar("Floats", bound=Float)
+#: How many rows are turned in one product of matrices.
+TURNED_ROWS = 64
 
 
 def basis_of(gram: Float64) -> Basis:
@@ -26,18 +31,30 @@ def turned(sources: SourceRows, gram: Float64) -> SourceRows:
     """Source rows in the eigenbasis of their Gram matrix, (rank, rank)."""
     basis = basis_of(gram)
     values = np.zeros_like(sources.values)
-    np.matmul(sources.values[:, : sources.rank], basis.vectors.astype(values.dtype), out=values[:, : sources.rank])
+    values[:, : sources.rank] = into_basis(sources.values[:, : sources.rank], basis)
     return replace(sources, values=values, basis=basis)
 
 
-def into_basis(rows: Float32, basis: Basis) -> Float32:
+def into_basis(rows: Floats, basis: Basis) -> Floats:
     """Rows (n, rank) as they are in the basis."""
-    return rows @ basis.vectors.astype(rows.dtype)
+    return _times(rows, basis.vectors)
 
 
-def out_of_basis(rows: Float32, basis: Basis) -> Float32:
+def out_of_basis(rows: Floats, basis: Basis) -> Floats:
     """Rows that are given in the basis as they are outside of it."""
-    return rows @ basis.vectors.T.astype(rows.dtype)
+    return _times(rows, basis.vectors.T)
+
+
+def _times(rows: Floats, matrix: Float64) -> Floats:
+    """rows @ matrix, in which the bits of a row do not depend on which rows, and how many, are beside it.
+
+    BLAS has other code for few rows than for many, so it is always given `TURNED_ROWS` of them.
+    """
+    n, rank = rows.shape
+    padded = np.zeros((-(-n // TURNED_ROWS) * TURNED_ROWS, rank), rows.dtype)
+    padded[:n] = rows
+    product = padded.reshape(-1, TURNED_ROWS, rank) @ np.ascontiguousarray(matrix, rows.dtype)
+    return product.reshape(-1, rank)[:n]
 
 
 def base_of(gram: Float64 | None, basis: Basis | None, objective: Objective) -> Float64 | None:

@@ -17,7 +17,7 @@ class Objective(NamedTuple):
         sum over ratings  w (p - o - x_u . y_i)^2  +  g sum over ALL pairs  (x_u . y_i)^2
                                                    +  sum c_u |x_u|^2  +  sum c_i |y_i|^2
 
-    where p is what a rating r says, w how much it counts, o what is known beforehand (`Offsets`), and g how much each
+    where p is what a rating r says, w how much it counts, o what is known beforehand, and g how much each
     pair without a rating counts. With W the weight of a rating's row (1 unless the fit has weights),
 
     explicit

@@ -66,6 +66,11 @@ def at_least(minimum: float) -> Check:
     return Check(functools.partial(_is_finite_and_at_least, minimum), f"a finite number >= {minimum}")
 
 
+def above(minimum: float) -> Check:
+    """Allow numbers that are finite and above ``minimum``."""
+    return Check(functools.partial(_is_finite_and_above, minimum), f"a finite number > {minimum}")
+
+
 def whole_from(minimum: int) -> Check:
     """Allow integers that are not below ``minimum`` and that Spark could hold."""
     allowed = f"an integer >= {minimum}, and at most {LARGEST_INT}"
@@ -84,6 +89,10 @@ def _is_anything(_: object) -> bool:
 
 def _is_finite_and_at_least(minimum: float, value: float) -> bool:
     return minimum <= value < math.inf
+
+
+def _is_finite_and_above(minimum: float, value: float) -> bool:
+    return minimum < value < math.inf
 
 
 def _is_between(minimum: int, maximum: int, value: int) -> bool:

@@ -16,11 +16,12 @@ from daskals.io.readwrite import Savable
 from daskals.params.keywords import keyword_only, keyword_only_like
 from daskals.params.maps import read_param_maps
 from daskals.params.param import ParamMap
+from daskals.recommendation.contradictions import refuse_contradictions
 from daskals.recommendation.fit_iterator import FitIterator
 from daskals.recommendation.fitting import Fit, Prepared, preparation_key, prepare
 from daskals.recommendation.meanings import checkpoint_folder
 from daskals.recommendation.model import ALSModel
-from daskals.recommendation.parameters import ALSParams
+from daskals.recommendation.parameters import OWN_VALUES, ALSParams
 
 if TYPE_CHECKING:
     from typing import Self
@@ -49,6 +50,28 @@ class ALS(ALSParams, Savable):
     solver : "cholesky" (default) or "cg"
         Solve each row's equations exactly, as Spark, or take ``cgSteps`` (3) conjugate gradient steps from the row
         as it was: cheaper at high rank, and close to it after a few more iterations. Not with nonnegative.
+    biases : bool
+        Explicit fits alone: predict mean + bias of the user + bias of the item + dot product, all of them solved
+        together, with the same regularisation. The biases are two more columns of the factors, so ``model.rank`` is
+        ``rank + 2``. See `ALSModel.intercept`, ``userBiases``, ``itemBiases``, and ``coldStartStrategy="bias"``.
+    regExponent : float, 1 by default
+        The regularisation of a row is ``regParam * n ** regExponent``, n being the number of its ratings: 1 as Spark,
+        0 as implicit and most other libraries.
+    userRegParam, itemRegParam : float
+        Take the place of regParam for users, or for items.
+    unobservedWeight : float
+        Implicit fits alone: the objective of iALS, in which each pair of a user and an item, rated or not, counts so
+        much, and each rating ``alpha |rating|`` besides.
+    regCount : "observed" (default) or "all"
+        With "all" the n of the regularisation is increased by ``unobservedWeight`` (1 if that is not set) times the
+        number of rows of the other side, the weight of all pairs: so it is nearly the same for all rows.
+    weightCol : str
+        A column of weights >= 0: a row of weight 2 is as the same row twice, where n is concerned too.
+    userCountExponent, itemCountExponent : float, 0 by default
+        Each rating weighs ``n_user ** -userCountExponent * n_item ** -itemCountExponent`` over the mean of that: with
+        0.5 for users, those with many ratings are less dominant. It multiplies the weight of weightCol.
+    startScale : float, 1 by default
+        What Spark's start rows, of length 1, are multiplied by: small ones suit fits of few iterations.
 
     Parameters that differ
     ----------------------
@@ -82,7 +105,12 @@ class ALS(ALSParams, Savable):
     """
 
     _java_class = "org.apache.spark.ml.recommendation.ALS"
-    _own_params = ("precision", "sparkRandom", "solver", "cgSteps", "checkpointDir")
+    _own_params = (
+        *("precision", "sparkRandom", "solver", "cgSteps", "checkpointDir"),
+        *("biases", "regExponent", "userRegParam", "itemRegParam", "regCount", "unobservedWeight"),
+        *("weightCol", "userCountExponent", "itemCountExponent", "startScale"),
+    )
+    _own_values = OWN_VALUES
 
     @keyword_only
     def __init__(
@@ -110,6 +138,16 @@ class ALS(ALSParams, Savable):
         solver: str = "cholesky",
         cgSteps: int = 3,
         checkpointDir: str = "",
+        biases: bool = False,
+        regExponent: float = 1.0,
+        userRegParam: float | None = None,
+        itemRegParam: float | None = None,
+        regCount: str = "observed",
+        unobservedWeight: float | None = None,
+        weightCol: str = "",
+        userCountExponent: float = 0.0,
+        itemCountExponent: float = 0.0,
+        startScale: float = 1.0,
     ) -> None:
         super().__init__()
         self._set(**self._input_kwargs)
@@ -210,13 +248,7 @@ class ALS(ALSParams, Savable):
     def validate(self) -> None:
         """Raise one ``ValueError`` that names every value out of range and what is allowed."""
         super().validate()
-        if self.getNonnegative() and self.getSolver().lower() == "cg":
-            raise ValueError("solver='cg' cannot keep factors nonnegative: set solver='cholesky', or nonnegative=False")
-        if not self.getRatingCol() and not self.getImplicitPrefs():
-            raise ValueError(
-                "ratingCol='' counts each row 1, and an explicit fit would learn to predict 1 for every pair: set "
-                "implicitPrefs=True, or ratingCol to the name of the column of ratings"
-            )
+        refuse_contradictions(self)
 
     def _settings_without_effect(self, checkpoint_dir: str | None) -> list[str]:
         """A sentence for each parameter that was set to something else than its default and has no effect."""

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 
+from daskals.blocks.biases import biases_of
+from daskals.blocks.goal import Goal
 from daskals.blocks.reasons import shares
 from daskals.engine.some_rows import gram, places_of, rows_at
 from daskals.execution.scheduler import Scheduler, current_scheduler
@@ -17,13 +19,25 @@ from daskals.io.frames_in import Columns, rating_chunks, read_columns
 from daskals.io.id_types import IdType
 from daskals.io.ids import id_column, id_type_to_look_up, read_ids
 from daskals.io.partition_faults import fault_of, naming_bad_partitions
-from daskals.kernels.types import Bools, Float32, Float64, Ids, Int64
+from daskals.kernels.types import Bools, Float, Float32, Float64, Ids, Int64
 from daskals.params.arguments import at_least_one
-from daskals.recommendation.meanings import objective_of
+from daskals.recommendation.meanings import columns_to_read
 from daskals.recommendation.parameters import ALSParams
 from daskals.recommendation.parentage import FIT_KEYWORDS, KnowsItsFit
 
 CONTRIBUTION = "contribution"
+
+
+class _Rated(NamedTuple):
+    """The ratings of one user."""
+
+    items: Ids
+    ratings: Float32
+    weights: Float32 | None
+
+    def at(self, some: Bools | Int64) -> _Rated:
+        """Some of them."""
+        return _Rated(self.items[some], self.ratings[some], None if self.weights is None else self.weights[some])
 
 
 class Explaining(KnowsItsFit):
@@ -64,9 +78,10 @@ class Explaining(KnowsItsFit):
         pandas.DataFrame
             With the column of items, that of ratings (float32), if there is one, and ``contribution`` (float64),
             largest first, of equal ones the smaller id first; negative ones speak against the item.
-            ``attrs["score"]`` is the sum over all ratings, also those left out. It is the score of the user's exact
-            row (`ALSModel.foldInUsers`): that of `transform`, to float32 rounding, where the model was fitted with
-            ``solver="cholesky"`` to these ratings.
+            ``attrs["score"]`` is the sum over all ratings, also those left out, and ``attrs["baseline"]``, which is 0
+            but in models with biases: there it is the mean and the bias of the item, with which no rating of the user
+            has to do. It is the score of the user's exact row (`ALSModel.foldInUsers`): that of `transform`, to
+            float32 rounding, where the model was fitted with ``solver="cholesky"`` to these ratings.
 
         Raises
         ------
@@ -90,7 +105,7 @@ class Explaining(KnowsItsFit):
         n = at_least_one("n", n)
         given = dict(zip(FIT_KEYWORDS, (regParam, implicitPrefs, alpha, nonnegative, ratingCol), strict=True))
         params = self._fit_params(given)
-        columns = Columns(self.getUserCol(), self.getItemCol(), params.getRatingCol() or None)
+        columns = columns_to_read(params)._replace(user=self.getUserCol(), item=self.getItemCol())
         self._check(ratings, params, columns)
         dataset, _ = read_columns(ratings, columns)
         scheduler = current_scheduler()
@@ -98,12 +113,12 @@ class Explaining(KnowsItsFit):
         _one_id(user, self.getUserCol(), self._factors.user_ids)
 
         def contributions() -> pd.DataFrame:
-            items, values = self._ratings_of(user, scheduler, dataset, columns)
-            found = places_of(scheduler, self._factors.items, np.concatenate([target, items]))
+            mine = self._ratings_of(user, scheduler, dataset, columns)
+            found = places_of(scheduler, self._factors.items, np.concatenate([target, mine.items]))
             known = found[1:] >= 0
             self._check_found(user, item, bool(found[0] >= 0), known)
-            shared = self._shares(scheduler, found[0], found[1:][known], values[known], params)
-            return self._reasons(columns, items[known], values[known], shared, n)
+            mine = mine.at(known)
+            return self._reasons(columns, mine, *self._shares(scheduler, found[0], found[1:][known], mine, params), n)
 
         return scheduler.retry(contributions, "Explaining", self._factor_tasks())
 
@@ -131,8 +146,8 @@ class Explaining(KnowsItsFit):
                 f"has: pass a frame with all ratings of this user in {self.getUserCol()!r}."
             )
 
-    def _ratings_of(self, user: Any, scheduler: Scheduler, ratings: Frame, columns: Columns) -> tuple[Ids, Float32]:
-        """Items and ratings of one user, in the order of items, those of one item by value."""
+    def _ratings_of(self, user: Any, scheduler: Scheduler, ratings: Frame, columns: Columns) -> _Rated:
+        """The ratings of one user, in the order of items, those of one item by value."""
         users = id_type_to_look_up(ratings, self.getUserCol(), self._factors.user_ids)
         items = id_type_to_look_up(ratings, self.getItemCol(), self._factors.item_ids)
         with naming_bad_partitions(scheduler, ratings, columns.named):
@@ -141,28 +156,48 @@ class Explaining(KnowsItsFit):
         with_rows = [chunk for chunk in chunks if len(chunk.ratings)] or chunks[:1]
         ids = np.concatenate([chunk.items.uniques[chunk.items.codes] for chunk in with_rows])
         values = np.concatenate([chunk.ratings for chunk in with_rows])
+        weights = [chunk.weights for chunk in with_rows if chunk.weights is not None]
         order = np.lexsort((values, pd.factorize(ids, sort=True)[0]))
-        return ids[order], values[order]
+        return _Rated(ids, values, np.concatenate(weights) if weights else None).at(order)
 
-    def _shares(self, scheduler: Scheduler, target: int, places: Int64, values: Float32, params: ALSParams) -> Float64:
-        matrix, objective = self._factors.items, objective_of(params)
-        *rated, aim = rows_at(scheduler, matrix, np.append(places, target))
+    def _shares(
+        self, scheduler: Scheduler, target: int, places: Int64, mine: _Rated, params: ALSParams
+    ) -> tuple[Float64, float]:
+        """The share of each rating, and the part of the score with which no rating has to do."""
+        matrix, goal = self._factors.items, self._goal(params)
+        rows, offsets = rows_at(scheduler, matrix, np.append(places, target)), None
+        if goal.mean is not None:
+            (rows,), offsets = biases_of("users", matrix.rank, goal.mean).narrow_sources([rows])
+        objective = goal.of("users", matrix.n_rows)
         total = gram(scheduler, matrix) if objective.implicit else None
+        weights = self._weights_of(scheduler, places, mine, goal)
+        known = None if offsets is None else offsets[:-1]
         try:
-            return shares(np.array(rated), values, aim, total, objective)
+            found = shares(rows[:-1], mine.ratings, rows[-1], total, objective, weights=weights, offsets=known)
         except np.linalg.LinAlgError:
             raise ValueError(
-                f"The equations of this user ({len(values)} ratings, rank {matrix.rank}) are singular: nothing says "
+                f"The equations of this user ({len(places)} ratings, rank {matrix.rank}) are singular: nothing says "
                 "which rating contributes what. Pass a regParam above 0."
             ) from None
+        return found, 0.0 if offsets is None else float(offsets[-1])
 
-    def _reasons(self, columns: Columns, items: Ids, values: Float32, contributions: Float64, n: int) -> pd.DataFrame:
+    def _weights_of(self, scheduler: Scheduler, places: Int64, mine: _Rated, goal: Goal) -> Float | None:
+        """How much each rating of the user counts; None where all count 1."""
+        if goal.weights is None:
+            return mine.weights
+        counts = None
+        if goal.weights.item_exponent:
+            (counts,) = scheduler.fetch(self._counts_of("items"))
+        by_count = goal.weights.of("users", np.array([0, len(places)]), places, counts)
+        return by_count if mine.weights is None else by_count * mine.weights
+
+    def _reasons(self, columns: Columns, mine: _Rated, contributions: Float64, baseline: float, n: int) -> pd.DataFrame:
         best = np.argsort(-contributions, kind="stable")[:n]
-        found = {columns.item: id_column(items[best], self._factors.item_ids)}
+        found = {columns.item: id_column(mine.items[best], self._factors.item_ids)}
         if columns.rating is not None:
-            found[columns.rating] = pd.Series(values[best])
+            found[columns.rating] = pd.Series(mine.ratings[best])
         reasons = pd.DataFrame({**found, CONTRIBUTION: contributions[best]})
-        reasons.attrs["score"] = float(contributions.sum())
+        reasons.attrs.update(score=baseline + float(contributions.sum()), baseline=baseline)
         return reasons
 
 

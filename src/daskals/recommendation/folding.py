@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from dask.delayed import Delayed
 
-from daskals.blocks.ratings import CodedChunk, SideName
+from daskals.blocks.ratings import CodedChunk, SideName, other
 from daskals.engine.factors import FactorMatrix
 from daskals.engine.fold_in import FoldIn, with_rows
 from daskals.execution.scheduler import Scheduler, current_scheduler
@@ -19,7 +19,7 @@ from daskals.io.id_types import IdType
 from daskals.io.ids import id_type_to_look_up, no_ids, of_kind, widened
 from daskals.io.model_files import Factors
 from daskals.io.partition_faults import naming_bad_partitions
-from daskals.recommendation.meanings import objective_of, solver_of
+from daskals.recommendation.meanings import columns_to_read, solver_of
 from daskals.recommendation.parameters import ALSParams
 from daskals.recommendation.parentage import FIT_KEYWORDS, KnowsItsFit
 from daskals.recommendation.recommending import Recommending
@@ -168,14 +168,17 @@ class FoldingIn(KnowsItsFit, Recommending):
         return self._having(scheduler.retry(folded, "Folding in", self._factor_tasks()), self._frame_kind)
 
     def _rating_columns(self, params: ALSParams) -> Columns:
-        return Columns(self.getUserCol(), self.getItemCol(), params.getRatingCol() or None)
+        return columns_to_read(params)._replace(user=self.getUserCol(), item=self.getItemCol())
 
     def _solved(self, scheduler: Scheduler, ratings: Frame, name: SideName, params: ALSParams) -> FactorMatrix:
         """The rows that the ratings give, which may be none."""
         columns = self._rating_columns(params)
         source = self._factors.items if name == "users" else self._factors.users
-        solver = solver_of(params)._replace(cg_steps=0)
-        work = FoldIn(scheduler, name, source, objective_of(params), solver)
+        solver = solver_of(params)._replace(cg_steps=0, subspace=0)
+        goal = self._goal(params)
+        if goal.weights is not None and goal.weights.exponents(name)[1]:
+            self._counts_of(other(name))
+        work = FoldIn(scheduler, name, source, goal, solver)
         with naming_bad_partitions(scheduler, ratings, columns.named):
             found = work.solve(self._chunks(scheduler, ratings, columns, name))
         ids = self._factors.user_ids if name == "users" else self._factors.item_ids

@@ -28,6 +28,7 @@ from daskals.recommendation.explaining import Explaining
 from daskals.recommendation.folding import FoldingIn
 from daskals.recommendation.history import History
 from daskals.recommendation.neighbours import FindsNeighbours
+from daskals.recommendation.parameters import OWN_VALUES
 from daskals.recommendation.parentage import parent_of
 from daskals.serving import LocalModel
 
@@ -43,6 +44,7 @@ class ALSModel(FoldingIn, Explaining, FindsNeighbours, Savable):
     """
 
     _java_class = MODEL_CLASS
+    _own_values = OWN_VALUES
 
     def __init__(self, factors: Factors, frame_kind: FrameKind, history: pd.DataFrame) -> None:
         super().__init__(factors, frame_kind)
@@ -128,7 +130,8 @@ class ALSModel(FoldingIn, Explaining, FindsNeighbours, Savable):
         -------
         frame of the same kind, rows in the same order
             With a float32 column ``prediction``. Where the user or the item was not in the training data it is
-            NaN, or the row is left out with ``coldStartStrategy="drop"``. A dask frame is lazy. Of an Arrow stream
+            NaN, or the row is left out with ``coldStartStrategy="drop"``. With "bias" it is the mean of the ratings
+            and the bias of the one that is known, in models that have biases. A dask frame is lazy. Of an Arrow stream
             comes a PyArrow table, of an array the array of its predictions, float32.
 
         Raises
@@ -136,7 +139,8 @@ class ALSModel(FoldingIn, Explaining, FindsNeighbours, Savable):
         TypeError
             Ids of another kind than the model was trained on.
         ValueError
-            A missing column, one named like the prediction column, a null or a fractional id; an array with "drop".
+            A missing column, one named like the prediction column, a null or a fractional id; an array with "drop";
+            "bias" for a model without biases.
         """
         model = self.copy(params)
         model.validate()
@@ -150,8 +154,10 @@ class ALSModel(FoldingIn, Explaining, FindsNeighbours, Savable):
         scheduler, token = current_scheduler(), new_token()
         parts = partitions(dataset, scheduler)
         pairs = pair_chunks(dataset, parts, columns, users, items, token)
-        scores = predict(pairs, self._factors.users, self._factors.items, scheduler.settings.panels, token)
-        drop = model.getColdStartStrategy().lower() == "drop"
+        strategy = model.getColdStartStrategy().lower()
+        mean = self._mean_for_strangers() if strategy == "bias" else None
+        scores = predict(pairs, self._factors.users, self._factors.items, scheduler.settings.panels, token, mean)
+        drop = strategy == "drop"
         predicted = collect_predictions(scheduler, dataset, parts, scores, new, drop=drop)
         return put_beside(given, predicted, new, drop=drop)
 
@@ -199,5 +205,7 @@ class ALSModel(FoldingIn, Explaining, FindsNeighbours, Savable):
         history = History.of(read_history(path, fields))
         model = cls(factors, kind, history.frame())
         model._take(path, fields)
-        model._parent = read_parent(path, fields, parent_of)
+        known = read_parent(path, fields, parent_of)
+        if known is not None:
+            model._parent, model._learned = known
         return model

@@ -7,20 +7,22 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
-from daskals.engine.factors import FactorMatrix, unit_rows
+from daskals.blocks.biases import BIAS_COLUMNS
+from daskals.engine.factors import FactorMatrix, first_columns, unit_rows
 from daskals.engine.recommend import Wishes, recommend
 from daskals.execution.scheduler import current_scheduler
 from daskals.io.frames import Frame, FrameKind, kind_of
 from daskals.io.frames_out import Labels, collect_recommendations
 from daskals.io.looked_up import wanted_ids
 from daskals.params.arguments import at_least_one
-from daskals.recommendation.held_factors import HoldsFactors, Side
+from daskals.recommendation.biases import HasBiases
+from daskals.recommendation.held_factors import Side
 from daskals.recommendation.wishes import Given
 
 Metric = Literal["cosine", "dot"]
 
 
-class FindsNeighbours(HoldsFactors):
+class FindsNeighbours(HasBiases):
     """The methods of a model that compare rows of one side."""
 
     def similarItems(
@@ -43,7 +45,8 @@ class FindsNeighbours(HoldsFactors):
         n : int
             How many, at least 1.
         metric : "cosine" (default) or "dot"
-            The cosine of two rows of factors, or their dot product, which favours items with many ratings.
+            The cosine of two rows of factors, or their dot product, which favours items with many ratings. The columns
+            of biases are left out.
         candidates : frame with the column of items, optional
             Only these can be neighbours.
         minScore : float, optional
@@ -93,7 +96,8 @@ class FindsNeighbours(HoldsFactors):
         return self._similar(side, users, n, metric, Given(None, candidates, minScore, minSupport, flat))
 
     def _similar(self, side: Side, asked: Any, n: int, metric: Metric, given: Given) -> Frame:
-        n, matrix, given = at_least_one("n", n), _compared(side.matrix, metric), given.checked(side.matrix)
+        n, given = at_least_one("n", n), given.checked(side.matrix)
+        matrix = _compared(self._without_biases(side.matrix), metric)
         labels = Labels(side.column, "neighbour", "similarity", "neighbours")
         labels.check(flat=given.flat)
         frame, kind = self._asked(asked, side.column)
@@ -113,6 +117,10 @@ class FindsNeighbours(HoldsFactors):
         )
         found = recommend(matrix, matrix, wishes, self.getBlockSize(), scheduler.settings.panels)
         return collect_recommendations(scheduler, found, labels, (side.ids, side.ids), kind, flat=given.flat)
+
+    def _without_biases(self, matrix: FactorMatrix) -> FactorMatrix:
+        """Biases say how a row is rated, not what it is like."""
+        return matrix if self.intercept is None else first_columns(matrix, self.rank - BIAS_COLUMNS)
 
     def _asked(self, asked: Any, column: str) -> tuple[Frame | None, FrameKind]:
         """What is asked for as a frame, None for all, and the kind of the result."""

@@ -6,6 +6,7 @@ from daskals.params.converters import (
     LARGEST_INT,
     LONGS,
     Check,
+    above,
     at_least,
     one_of,
     to_boolean,
@@ -28,6 +29,10 @@ STORAGE_LEVELS = (
 STORAGE_DOC = "Spark's storage level; no effect on Dask, where the workers' memory limits decide"
 
 
+#: Values of Spark's parameters that Spark does not have.
+OWN_VALUES = {"coldStartStrategy": ("bias",)}
+
+
 def _is_interval(value: int) -> bool:
     return value == -1 or 1 <= value <= LARGEST_INT
 
@@ -44,10 +49,10 @@ class ModelParams(Params):
     coldStartStrategy = Param(
         "coldStartStrategy",
         "what transform does with rows of a user or item that was not in the training data: 'nan' predicts NaN, "
-        "'drop' leaves the row out",
+        "'drop' leaves the row out, 'bias' predicts the mean and what is known of the two biases",
         to_string,
         "nan",
-        one_of("nan", "drop"),
+        one_of("nan", "drop", "bias"),
     )
     blockSize = Param(
         "blockSize",
@@ -96,3 +101,43 @@ class ALSParams(ModelParams):
         "solver", "'cholesky' (exact) or 'cg' (conjugate gradients)", to_string, "cholesky", one_of("cholesky", "cg")
     )
     cgSteps = Param("cgSteps", "steps of solver='cg' for each row in each half-step", to_int, 3, whole_from(1))
+    biases = Param("biases", "whether users and items have biases, beside a mean", to_boolean, False)
+    regExponent = Param(
+        "regExponent",
+        "power of a row's number of ratings by which its regularisation is multiplied: 1 as Spark, 0 alike for all",
+        to_float,
+        1.0,
+        at_least(0),
+    )
+    userRegParam = Param("userRegParam", "regularisation of users; regParam if not set", to_float, None, at_least(0))
+    itemRegParam = Param("itemRegParam", "regularisation of items; regParam if not set", to_float, None, at_least(0))
+    regCount = Param(
+        "regCount",
+        "what regularisation counts: 'observed' ratings, or 'all' pairs, those without a rating by unobservedWeight",
+        to_string,
+        "observed",
+        one_of("observed", "all"),
+    )
+    unobservedWeight = Param(
+        "unobservedWeight",
+        "weight of every pair in the implicit objective of iALS; Spark's implicit objective if not set",
+        to_float,
+        None,
+        at_least(0),
+    )
+    weightCol = Param("weightCol", "name of the column of weights of ratings; empty for none", to_string, "")
+    userCountExponent = Param(
+        "userCountExponent",
+        "ratings weigh their user's number of ratings to minus this power",
+        to_float,
+        0.0,
+        at_least(0),
+    )
+    itemCountExponent = Param(
+        "itemCountExponent",
+        "ratings weigh their item's number of ratings to minus this power",
+        to_float,
+        0.0,
+        at_least(0),
+    )
+    startScale = Param("startScale", "length of the start rows; Spark's is 1", to_float, 1.0, above(0))

@@ -5,8 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from dask.delayed import Delayed
+
+from daskals.blocks.goal import Goal, Learned
+from daskals.blocks.ratings import SideName
 from daskals.params.declared import Params
+from daskals.recommendation.contradictions import refuse_impossible_objectives
 from daskals.recommendation.held_factors import HoldsFactors
+from daskals.recommendation.meanings import goal_of
 from daskals.recommendation.parameters import ALSParams
 
 if TYPE_CHECKING:
@@ -21,6 +27,8 @@ class KnowsItsFit(HoldsFactors):
 
     #: never changed, so that copies of a model may share it
     _parent: ALS | None = None
+    #: what that fit has found out about its ratings
+    _learned = Learned()
 
     @property
     def parent(self) -> ALS | None:
@@ -48,7 +56,9 @@ class KnowsItsFit(HoldsFactors):
     def _parent_fields(self, parent: ALS) -> dict[str, Any]:
         """What the metadata say of the estimator: its uid, and what was set."""
         values = {param.name: value for param, value in parent._paramMap.items()}
-        return {"uid": parent.uid, "paramMap": {**parent._own_defaults, **values}}
+        learned = {name: value for name, value in self._learned._asdict().items() if value is not None}
+        known = {"learned": learned} if learned else {}
+        return {"uid": parent.uid, "paramMap": {**parent._own_defaults, **values}, **known}
 
     def _fit_params(self, given: Mapping[str, Any]) -> ALSParams:
         """The parameters of the fit, overridden by those of `FIT_KEYWORDS` that are given (those that are not None).
@@ -63,8 +73,26 @@ class KnowsItsFit(HoldsFactors):
             self._require_how(values)
             params = ALSParams()._resetUid(self.uid)
         params._set(**values)
+        if "regParam" in values:  # that of the caller is meant for these rows
+            params.clear("userRegParam")
+            params.clear("itemRegParam")
         Params.validate(params)
+        refuse_impossible_objectives(params)
         return params
+
+    def _goal(self, params: ALSParams) -> Goal:
+        """What rows of more ratings minimise, with these parameters."""
+        return goal_of(params, self._learned)
+
+    def _counts_of(self, side: SideName) -> Delayed:
+        """The task for the numbers of ratings of a side; ``ValueError`` where they are needed and not known."""
+        counts: Delayed | None = getattr(self._factors, side).counts
+        if counts is None:
+            raise ValueError(
+                f"{self.uid} was fitted with weights by numbers of ratings (userCountExponent, itemCountExponent), and "
+                "does not know these numbers any more: fit again."
+            )
+        return counts
 
     def _require_how(self, values: Mapping[str, Any]) -> None:
         needed = ["regParam", "implicitPrefs", *(["alpha"] if values.get("implicitPrefs") else [])]
@@ -77,8 +105,8 @@ class KnowsItsFit(HoldsFactors):
             )
 
 
-def parent_of(uid: str, values: Mapping[str, Any]) -> ALS:
-    """The estimator with this uid, in which these parameters are set.
+def parent_of(uid: str, values: Mapping[str, Any], learned: Mapping[str, float]) -> tuple[ALS, Learned]:
+    """The estimator with this uid, in which these parameters are set; and what its fit has learned.
 
     ``ValueError`` for a name that is none and for a value out of range, ``TypeError`` for one of a wrong type.
     """
@@ -86,4 +114,4 @@ def parent_of(uid: str, values: Mapping[str, Any]) -> ALS:
 
     parent = ALS()._resetUid(uid)._set(**values)
     Params.validate(parent)
-    return parent
+    return parent, Learned(**learned)

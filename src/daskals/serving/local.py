@@ -7,14 +7,16 @@ from typing import Any, Literal
 
 import numpy as np
 
+from daskals.blocks.biases import BIAS_COLUMNS
+from daskals.blocks.goal import Goal
 from daskals.blocks.least_squares import gram_of
 from daskals.kernels.types import Float64
 from daskals.params.arguments import at_least_one
 from daskals.serving.answers import Explanation, Scored, UnknownIdError
 from daskals.serving.asking import ask, counts_of, inverse_norms, is_many, position, wishes_of
 from daskals.serving.held import HoldsArrays
-from daskals.serving.new_rows import KnownRatings, read_ratings, shares_of, solved_row
-from daskals.serving.objectives import objective_of
+from daskals.serving.new_rows import KnownRatings, NewRow, read_ratings, shares_of, solved_row
+from daskals.serving.objectives import goal_of
 from daskals.serving.sides import Side, Wishes, most_rated, ranked
 from daskals.serving.top import best, exact_scores
 
@@ -188,9 +190,9 @@ class LocalModel(HoldsArrays):
         """
         wishes = wishes_of(self._items, n, exclude, candidates, minSupport)
         given = {"regParam": regParam, "implicitPrefs": implicitPrefs, "alpha": alpha, "nonnegative": nonnegative}
-        objective = objective_of(self._stored.parent, given)
+        goal = goal_of(self._stored.parent, given)
         known = self._known(ratings)
-        row = solved_row(self._items.rows, known, self._gram() if objective.implicit else None, objective)
+        row = solved_row(self._new_row(known, goal))
         if not includeRated:
             wishes = wishes._replace(exclude=[*wishes.exclude, *self._items.ids.at(known.positions)])
         return ranked([(None, row)], self._items, wishes)[0]
@@ -209,8 +211,9 @@ class LocalModel(HoldsArrays):
         """Why an item has its score: the ``n`` of a user's ratings that add most to it.
 
         ``ratings`` are those of the user, as for `recommendForRatings`; ``user`` may be None, or somebody who is not in
-        the model. An item that is not raises `UnknownIdError`. The shares of all ratings add up to the score that the
-        user's row has when it is solved once more, which differs a little from the one in the model.
+        the model. An item that is not raises `UnknownIdError`. The shares of all ratings, with the mean and the item's
+        bias in models that have biases, add up to the score that the user's row has when it is solved once more, which
+        differs a little from the one in the model.
         Of equal shares the smaller id comes first, as in ``ALSModel.explain``. ``ValueError`` for nonnegative models,
         whose scores are no sums over ratings.
 
@@ -221,26 +224,34 @@ class LocalModel(HoldsArrays):
         (3.0, [Scored(id=7, score=2.0), Scored(id=8, score=1.0)])
         """
         n = at_least_one("n", n)
-        objective = objective_of(
-            self._stored.parent, {"regParam": regParam, "implicitPrefs": implicitPrefs, "alpha": alpha}
-        )
+        goal = goal_of(self._stored.parent, {"regParam": regParam, "implicitPrefs": implicitPrefs, "alpha": alpha})
         target = position(self._items, item, "item")
         known = self._known(ratings)
-        gram = self._gram() if objective.implicit else None
-        shares = shares_of(self._items.rows, known, target, gram, objective)
+        shares, baseline = shares_of(self._new_row(known, goal), target)
         order = np.lexsort((known.values, known.positions, -shares))[:n]
         predicted = float("nan") if user is None else self.predict(user, item)
         best = map(Scored, self._items.ids.at(known.positions[order]), shares[order].tolist())
-        return Explanation(float(shares.sum()), predicted, list(best))
+        return Explanation(baseline + float(shares.sum()), predicted, list(best))
 
     # -- what they share
 
     def _similar(self, name: str, id_: Any, metric: str, wishes: Wishes) -> Any:
         if metric not in ("cosine", "dot"):
             raise ValueError(f"metric={metric!r} is not allowed: it must be 'cosine' or 'dot'")
-        side: Side = getattr(self._stored, name)
+        side = self._once(f"{name} alone", lambda: self._without_biases(getattr(self._stored, name)))
         scale = self._once(name, lambda: inverse_norms(side.rows)) if metric == "cosine" else None
         return ask(side, id_, name[:-1], side, wishes._replace(itself=False), scale)
+
+    def _without_biases(self, side: Side) -> Side:
+        """Biases say how a row is rated, not what it is like."""
+        parent = self._stored.parent
+        if parent is None or not parent["biases"]:
+            return side
+        return side._replace(rows=np.ascontiguousarray(side.rows[:, :-BIAS_COLUMNS]))
+
+    def _new_row(self, known: KnownRatings, goal: Goal) -> NewRow:
+        gram = self._gram() if goal.objective.implicit else None
+        return NewRow(known, self._items.rows, self._items.counts, goal, gram)
 
     def _known(self, ratings: Ratings) -> KnownRatings:
         known = read_ratings(ratings, self._items.ids)

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from daskals.blocks.biases import Biases, biases_of
+from daskals.blocks.goal import Goal
 from daskals.blocks.least_squares import SingularRowError
 from daskals.blocks.reasons import shares
 from daskals.kernels.objective import Objective, Solver
@@ -55,31 +58,88 @@ def _number(item: Any, rating: Any) -> float:
     return value
 
 
-def solved_row(sources: Float32, known: KnownRatings, gram: Float64 | None, objective: Objective) -> Float32:
-    """The row, float32 (rank,), that minimises the objective for these ratings; solved exactly, in float64.
+class NewRow(NamedTuple):
+    """A row to be solved: its ratings, the items, and what it minimises."""
+
+    known: KnownRatings
+    #: float32 (items, columns): all of them
+    rows: Float32
+    #: int64 (items,): how many ratings each had; None where that is not known
+    counts: Int64 | None
+    goal: Goal
+    #: Y'Y of all items, which only the implicit objective needs
+    gram: Float64 | None
+
+    @property
+    def objective(self) -> Objective:
+        """What the row minimises."""
+        return self.goal.of("users", len(self.rows))
+
+    @property
+    def biases(self) -> Biases | None:
+        """Which columns are biases."""
+        return None if self.goal.mean is None else biases_of("users", self.rows.shape[1], self.goal.mean)
+
+    def weights(self) -> Float64 | None:
+        """How much each rating counts, float64 (ratings,); ``ValueError`` where that takes counts that are unknown."""
+        if self.goal.weights is None:
+            return None
+        needs_counts = self.goal.weights.item_exponent != 0
+        if needs_counts and self.counts is None:
+            raise ValueError(
+                "This model was fitted with weights by numbers of ratings (itemCountExponent), which are not known"
+            )
+        ends, positions = np.array([0, len(self.known.positions)]), self.known.positions
+        return self.goal.weights.of("users", ends, positions, self.counts if needs_counts else None)
+
+    def sources(self, more: Int64) -> tuple[Float32, Float32 | None]:
+        """The rows of the rated items and of ``more``, (n, rank), and what is known of each beforehand, if anything."""
+        some = self.rows[np.concatenate([self.known.positions, more])]
+        if self.biases is None:
+            return some, None
+        (narrow,), offsets = self.biases.narrow_sources([some])
+        return narrow, offsets
+
+
+def solved_row(new: NewRow) -> Float32:
+    """The row, float32 (columns,), that minimises the objective for these ratings; solved exactly, in float64.
 
     ``ValueError`` if its equations are singular.
     """
     from daskals.kernels.numpy.solving import pack_sources, solve_rows  # brings SciPy
 
-    n = len(known.positions)
-    rows = Rows(np.array([0, n]), np.arange(n, dtype=np.int32), known.values)
-    packed = pack_sources([sources[known.positions]], np.float64)
-    solution = solve_rows(rows, packed, gram, objective, Solver(double=True))
+    n, weights = len(new.known.positions), new.weights()
+    rows = Rows(
+        np.array([0, n]),
+        np.arange(n, dtype=np.int32),
+        new.known.values,
+        None if weights is None else weights.astype(np.float32),
+    )
+    sources, offsets = new.sources(np.empty(0, np.int64))
+    packed = pack_sources([sources], np.float64)
+    if offsets is not None:
+        packed = replace(packed, offsets=offsets.astype(np.float64))
+    solution = solve_rows(rows, packed, new.gram, new.objective, Solver(double=True))
     if len(solution.failed):
         raise _singular(n, sources.shape[1])
-    row: Float32 = solution.rows[0]
+    row: Float32 = (solution.rows if new.biases is None else new.biases.widen(solution.rows))[0]
     return row
 
 
-def shares_of(
-    sources: Float32, known: KnownRatings, target: int, gram: Float64 | None, objective: Objective
-) -> Float64:
-    """`daskals.blocks.reasons.shares` of the row at position ``target``; ``ValueError`` of singular equations."""
+def shares_of(new: NewRow, target: int) -> tuple[Float64, float]:
+    """`daskals.blocks.reasons.shares` of the item at position ``target``, and the part of its score beside them.
+
+    ``ValueError`` of singular equations.
+    """
+    rows, offsets = new.sources(np.array([target]))
+    known = None if offsets is None else offsets[:-1]
     try:
-        return shares(sources[known.positions], known.values, sources[target], gram, objective)
+        found = shares(
+            rows[:-1], new.known.values, rows[-1], new.gram, new.objective, weights=new.weights(), offsets=known
+        )
     except np.linalg.LinAlgError:
-        raise _singular(len(known.positions), sources.shape[1]) from None
+        raise _singular(len(new.known.positions), rows.shape[1]) from None
+    return found, 0.0 if offsets is None else float(offsets[-1])
 
 
 def _singular(n_ratings: int, rank: int) -> ValueError:
