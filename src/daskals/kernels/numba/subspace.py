@@ -1,0 +1,318 @@
+"""Block coordinate descent on rows of large rank, compiled: one row after another.
+
+A faster version of `daskals.kernels.numpy.subspace`, which has the formulas and says which rows are short. A row's
+source rows are read whole once, for its scores, and by that come to the second-level cache. For each run of columns
+they are then copied to a narrow matrix, some ratings at a time (`GATHERED_BYTES`), which is in the first-level cache
+while it is multiplied with itself (`add_gram`). As much of that matrix as `KEPT_BYTES` hold is kept until the step is
+known and the scores change by it; of longer rows the rest is copied a second time.
+
+A row's source rows stand side by side for the system of a short row: one row of a matrix for each column of factors.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic
+
+from daskals.kernels.numba.compiling import compiled, inlined
+from daskals.kernels.numba.equations import add_gram, add_rows, back_substitute, factorise
+from daskals.kernels.numba.gathering import combine, dots
+from daskals.kernels.numba.losses import ERROR, PENALTY, Q
+from daskals.kernels.numba.tiles import BYTES, load, pointer, vectors_of
+from daskals.kernels.numpy.subspace import SHORT_SHARE
+
+#: Bytes of columns gathered at a time.
+GATHERED_BYTES = 16 << 10
+#: Bytes of columns kept until the scores have changed by them: a share of a second-level cache.
+KEPT_BYTES = 256 << 10
+_INT = ir.IntType(64)
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def _gather_vectors(
+    typingctx: Any, gathered: Any, g_stride: Any, table: Any, stride: Any, rows: Any, first: Any, n: Any, column: Any,
+    vectors: Any,
+) -> Any:  # fmt: skip
+    """gathered[t] = table[rows[first + t], column:] for t < n, so many whole vectors of it; strides count entries."""
+    integer = types.intp
+    signature = types.void(gathered, integer, table, integer, rows, integer, integer, integer, integer)
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        gathered, g_stride, table, stride, rows, first, n, column, vectors = args
+        vector, _, size = vectors_of(signature.args[0].dtype)
+        to = pointer(context, builder, gathered, signature.args[0], ir.Constant(_INT, 0))
+        base = pointer(context, builder, table, signature.args[2], column)
+        places = pointer(context, builder, rows, signature.args[4], first)
+        with cgutils.for_range(builder, n) as loop:
+            row = builder.sext(builder.load(builder.gep(places, [loop.index])), _INT)
+            source = builder.bitcast(builder.gep(base, [builder.mul(row, stride)]), vector.as_pointer())
+            target = builder.gep(to, [builder.mul(loop.index, g_stride)])
+            target = builder.bitcast(target, vector.as_pointer())
+            with cgutils.for_range(builder, vectors) as inner:
+                value = load(builder, builder.gep(source, [inner.index]), size)
+                builder.store(value, builder.gep(target, [inner.index])).align = size
+        return context.get_dummy_value()
+
+    return signature, codegen
+
+
+@inlined
+def _gather_columns(gathered: Any, factors: Any, sources: Any, first: int, n: int, column: int, width: int) -> None:
+    """gathered[t] = factors[sources[first + t], column : column + width] for t < n, and zeros beside it."""
+    padded, lanes = gathered.shape[1], BYTES // gathered.itemsize
+    whole = width // lanes
+    _gather_vectors(gathered, padded, factors, factors.shape[1], sources, first, n, column, whole)
+    if whole * lanes < padded:
+        for t in range(n):
+            for j in range(whole * lanes, width):
+                gathered[t, j] = factors[sources[first + t], column + j]
+            for j in range(width, padded):
+                gathered[t, j] = 0
+
+
+@inlined
+def _assemble_run(
+    first: int, stop: int, sources: Any, targets: Any, weights: Any, factors: Any, column: int, width: int,
+    scores: Any, columns: Any, weighted: Any, slopes: Any, H: Any, gradient: Any,
+) -> None:  # fmt: skip
+    """H += sum w y y', gradient += sum (w s - t) y, y being the run of columns of the source rows.
+
+    ``columns`` keeps them: the first ratings one below the other, the others, as many at a time as ``weighted`` has
+    rows, at its end.
+    """
+    most, padded = weighted.shape
+    for begin in range(first, stop, most):
+        n, place = min(most, stop - begin), min(begin - first, len(columns) - most)
+        piece = columns[place : place + n]
+        _gather_columns(piece, factors, sources, begin, n, column, width)
+        if len(weights):
+            for t in range(n):
+                w = weights[begin + t]
+                slopes[t, 0] = w * scores[begin - first + t] - targets[begin + t]
+                for j in range(padded):
+                    weighted[t, j] = w * piece[t, j]
+        else:
+            for t in range(n):
+                slopes[t, 0] = scores[begin - first + t] - targets[begin + t]
+        add_gram(H, weighted if len(weights) else piece, piece, n, width)
+        add_rows(1, 1.0, gradient, 0, padded, slopes, 0, 1, piece, 0, padded, padded, n)
+
+
+@inlined
+def _change_scores(
+    first: int, stop: int, sources: Any, factors: Any, column: int, width: int, step: Any, columns: Any, most: int,
+    in_order: Any, differences: Any, scores: Any,
+) -> None:  # fmt: skip
+    """scores -= y . step, y being the run of columns of the source rows; ``columns`` is as `_assemble_run` left it."""
+    vectors = columns.shape[1] * columns.itemsize // BYTES
+    for begin in range(first, stop, most):
+        n, place = min(most, stop - begin), min(begin - first, len(columns) - most)
+        piece = columns[place : place + n]
+        if begin - first >= len(columns) - most:
+            _gather_columns(piece, factors, sources, begin, n, column, width)
+        dots(differences, step, piece, in_order, 0, n, n, vectors)
+        for t in range(n):
+            scores[begin - first + t] -= differences[t]
+
+
+@compiled
+def _sweep_row(
+    first: int, stop: int, sources: Any, targets: Any, weights: Any, factors: Any, d: Any, rank: int, size: int,
+    room: Any, room_for_weighted: Any, room_for_H: Any, slopes: Any, in_order: Any, scores: Any, x: Any,
+) -> None:  # fmt: skip
+    """Move each run of columns of x in turn to where the objective is least, with the scores."""
+    dtype, itemsize = factors.dtype, factors.itemsize
+    gradient, step = np.zeros((1, (size + 7) // 8 * 8), dtype), np.zeros((size + 7) // 8 * 8, dtype)
+    differences = np.zeros(len(in_order), dtype)
+    for column in range(0, rank, size):
+        width = min(size, rank - column)
+        padded = (width + 7) // 8 * 8
+        most = max(8, GATHERED_BYTES // (padded * itemsize))
+        # all that can be kept, and a place for those that cannot
+        rows = KEPT_BYTES // (padded * itemsize) // most * most + most
+        columns = room[: rows * padded].reshape(rows, padded)
+        weighted = room_for_weighted[: most * padded].reshape(most, padded)
+        H = room_for_H[: padded * (padded + 8)].reshape(padded, padded + 8)
+        H[:] = 0
+        gradient[:] = 0
+        _assemble_run(
+            first, stop, sources, targets, weights, factors, column, width, scores, columns, weighted, slopes, H,
+            gradient,
+        )  # fmt: skip
+        for j in range(width):
+            H[j, j] += d[column + j]
+            H[j, padded] = gradient[0, j] + d[column + j] * x[column + j]
+        if not factorise(H, width):
+            continue
+        step[:] = 0
+        back_substitute(H, width, step)
+        for j in range(width):
+            x[column + j] -= step[j]
+        _change_scores(
+            first, stop, sources, factors, column, width, step, columns, most, in_order, differences, scores
+        )
+
+
+@compiled
+def _solve_short_row(
+    first: int, stop: int, sources: Any, targets: Any, weights: Any, factors: Any, d: Any, rank: int, scales: Any,
+    columns: Any, room_for_K: Any, z: Any, apart: Any, x: Any,
+) -> bool:  # fmt: skip
+    """The exact x of a row of few ratings, by its dual (`daskals.kernels.numpy.subspace.solve_short_row`).
+
+    ``columns`` receives columns of V, ``apart`` the part of x that comes of ratings of weight 0.
+    """
+    n, width, weighted = stop - first, len(columns), len(weights) > 0
+    padded = (n + 7) // 8 * 8
+    K = room_for_K[: padded * (padded + 8)].reshape(padded, padded + 8)
+    V = columns.reshape(columns.size)[: width * padded].reshape(width, padded)
+    V[:] = 0
+    K[:] = 0
+    for j in range(rank):
+        scales[j] = 1 / np.sqrt(d[j])
+    some_apart = _split_off(first, stop, sources, targets, weights, factors, d, rank, apart)
+    for column in range(0, rank, width):
+        some = min(width, rank - column)
+        for t in range(n):
+            source = sources[first + t]
+            root = np.sqrt(weights[first + t]) if weighted else factors.dtype.type(1)
+            for j in range(some):
+                V[j, t] = root * scales[column + j] * factors[source, column + j]
+        add_gram(K, V, V, some, n)
+    for t in range(n):
+        source = sources[first + t]
+        root = np.sqrt(weights[first + t]) if weighted else factors.dtype.type(1)
+        right = targets[first + t] / root if root > 0 else factors.dtype.type(0)
+        if some_apart:
+            for j in range(rank):
+                right -= root * factors[source, j] * apart[j]
+        K[t, t] += 1
+        K[t, padded] = right
+    if not factorise(K, n):
+        return False
+    back_substitute(K, n, z)
+    for t in range(n):
+        if weighted:
+            z[t] *= np.sqrt(weights[first + t])
+    x[:] = 0
+    combine(x, z, factors, sources, first, n, len(x) * x.itemsize // BYTES)
+    for j in range(rank):
+        x[j] = apart[j] + x[j] * scales[j] * scales[j]
+    return True
+
+
+@compiled
+def _split_off(
+    first: int, stop: int, sources: Any, targets: Any, weights: Any, factors: Any, d: Any, rank: int, apart: Any
+) -> bool:
+    """apart = D^-1 sum t y over ratings of weight 0; whether there are any."""
+    apart[:] = 0
+    some = False
+    if len(weights):
+        for t in range(first, stop):
+            if weights[t] == 0 and targets[t] != 0:
+                some = True
+                for j in range(rank):
+                    apart[j] += targets[t] * factors[sources[t], j]
+    if some:
+        for j in range(rank):
+            apart[j] /= d[j]
+    return some
+
+
+@compiled
+def _write_row(
+    row: int, first: int, stop: int, targets: Any, weights: Any, diagonal: Any, q: float, c: float, scores: Any, x: Any,
+    solution: Any, table: Any,
+) -> None:  # fmt: skip
+    """Write down x, and the losses of the row."""
+    error, norm = 0.0, 0.0
+    for j in range(solution.shape[1]):
+        square = np.float64(x[j]) * np.float64(x[j])
+        solution[row, j] = x[j]
+        norm += square
+        error += np.float64(diagonal[j]) * square
+    for t in range(stop - first):
+        score = np.float64(scores[t])
+        w = np.float64(weights[first + t]) if len(weights) else 1.0
+        error += (w * score - 2 * np.float64(targets[first + t])) * score
+    table[row, Q] = q
+    table[row, ERROR] = q + error
+    table[row, PENALTY] = c * norm
+
+
+@compiled
+def _longest(indptr: Any) -> int:
+    longest = 0
+    for row in range(len(indptr) - 1):
+        longest = max(longest, indptr[row + 1] - indptr[row])
+    return longest
+
+
+@compiled
+def _set_diagonal(diagonal: Any, c: float, rank: int, d: Any) -> bool:
+    """d = diagonal + c; whether it is positive everywhere."""
+    positive = True
+    for j in range(rank):
+        d[j] = diagonal[j] + c
+        positive = positive and d[j] > 0
+    return positive
+
+
+@compiled
+def _is_zero(targets: Any, first: int, stop: int) -> bool:
+    for t in range(first, stop):
+        if targets[t] != 0:
+            return False
+    return True
+
+
+@compiled
+def subspace_rows(
+    indptr: Any, sources: Any, targets: Any, weights: Any, factors: Any, rank: int, diagonal: Any, q: Any, c: Any,
+    previous: Any, size: int, solution: Any, table: Any,
+) -> None:  # fmt: skip
+    """One sweep from ``previous`` over every row of a CSR block (`daskals.kernels.numpy.subspace.subspace_sweep`).
+
+    ``weights`` without entries are all 1. ``diagonal`` has entries to the padded rank; ``q`` is the squared error at
+    x = 0 of each row. Writes ``solution`` and the columns `Q`, `ERROR` and `PENALTY` of ``table``.
+    """
+    padded, dtype, itemsize = factors.shape[1], factors.dtype, factors.itemsize
+    size = min(size, rank)
+    widest = (size + 7) // 8 * 8
+    # runs at the end may be narrow, and more of their rows fit
+    entries, most = max(8 * widest, GATHERED_BYTES // itemsize), max(8, GATHERED_BYTES // (8 * itemsize))
+    room, room_for_weighted = np.zeros(KEPT_BYTES // itemsize + entries, dtype), np.zeros(entries, dtype)
+    slopes, in_order = np.zeros((most, 1), dtype), np.arange(most).astype(np.int32)
+    shortest = int(SHORT_SHARE * size)
+    short_padded = (shortest + 7) // 8 * 8
+    room_for_H = np.zeros(widest * (widest + 8), dtype)
+    columns, z = np.zeros((max(8, GATHERED_BYTES // (short_padded * itemsize + 1)), short_padded), dtype), np.zeros(short_padded, dtype)
+    d, scales, apart, x = np.zeros((4, padded), dtype)
+    scores = np.zeros(_longest(indptr), dtype)
+    vectors = padded * itemsize // BYTES
+    for row in range(len(indptr) - 1):
+        first, stop = indptr[row], indptr[row + 1]
+        positive = _set_diagonal(diagonal, c[row], rank, d)
+        if _is_zero(targets, first, stop):
+            x[:] = 0
+            scores[:] = 0
+        elif stop - first <= shortest and positive and _solve_short_row(
+            first, stop, sources, targets, weights, factors, d, rank, scales, columns, room_for_H, z, apart, x
+        ):
+            dots(scores, x, factors, sources, first, stop - first, stop, vectors)
+        else:
+            x[:] = 0
+            for j in range(rank):
+                x[j] = previous[row, j]
+            dots(scores, x, factors, sources, first, stop - first, stop, vectors)
+            _sweep_row(
+                first, stop, sources, targets, weights, factors, d, rank, size, room, room_for_weighted, room_for_H,
+                slopes, in_order, scores, x,
+            )  # fmt: skip
+        _write_row(row, first, stop, targets, weights, diagonal, q[row], c[row], scores, x, solution, table)
