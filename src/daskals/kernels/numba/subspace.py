@@ -14,65 +14,19 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from llvmlite import ir
-from numba import types
-from numba.core import cgutils
-from numba.extending import intrinsic
 
+from daskals.kernels.numba.columns import gather_columns, turn_columns
 from daskals.kernels.numba.compiling import compiled, inlined
 from daskals.kernels.numba.equations import add_gram, add_rows, back_substitute, factorise
 from daskals.kernels.numba.gathering import combine, dots
 from daskals.kernels.numba.losses import ERROR, PENALTY, Q
-from daskals.kernels.numba.tiles import BYTES, load, pointer, vectors_of
+from daskals.kernels.numba.tiles import BYTES
 from daskals.kernels.numpy.subspace import SHORT_SHARE
 
 #: Bytes of columns gathered at a time.
 GATHERED_BYTES = 16 << 10
 #: Bytes of columns kept until the scores have changed by them: a share of a second-level cache.
 KEPT_BYTES = 256 << 10
-_INT = ir.IntType(64)
-
-
-@intrinsic  # type: ignore[untyped-decorator]
-def _gather_vectors(
-    typingctx: Any, gathered: Any, g_stride: Any, table: Any, stride: Any, rows: Any, first: Any, n: Any, column: Any,
-    vectors: Any,
-) -> Any:  # fmt: skip
-    """gathered[t] = table[rows[first + t], column:] for t < n, so many whole vectors of it; strides count entries."""
-    integer = types.intp
-    signature = types.void(gathered, integer, table, integer, rows, integer, integer, integer, integer)
-
-    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        gathered, g_stride, table, stride, rows, first, n, column, vectors = args
-        vector, _, size = vectors_of(signature.args[0].dtype)
-        to = pointer(context, builder, gathered, signature.args[0], ir.Constant(_INT, 0))
-        base = pointer(context, builder, table, signature.args[2], column)
-        places = pointer(context, builder, rows, signature.args[4], first)
-        with cgutils.for_range(builder, n) as loop:
-            row = builder.sext(builder.load(builder.gep(places, [loop.index])), _INT)
-            source = builder.bitcast(builder.gep(base, [builder.mul(row, stride)]), vector.as_pointer())
-            target = builder.gep(to, [builder.mul(loop.index, g_stride)])
-            target = builder.bitcast(target, vector.as_pointer())
-            with cgutils.for_range(builder, vectors) as inner:
-                value = load(builder, builder.gep(source, [inner.index]), size)
-                builder.store(value, builder.gep(target, [inner.index])).align = size
-        return context.get_dummy_value()
-
-    return signature, codegen
-
-
-@inlined
-def _gather_columns(gathered: Any, factors: Any, sources: Any, first: int, n: int, column: int, width: int) -> None:
-    """gathered[t] = factors[sources[first + t], column : column + width] for t < n, and zeros beside it."""
-    padded, lanes = gathered.shape[1], BYTES // gathered.itemsize
-    whole = width // lanes
-    _gather_vectors(gathered, padded, factors, factors.shape[1], sources, first, n, column, whole)
-    if whole * lanes < padded:
-        for t in range(n):
-            for j in range(whole * lanes, width):
-                gathered[t, j] = factors[sources[first + t], column + j]
-            for j in range(width, padded):
-                gathered[t, j] = 0
 
 
 @inlined
@@ -89,7 +43,7 @@ def _assemble_run(
     for begin in range(first, stop, most):
         n, place = min(most, stop - begin), min(begin - first, len(columns) - most)
         piece = columns[place : place + n]
-        _gather_columns(piece, factors, sources, begin, n, column, width)
+        gather_columns(piece, factors, sources, begin, n, column, width)
         if len(weights):
             for t in range(n):
                 w = weights[begin + t]
@@ -114,10 +68,18 @@ def _change_scores(
         n, place = min(most, stop - begin), min(begin - first, len(columns) - most)
         piece = columns[place : place + n]
         if begin - first >= len(columns) - most:
-            _gather_columns(piece, factors, sources, begin, n, column, width)
+            gather_columns(piece, factors, sources, begin, n, column, width)
         dots(differences, step, piece, in_order, 0, n, n, vectors)
         for t in range(n):
             scores[begin - first + t] -= differences[t]
+
+
+@compiled
+def _zeros(d: Any, column: int, width: int) -> int:
+    zeros = 0
+    for j in range(column, column + width):
+        zeros += d[j] == 0
+    return zeros
 
 
 @compiled
@@ -129,8 +91,13 @@ def _sweep_row(
     dtype, itemsize = factors.dtype, factors.itemsize
     gradient, step = np.zeros((1, (size + 7) // 8 * 8), dtype), np.zeros((size + 7) // 8 * 8, dtype)
     differences = np.zeros(len(in_order), dtype)
+    equations = stop - first
+    for t in range(len(weights) and equations):
+        equations -= weights[first + t] == 0
     for column in range(0, rank, size):
         width = min(size, rank - column)
+        if _zeros(d, column, width) > equations:
+            continue  # no H^-1, which rounding can hide from the pivots
         padded = (width + 7) // 8 * 8
         most = max(8, GATHERED_BYTES // (padded * itemsize))
         # all that can be kept, and a place for those that cannot
@@ -153,52 +120,46 @@ def _sweep_row(
         back_substitute(H, width, step)
         for j in range(width):
             x[column + j] -= step[j]
-        _change_scores(
-            first, stop, sources, factors, column, width, step, columns, most, in_order, differences, scores
-        )
+        _change_scores(first, stop, sources, factors, column, width, step, columns, most, in_order, differences, scores)
 
 
 @compiled
 def _solve_short_row(
     first: int, stop: int, sources: Any, targets: Any, weights: Any, factors: Any, d: Any, rank: int, scales: Any,
-    columns: Any, room_for_K: Any, z: Any, apart: Any, x: Any,
+    roots: Any, room_for_V: Any, room_for_K: Any, z: Any, apart: Any, x: Any,
 ) -> bool:  # fmt: skip
     """The exact x of a row of few ratings, by its dual (`daskals.kernels.numpy.subspace.solve_short_row`).
 
-    ``columns`` receives columns of V, ``apart`` the part of x that comes of ratings of weight 0.
+    ``apart`` receives the part of x that comes of ratings of weight 0.
     """
-    n, width, weighted = stop - first, len(columns), len(weights) > 0
+    n = stop - first
     padded = (n + 7) // 8 * 8
     K = room_for_K[: padded * (padded + 8)].reshape(padded, padded + 8)
-    V = columns.reshape(columns.size)[: width * padded].reshape(width, padded)
-    V[:] = 0
+    # V', some columns of factors at a time
+    most = max(8, GATHERED_BYTES // (padded * K.itemsize) // 8 * 8)
+    V = room_for_V[: most * padded].reshape(most, padded)
     K[:] = 0
     for j in range(rank):
         scales[j] = 1 / np.sqrt(d[j])
+    for t in range(padded):
+        roots[t] = 0 if t >= n else np.sqrt(weights[first + t]) if len(weights) else 1
     some_apart = _split_off(first, stop, sources, targets, weights, factors, d, rank, apart)
-    for column in range(0, rank, width):
-        some = min(width, rank - column)
-        for t in range(n):
-            source = sources[first + t]
-            root = np.sqrt(weights[first + t]) if weighted else factors.dtype.type(1)
-            for j in range(some):
-                V[j, t] = root * scales[column + j] * factors[source, column + j]
-        add_gram(K, V, V, some, n)
+    for column in range(0, len(x), most):
+        width = min(most, len(x) - column)
+        turn_columns(V, padded, factors, len(x), sources, first, n, column, width, roots, scales)
+        add_gram(K, V, V, width, n)
     for t in range(n):
-        source = sources[first + t]
-        root = np.sqrt(weights[first + t]) if weighted else factors.dtype.type(1)
-        right = targets[first + t] / root if root > 0 else factors.dtype.type(0)
+        right = targets[first + t] / roots[t] if roots[t] > 0 else 0 * roots[t]
         if some_apart:
             for j in range(rank):
-                right -= root * factors[source, j] * apart[j]
+                right -= roots[t] * factors[sources[first + t], j] * apart[j]
         K[t, t] += 1
         K[t, padded] = right
     if not factorise(K, n):
         return False
     back_substitute(K, n, z)
     for t in range(n):
-        if weighted:
-            z[t] *= np.sqrt(weights[first + t])
+        z[t] *= roots[t]
     x[:] = 0
     combine(x, z, factors, sources, first, n, len(x) * x.itemsize // BYTES)
     for j in range(rank):
@@ -292,7 +253,7 @@ def subspace_rows(
     shortest = int(SHORT_SHARE * size)
     short_padded = (shortest + 7) // 8 * 8
     room_for_H = np.zeros(widest * (widest + 8), dtype)
-    columns, z = np.zeros((max(8, GATHERED_BYTES // (short_padded * itemsize + 1)), short_padded), dtype), np.zeros(short_padded, dtype)
+    roots, z = np.zeros((2, short_padded), dtype)
     d, scales, apart, x = np.zeros((4, padded), dtype)
     scores = np.zeros(_longest(indptr), dtype)
     vectors = padded * itemsize // BYTES
@@ -302,8 +263,26 @@ def subspace_rows(
         if _is_zero(targets, first, stop):
             x[:] = 0
             scores[:] = 0
-        elif stop - first <= shortest and positive and _solve_short_row(
-            first, stop, sources, targets, weights, factors, d, rank, scales, columns, room_for_H, z, apart, x
+        elif (
+            stop - first <= shortest
+            and positive
+            and _solve_short_row(
+                first,
+                stop,
+                sources,
+                targets,
+                weights,
+                factors,
+                d,
+                rank,
+                scales,
+                roots,
+                room_for_weighted,
+                room_for_H,
+                z,
+                apart,
+                x,
+            )
         ):
             dots(scores, x, factors, sources, first, stop - first, stop, vectors)
         else:

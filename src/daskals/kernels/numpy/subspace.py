@@ -95,6 +95,7 @@ def subspace_sweep(
         if solution is not None:
             x[row], done[row] = solution, True
     scores: Float = np.einsum("ij,ij->i", factors[positions], x[row_of])
+    equations = np.bincount(row_of if weights is None else row_of[weights != 0], minlength=len(x))
     assemble = assemble_side_by_side if min(size, rank) <= SIDE_BY_SIDE_RANK else assemble_row_by_row
     for first in range(0, rank, size):
         run = slice(first, min(first + size, rank))
@@ -103,7 +104,8 @@ def subspace_sweep(
         H, descent = assemble(indptr, positions, weights, residuals, columns)
         H[:, np.arange(H.shape[1]), np.arange(H.shape[1])] += d[:, run]
         change, _ = solve_systems(H, descent - d[:, run] * x[:, run])
-        change[done] = 0
+        # more unknowns than equations and penalties: rounding can hide it from the pivots
+        change[done | ((d[:, run] == 0).sum(axis=1) > equations)] = 0
         x[:, run] += change
         scores += np.einsum("ij,ij->i", columns[positions], change[row_of])
     return x, scores
