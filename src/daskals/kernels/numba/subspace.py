@@ -6,7 +6,8 @@ they are then copied to a narrow matrix, some ratings at a time (`GATHERED_BYTES
 while it is multiplied with itself (`add_gram`). As much of that matrix as `KEPT_BYTES` hold is kept until the step is
 known and the scores change by it; of longer rows the rest is copied a second time.
 
-A row's source rows stand side by side for the system of a short row: one row of a matrix for each column of factors.
+For the system of a short row its source rows stand side by side, in a matrix of a row for each column of factors, also
+made in pieces of `GATHERED_BYTES` (`daskals.kernels.numba.columns.turn_columns`).
 """
 
 from __future__ import annotations
@@ -21,12 +22,12 @@ from daskals.kernels.numba.equations import add_gram, add_rows, back_substitute,
 from daskals.kernels.numba.gathering import combine, dots
 from daskals.kernels.numba.losses import ERROR, PENALTY, Q
 from daskals.kernels.numba.tiles import BYTES
-from daskals.kernels.numpy.subspace import SHORT_SHARE
+from daskals.kernels.numpy.subspace import DUAL_SHARE, SHORT_SHARE
 
 #: Bytes of columns gathered at a time.
 GATHERED_BYTES = 16 << 10
-#: Bytes of columns kept until the scores have changed by them: a share of a second-level cache.
-KEPT_BYTES = 256 << 10
+#: Bytes of columns kept until the scores have changed by them: half of a second-level cache.
+KEPT_BYTES = 1 << 20
 
 
 @inlined
@@ -75,11 +76,12 @@ def _change_scores(
 
 
 @compiled
-def _zeros(d: Any, column: int, width: int) -> int:
-    zeros = 0
-    for j in range(column, column + width):
-        zeros += d[j] == 0
-    return zeros
+def _count(values: Any, first: int, stop: int) -> int:
+    """How many of these are not zero."""
+    count = 0
+    for t in range(first, stop):
+        count += values[t] != 0
+    return count
 
 
 @compiled
@@ -91,12 +93,10 @@ def _sweep_row(
     dtype, itemsize = factors.dtype, factors.itemsize
     gradient, step = np.zeros((1, (size + 7) // 8 * 8), dtype), np.zeros((size + 7) // 8 * 8, dtype)
     differences = np.zeros(len(in_order), dtype)
-    equations = stop - first
-    for t in range(len(weights) and equations):
-        equations -= weights[first + t] == 0
+    equations = _count(weights, first, stop) if len(weights) else stop - first
     for column in range(0, rank, size):
         width = min(size, rank - column)
-        if _zeros(d, column, width) > equations:
+        if width - _count(d, column, column + width) > equations:
             continue  # no H^-1, which rounding can hide from the pivots
         padded = (width + 7) // 8 * 8
         most = max(8, GATHERED_BYTES // (padded * itemsize))
@@ -111,6 +111,7 @@ def _sweep_row(
             first, stop, sources, targets, weights, factors, column, width, scores, columns, weighted, slopes, H,
             gradient,
         )  # fmt: skip
+        # the gradient in place of b: what comes out is how far the run is too far
         for j in range(width):
             H[j, j] += d[column + j]
             H[j, padded] = gradient[0, j] + d[column + j] * x[column + j]
@@ -226,14 +227,6 @@ def _set_diagonal(diagonal: Any, c: float, rank: int, d: Any) -> bool:
 
 
 @compiled
-def _is_zero(targets: Any, first: int, stop: int) -> bool:
-    for t in range(first, stop):
-        if targets[t] != 0:
-            return False
-    return True
-
-
-@compiled
 def subspace_rows(
     indptr: Any, sources: Any, targets: Any, weights: Any, factors: Any, rank: int, diagonal: Any, q: Any, c: Any,
     previous: Any, size: int, solution: Any, table: Any,
@@ -245,14 +238,14 @@ def subspace_rows(
     """
     padded, dtype, itemsize = factors.shape[1], factors.dtype, factors.itemsize
     size = min(size, rank)
-    widest = (size + 7) // 8 * 8
-    # runs at the end may be narrow, and more of their rows fit
-    entries, most = max(8 * widest, GATHERED_BYTES // itemsize), max(8, GATHERED_BYTES // (8 * itemsize))
-    room, room_for_weighted = np.zeros(KEPT_BYTES // itemsize + entries, dtype), np.zeros(entries, dtype)
+    widest, most_short = (size + 7) // 8 * 8, int(min(SHORT_SHARE * size, DUAL_SHARE * rank))
+    short_padded = (most_short + 7) // 8 * 8
+    # for both kinds of rows: a matrix, and columns gathered (the last run may be narrow, and more ratings of it fit)
+    room_for_H = np.zeros(max(widest * (widest + 8), short_padded * (short_padded + 8)), dtype)
+    room_for_weighted = np.zeros(max(GATHERED_BYTES // itemsize, 8 * widest, 8 * short_padded), dtype)
+    room = np.zeros(KEPT_BYTES // itemsize + len(room_for_weighted), dtype)
+    most = max(8, GATHERED_BYTES // (8 * itemsize))
     slopes, in_order = np.zeros((most, 1), dtype), np.arange(most).astype(np.int32)
-    shortest = int(SHORT_SHARE * size)
-    short_padded = (shortest + 7) // 8 * 8
-    room_for_H = np.zeros(widest * (widest + 8), dtype)
     roots, z = np.zeros((2, short_padded), dtype)
     d, scales, apart, x = np.zeros((4, padded), dtype)
     scores = np.zeros(_longest(indptr), dtype)
@@ -260,11 +253,11 @@ def subspace_rows(
     for row in range(len(indptr) - 1):
         first, stop = indptr[row], indptr[row + 1]
         positive = _set_diagonal(diagonal, c[row], rank, d)
-        if _is_zero(targets, first, stop):
+        if not _count(targets, first, stop):
             x[:] = 0
             scores[:] = 0
         elif (
-            stop - first <= shortest
+            stop - first <= most_short
             and positive
             and _solve_short_row(
                 first,

@@ -15,14 +15,14 @@ where s = y.x are the scores of the row's ratings, which are kept up to date. Th
 multiplications. No sweep raises the objective, and sweeps converge to the exact solution. After Rendle, Krichene, Zhang
 and Koren, "iALS++: Speeding up matrix factorization with subspace optimization" (2021).
 
-Short rows, of at most `SHORT_SHARE` ``size`` ratings, are solved exactly instead, all columns at once, by a system of
-one equation for each rating (Woodbury). With V = W^1/2 Y D^-1/2
+Short rows are solved exactly instead, all columns at once, by a system of one equation for each rating (Woodbury). With
+V = W^1/2 Y D^-1/2
 
     (I + V V') z = W^-1/2 t,   x = D^-1 Y' W^1/2 z
 
-which takes n^2 rank + n^3 / 3 multiplications: no more than a sweep of so short a row, and nothing is left to later
-sweeps. Ratings of weight 0 are not in that system; what their targets add to b gives x a part of its own. D must be
-positive for that; other short rows are swept.
+which takes n^2 rank + n^3 / 3 multiplications: up to `SHORT_SHARE` ``size`` ratings that is no more than a sweep takes,
+and nothing is left to later sweeps. Ratings of weight 0 are not in that system; what their targets add to b gives x a
+part of its own, and takes its share from the right-hand side. D must be positive for that; other short rows are swept.
 """
 
 from __future__ import annotations
@@ -37,10 +37,13 @@ from daskals.kernels.numpy.equations import (
     least_pivot,
     solve_systems,
 )
-from daskals.kernels.types import Float, Float32, Float64, Int32, Int64
+from daskals.kernels.types import Float, Float32, Int32, Int64
 
-#: Rows of at most this share of ``size`` (or of the rank, if that is less) in ratings are solved exactly.
-SHORT_SHARE = 0.75
+#: Rows of at most this share of ``size`` in ratings are short: a sweep takes as long from 1.5 (size 64) or 1.25 (size
+#: 128) on, at ranks 512 and 2048, compiled.
+SHORT_SHARE = 1.25
+#: And of at most this share of the rank: beyond it the system of equations for ratings is no smaller.
+DUAL_SHARE = 0.75
 
 
 def subspace_sweep(
@@ -49,8 +52,7 @@ def subspace_sweep(
     weights: Float | None,
     targets: Float,
     factors: Float,
-    diagonal: Float,
-    c: Float64,
+    d: Float,
     previous: Float32,
     size: int,
 ) -> tuple[Float, Float]:
@@ -65,10 +67,8 @@ def subspace_sweep(
         w >= 0 and t of each rating; ``weights`` None are all 1.
     factors : array, shape (source rows, rank)
         Its dtype is that of the arithmetic. Columns from the rank on are not looked at.
-    diagonal : array, shape (rank,)
-        The diagonal that all rows have in common. Entries from the rank on are not looked at.
-    c : array of float64, shape (rows,)
-        What each row has on its diagonal besides.
+    d : array, shape (rows, rank)
+        The diagonal D = diag(diagonal + c) of each row.
     previous : array of float32, shape (rows, rank)
         Where the sweep begins. Short rows do not look at it.
     size : int
@@ -82,12 +82,12 @@ def subspace_sweep(
         y.x of each rating.
     """
     rank, dtype = previous.shape[1], factors.dtype
-    factors, d = factors[:, :rank], (diagonal[:rank] + c[:, None]).astype(dtype)
+    factors, d = factors[:, :rank], d.astype(dtype)
     x = previous.astype(dtype)
     row_of = np.repeat(np.arange(len(x)), np.diff(indptr))
     done = np.bincount(row_of[targets != 0], minlength=len(x)) == 0
     x[done] = 0
-    short = ~done & (np.diff(indptr) <= SHORT_SHARE * min(size, rank)) & (d > 0).all(axis=1)
+    short = ~done & (np.diff(indptr) <= min(SHORT_SHARE * size, DUAL_SHARE * rank)) & (d > 0).all(axis=1)
     for row in np.flatnonzero(short):
         cut = slice(indptr[row], indptr[row + 1])
         w = np.ones(cut.stop - cut.start, dtype) if weights is None else weights[cut]
