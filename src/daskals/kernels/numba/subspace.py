@@ -253,36 +253,18 @@ def subspace_rows(
     for row in range(len(indptr) - 1):
         first, stop = indptr[row], indptr[row + 1]
         positive = _set_diagonal(diagonal, c[row], rank, d)
-        if not _count(targets, first, stop):
-            x[:] = 0
-            scores[:] = 0
-        elif (
-            stop - first <= most_short
-            and positive
-            and _solve_short_row(
-                first,
-                stop,
-                sources,
-                targets,
-                weights,
-                factors,
-                d,
-                rank,
-                scales,
-                roots,
-                room_for_weighted,
-                room_for_H,
-                z,
-                apart,
-                x,
-            )
-        ):
-            dots(scores, x, factors, sources, first, stop - first, stop, vectors)
-        else:
-            x[:] = 0
+        x[:] = 0
+        exact = _count(targets, first, stop) == 0
+        if not exact and positive and stop - first <= most_short:
+            exact = _solve_short_row(
+                first, stop, sources, targets, weights, factors, d, rank, scales, roots, room_for_weighted, room_for_H,
+                z, apart, x,
+            )  # fmt: skip
+        if not exact:
             for j in range(rank):
                 x[j] = previous[row, j]
-            dots(scores, x, factors, sources, first, stop - first, stop, vectors)
+        dots(scores, x, factors, sources, first, stop - first, stop, vectors)
+        if not exact:
             _sweep_row(
                 first, stop, sources, targets, weights, factors, d, rank, size, room, room_for_weighted, room_for_H,
                 slopes, in_order, scores, x,
