@@ -58,10 +58,10 @@ def shares(
         None if weights is None else np.asarray(weights, np.float32),
     )
     terms = terms_of(given, None if offsets is None else np.asarray(offsets, np.float64), objective, np.float64)
-    factors = 1.0 if terms.weights is None else terms.weights.astype(np.float64)
-    matrix = (rows.T * factors) @ rows + terms.c * np.eye(rows.shape[1])
+    weighted = rows.T * (1.0 if terms.weights is None else terms.weights)
+    matrix = weighted @ rows + terms.c * np.eye(rows.shape[1])
     base = base_of(gram, None, objective)
     if base is not None:
         matrix += base
-    found: Float64 = terms.targets * (rows @ np.linalg.solve(matrix, np.asarray(target, np.float64)))
+    found: Float64 = terms.targets.astype(np.float64) * (rows @ np.linalg.solve(matrix, np.asarray(target, np.float64)))
     return found

@@ -9,14 +9,15 @@ D costs nothing to invert, and a row with n ratings can be solved by n equations
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
+import numpy.typing as npt
 
 from daskals.kernels.objective import Objective
-from daskals.kernels.types import Basis, Float, Float64, SourceRows
+from daskals.kernels.types import Basis, Float64, SourceRows
 
-Floats = TypeVar("Floats", bound=Float)
+AnyFloat = TypeVar("AnyFloat", bound=np.floating[Any])
 #: How many rows are turned in one product of matrices.
 TURNED_ROWS = 64
 
@@ -35,26 +36,30 @@ def turned(sources: SourceRows, gram: Float64) -> SourceRows:
     return replace(sources, values=values, basis=basis)
 
 
-def into_basis(rows: Floats, basis: Basis) -> Floats:
+def into_basis(rows: npt.NDArray[AnyFloat], basis: Basis) -> npt.NDArray[AnyFloat]:
     """Rows (n, rank) as they are in the basis."""
     return _times(rows, basis.vectors)
 
 
-def out_of_basis(rows: Floats, basis: Basis) -> Floats:
+def out_of_basis(rows: npt.NDArray[AnyFloat], basis: Basis) -> npt.NDArray[AnyFloat]:
     """Rows that are given in the basis as they are outside of it."""
     return _times(rows, basis.vectors.T)
 
 
-def _times(rows: Floats, matrix: Float64) -> Floats:
+def _times(rows: npt.NDArray[AnyFloat], matrix: Float64) -> npt.NDArray[AnyFloat]:
     """rows @ matrix, in which the bits of a row do not depend on which rows, and how many, are beside it.
 
     BLAS has other code for few rows than for many, so it is always given `TURNED_ROWS` of them.
     """
     n, rank = rows.shape
-    padded = np.zeros((-(-n // TURNED_ROWS) * TURNED_ROWS, rank), rows.dtype)
-    padded[:n] = rows
-    product = padded.reshape(-1, TURNED_ROWS, rank) @ np.ascontiguousarray(matrix, rows.dtype)
-    return product.reshape(-1, rank)[:n]
+    whole = n // TURNED_ROWS * TURNED_ROWS
+    matrix = np.ascontiguousarray(matrix, rows.dtype)
+    product = np.empty(rows.shape, rows.dtype)
+    np.matmul(rows[:whole].reshape(-1, TURNED_ROWS, rank), matrix, out=product[:whole].reshape(-1, TURNED_ROWS, rank))
+    rest = np.zeros((TURNED_ROWS, rank), rows.dtype)
+    rest[: n - whole] = rows[whole:]
+    product[whole:] = (rest @ matrix)[: n - whole]
+    return product
 
 
 def base_of(gram: Float64 | None, basis: Basis | None, objective: Objective) -> Float64 | None:

@@ -92,7 +92,7 @@ class Solver(NamedTuple):
     def uses_eigenbasis(self, objective: Objective) -> bool:
         """Whether source rows are turned into the eigenbasis of their Gram matrix (`daskals.kernels.eigenbasis`).
 
-        That changes a solution by rounding, and double precision is for Spark's numbers; so is a search among active
-        sets, which needs the entries themselves to be nonnegative. Conjugate gradients gain less by it.
+        That changes a solution by rounding, and double precision is for Spark's numbers. Nonnegative rows are so in
+        one basis alone.
         """
-        return objective.implicit and not (self.double or objective.nonnegative or self.cg_steps)
+        return objective.implicit and not (self.double or objective.nonnegative)

@@ -52,14 +52,14 @@ def _dot_in_float64(a: Any, b: Any) -> float:
 
 @inlined
 def _multiply(
-    first: int, stop: int, sources: Any, weights: Any, factors: Any, c: float, matrix: Any, all_rows: Any, scores: Any,
+    first: int, stop: int, sources: Any, weights: Any, factors: Any, d: Any, matrix: Any, all_rows: Any, scores: Any,
     v: Any, out: Any,
 ) -> None:  # fmt: skip
-    """out = (matrix + c I + sum w y y') v, the sum going over ratings ``first`` to ``stop``."""
+    """out = (matrix + diag(d) + sum w y y') v, the sum going over ratings ``first`` to ``stop``."""
     padded = len(v)
     vectors = padded * v.itemsize // BYTES
     for j in range(padded):
-        out[j] = v.dtype.type(c) * v[j]
+        out[j] = d[j] * v[j]
     if len(matrix):
         combine(out, v, matrix, all_rows, 0, padded, vectors)
     for start in range(first, stop, RUN):
@@ -73,7 +73,7 @@ def _multiply(
 
 @inlined
 def _start(
-    first: int, stop: int, sources: Any, targets: Any, weights: Any, factors: Any, c: float, matrix: Any, all_rows: Any,
+    first: int, stop: int, sources: Any, targets: Any, weights: Any, factors: Any, d: Any, matrix: Any, all_rows: Any,
     scores: Any, x: Any, residual: Any,
 ) -> float:  # fmt: skip
     """residual = b - A x and the return value x'Ax - 2 b.x, for the b of ratings ``first`` to ``stop``.
@@ -87,7 +87,7 @@ def _start(
     if len(matrix):
         combine(residual, x, matrix, all_rows, 0, padded, vectors)
     for j in range(padded):
-        residual[j] = -residual[j] - x.dtype.type(c) * x[j]
+        residual[j] = -residual[j] - d[j] * x[j]
     value: float = -_dot_in_float64(residual, x)
     for start in range(first, stop, RUN):
         n = min(RUN, stop - start)
@@ -107,16 +107,16 @@ def _start(
 
 @inlined
 def _improve(
-    first: int, stop: int, sources: Any, targets: Any, weights: Any, factors: Any, c: float, matrix: Any, all_rows: Any,
+    first: int, stop: int, sources: Any, targets: Any, weights: Any, factors: Any, d: Any, matrix: Any, all_rows: Any,
     scores: Any, b: Any, value: float, steps: int, x: Any, residual: Any, direction: Any, image: Any,
 ) -> float:  # fmt: skip
     """At most ``steps`` steps of conjugate gradients on x.
 
-    The equations are (matrix + c I + sum w y y') x = b + sum t y, the sums going over ratings ``first`` to ``stop``.
+    The equations are (matrix + diag(d) + sum w y y') x = b + sum t y, with sums over ratings ``first`` to ``stop``.
     Returns E + c |x|^2 at the new x; ``value`` is that part of it at the old x which `_start` does not know.
     """
     padded, dtype = len(x), x.dtype
-    value += _start(first, stop, sources, targets, weights, factors, c, matrix, all_rows, scores, x, residual)
+    value += _start(first, stop, sources, targets, weights, factors, d, matrix, all_rows, scores, x, residual)
     for j in range(padded):
         residual[j] += b[j]
         direction[j] = residual[j]
@@ -127,7 +127,7 @@ def _improve(
     for _ in range(steps):
         if not square > enough:
             break
-        _multiply(first, stop, sources, weights, factors, c, matrix, all_rows, scores, direction, image)
+        _multiply(first, stop, sources, weights, factors, d, matrix, all_rows, scores, direction, image)
         curvature = _dot(direction, image)
         if not curvature > 0:
             break
@@ -166,22 +166,26 @@ def _mirror(A: Any) -> None:
 @compiled
 def cg_rows(
     indptr: Any, sources: Any, targets: Any, weights: Any, q: Any, c: Any, factors: Any, rank: int, base: Any,
-    previous: Any, steps: int, solution: Any, table: Any,
+    diagonal: Any, previous: Any, steps: int, solution: Any, table: Any,
 ) -> None:  # fmt: skip
     """``steps`` steps from ``previous`` for every row of a CSR block, its source rows being at hand.
 
-    ``base`` is what is in A of every row, of no rows where there is nothing.
+    ``base`` is what is in A of every row, or ``diagonal``, where that is a diagonal matrix; of both there may be none.
     """
     padded, dtype = factors.shape[1], factors.dtype
     most = max(8, GATHERED_BYTES // (padded * factors.itemsize))
     gathered, weighted = np.zeros((most, padded), dtype), np.zeros((most if len(weights) else 0, padded), dtype)
     b, A, columns = np.zeros((1, padded), dtype), np.zeros((padded, padded), dtype), targets.reshape(-1, 1)
-    x, residual, direction, image = np.zeros((4, padded), dtype)
+    x, residual, direction, image, d = np.zeros((5, padded), dtype)
     scores, all_rows = np.zeros(RUN, dtype), np.arange(padded).astype(np.int32)
     for row in range(len(indptr) - 1):
         first, stop = indptr[row], indptr[row + 1]
         for j in range(rank):
             x[j] = previous[row, j]
+        for j in range(padded):
+            d[j] = c[row]
+            if len(diagonal):
+                d[j] += diagonal[j]
         if rank <= (steps + 1) * RANK_A_PASS and FEWEST * (stop - first) >= rank:
             for i in range(padded):
                 for j in range(padded):
@@ -196,7 +200,7 @@ def cg_rows(
             b[:] = 0
             value = q[row] if len(weights) else 0.0
         value = _improve(
-            first, stop, sources, targets, weights, factors, c[row], matrix, all_rows, scores, b[0], value, steps,
+            first, stop, sources, targets, weights, factors, d, matrix, all_rows, scores, b[0], value, steps,
             x, residual, direction, image,
         )  # fmt: skip
         _write_row(row, q[row], value, c[row], x, solution, table)
@@ -210,7 +214,7 @@ def cg_equations(
     """``steps`` steps from ``previous`` for every row, of which A (upper triangle) and b are given."""
     padded, dtype = b_rows.shape[1], b_rows.dtype
     A = np.zeros((padded, padded), dtype)
-    x, residual, direction, image = np.zeros((4, padded), dtype)
+    x, residual, direction, image, d = np.zeros((5, padded), dtype)
     scores, all_rows, no_factors = np.zeros(RUN, dtype), np.arange(padded).astype(np.int32), A[:0]
     for row in range(len(indptr) - 1):
         first = indptr[row]
@@ -220,9 +224,9 @@ def cg_equations(
             for j in range(i, padded):
                 A[i, j] = A_rows[row, i, j] + (base[i, j] if len(base) else 0)
         _mirror(A)
-        b = b_rows[row]
+        b, d[:] = b_rows[row], c[row]
         value = _improve(
-            first, first, sources, targets, weights, no_factors, c[row], A, all_rows, scores, b,
+            first, first, sources, targets, weights, no_factors, d, A, all_rows, scores, b,
             q[row] - 2 * _dot_in_float64(b, x), steps, x, residual, direction, image,
         )  # fmt: skip
         _write_row(row, q[row], value, c[row], x, solution, table)

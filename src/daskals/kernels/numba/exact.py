@@ -5,16 +5,15 @@ rows at a time (`daskals.kernels.numba.assembling`), padded with zeros to a mult
 The matrix then becomes its own Cholesky factor U (A = U'U, upper triangle, row-major), eight rows at a time with the
 same tiles; b stands as one more column beside A, so that the factorisation leaves U'^-1 b there.
 
-Rows with fewer ratings than the rank go through the dual system, which has one equation for each rating instead of one
-for each factor. With D the part of A that all rows of the other side, and the penalty, put on its diagonal, and
-S = Y D^-1/2,
+Rows with fewer ratings than the rank go through a dual system, which has one equation for each rating instead of one
+for each factor: in explicit mode, where all ratings weigh 1,
 
-    (S S' + 1/w) z = t / w,   x = D^-1/2 S' z,   w (t / w - Y x) = z
+    (Y Y' + c I) z = t,   x = Y' z,   t - Y x = c z
 
-In explicit mode D is c I, and the system is multiplied by c: (Y Y' + c/w) z = t / w, x = Y' z, w (t / w - Y x) = c z.
-In implicit mode D is diagonal in the eigenbasis of the Gram matrix (`daskals.kernels.eigenbasis`). Equations that were
-added up part by part (`solve_equations_exactly`) have no dual: that is one of the ways in which they differ, by
-rounding, from those of `solve_rows_exactly`.
+and else the one of `daskals.kernels.numba.short_rows`, if what all rows have in common is diagonal. (The two are the
+same in exact arithmetic; the first is kept as it was, since the bits of Spark's objective follow from it.) Equations
+that were added up part by part (`solve_equations_exactly`) have no dual: that is one of the ways in which they differ,
+by rounding, from those of `solve_rows_exactly`.
 """
 
 from __future__ import annotations
@@ -26,7 +25,12 @@ import numpy as np
 from daskals.kernels.numba.assembling import GATHERED_BYTES, assemble
 from daskals.kernels.numba.compiling import compiled
 from daskals.kernels.numba.equations import add_gram, back_substitute, factorise, solve_nonnegative
+from daskals.kernels.numba.gathering import dots
 from daskals.kernels.numba.losses import ERROR, PENALTY, Q
+from daskals.kernels.numba.short_rows import GATHERED_BYTES as COLUMN_BYTES
+from daskals.kernels.numba.short_rows import set_diagonal, solve_short_row
+from daskals.kernels.numba.tiles import BYTES
+from daskals.kernels.numpy.short_rows import DUAL_SHARE
 
 
 @compiled
@@ -51,56 +55,28 @@ def _solve_primal(A: Any, b: Any, c: float, rank: int, x: Any) -> bool:
 
 
 @compiled
-def _gather_columns(
-    first: int, stop: int, sources: Any, targets: Any, weights: Any, factors: Any, scale: Any, kept: Any, columns: Any
-) -> int:
-    """``columns`` (rank, padded) = S', the scaled source rows of a row's ratings side by side; how many there are.
-
-    Ratings without weight and target are left out; ``kept`` receives the places of the others. -1 where a rating has
-    a target and no weight: no equation of the dual can hold it.
-    """
-    rank, n = columns.shape[0], 0
-    for t in range(first, stop):
-        if len(weights) and weights[t] == 0:
-            if targets[t, 0] != 0:
-                return -1
-            continue
-        kept[n] = t
-        n += 1
-    for t in range(n):
-        source = sources[kept[t]]
-        if len(scale):
-            for j in range(rank):
-                columns[j, t] = factors[source, j] * scale[j]
-        else:
-            for j in range(rank):
-                columns[j, t] = factors[source, j]
-    for t in range(n, (n + 7) // 8 * 8):
-        for j in range(rank):
-            columns[j, t] = 0
-    return n
-
-
-@compiled
 def _solve_dual(
-    n: int, kept: Any, targets: Any, weights: Any, ridge: float, scale: Any, columns: Any, K: Any, z: Any, x: Any
+    first: int, stop: int, sources: Any, targets: Any, factors: Any, c: float, columns: Any, K: Any, z: Any, x: Any
 ) -> bool:
-    """x = D^-1/2 S' z with (S S' + ridge / w) z = t / w, for a row whose n ratings `_gather_columns` has gathered.
+    """x = Y'(YY' + cI)^-1 t for a row with few ratings; z receives (YY' + cI)^-1 t. Targets must not be all zero.
 
-    ``scale`` is the diagonal of D^-1/2, nothing where that is 1. False where the equations are singular.
+    ``columns`` (rank, padded) receives Y', ratings side by side.
     """
-    rank = columns.shape[0]
+    rank, n = columns.shape[0], stop - first
     padded = (n + 7) // 8 * 8
     M = K[: padded * (padded + 8)].reshape(padded, padded + 8)
+    for t in range(n):
+        source = sources[first + t]
+        for j in range(rank):
+            columns[j, t] = factors[source, j]
+    for t in range(n, padded):
+        for j in range(rank):
+            columns[j, t] = 0
     M[:] = 0
     add_gram(M, columns, columns, rank, n)
     for t in range(n):
-        if len(weights):
-            M[t, t] += K.dtype.type(ridge) / weights[kept[t]]
-            M[t, padded] = targets[kept[t], 0] / weights[kept[t]]
-        else:
-            M[t, t] += K.dtype.type(ridge)
-            M[t, padded] = targets[kept[t], 0]
+        M[t, t] += K.dtype.type(c)
+        M[t, padded] = targets[first + t, 0]
     if not factorise(M, n):
         return False
     back_substitute(M, n, z)
@@ -108,24 +84,8 @@ def _solve_dual(
         total = K.dtype.type(0)
         for t in range(n):
             total += columns[j, t] * z[t]
-        x[j] = total * scale[j] if len(scale) else total
+        x[j] = total
     return True
-
-
-@compiled
-def _error_of_dual(
-    n: int, kept: Any, targets: Any, weights: Any, ridge: float, is_scaled: bool, q: float, penalty: float, z: Any
-) -> float:
-    """The squared error of a row that `_solve_dual` has solved; w (t / w - y.x) = ridge z for each rating."""
-    error = 0.0
-    for t in range(n):
-        weight = np.float64(weights[kept[t]]) if len(weights) else 1.0
-        if is_scaled:  # b.x, from y.x = (t - z) / w
-            target = np.float64(targets[kept[t], 0])
-            error += target * (target - np.float64(z[t])) / weight
-        else:
-            error += np.float64(z[t]) * np.float64(z[t]) / weight
-    return q - error - penalty if is_scaled else ridge * ridge * error
 
 
 @compiled
@@ -152,6 +112,7 @@ def _write_row(row: int, rank: int, q: float, b: Any, c: float, x: Any, solution
     for j in range(rank):
         solution[row, j] = x[j]
         norm += np.float64(x[j]) * np.float64(x[j])
+    for j in range(min(rank, len(b))):
         explained += np.float64(b[j]) * np.float64(x[j])
     table[row, Q] = q
     table[row, ERROR] = q - explained - c * norm
@@ -170,49 +131,98 @@ def _count_weights(weights: Any, first: int, stop: int) -> int:
 
 
 @compiled
+def _solve_by_dual(
+    indptr: Any, sources: Any, targets: Any, q: Any, c: Any, factors: Any, rank: int, solution: Any, table: Any,
+    solved: Any, failed: Any,
+) -> None:  # fmt: skip
+    """Solve the rows of few ratings, which all weigh 1; they are then ``solved``."""
+    dtype = factors.dtype
+    most = int(DUAL_SHARE * rank)
+    padded = (most + 7) // 8 * 8
+    columns, K = np.zeros((rank, padded), dtype), np.zeros(padded * (padded + 8), dtype)
+    z, x, nothing = np.zeros(padded, dtype), np.zeros(rank, dtype), np.zeros(rank, dtype)
+    for row in range(len(indptr) - 1):
+        first, stop = indptr[row], indptr[row + 1]
+        if stop - first > most or not q[row] > 0 or c[row] == 0:
+            continue
+        solved[row] = True
+        if not _solve_dual(first, stop, sources, targets, factors, c[row], columns, K, z, x):
+            failed[row] = True
+            continue
+        _write_row(row, rank, q[row], nothing, c[row], x, solution, table)
+        residual = 0.0
+        for t in range(stop - first):
+            residual += np.float64(z[t]) * np.float64(z[t])
+        table[row, ERROR] = c[row] * c[row] * residual
+
+
+@compiled
+def _solve_short_rows(
+    indptr: Any, sources: Any, targets: Any, weights: Any, diagonal: Any, q: Any, c: Any, factors: Any, rank: int,
+    solution: Any, table: Any, solved: Any,
+) -> None:  # fmt: skip
+    """Solve the rows of few ratings by `solve_short_row`, if it can; they are then ``solved``."""
+    dtype, padded, itemsize = factors.dtype, factors.shape[1], factors.itemsize
+    most = int(DUAL_SHARE * rank)
+    short_padded = (most + 7) // 8 * 8
+    room_for_K = np.zeros(short_padded * (short_padded + 8), dtype)
+    room_for_V = np.zeros(max(COLUMN_BYTES // itemsize, 8 * short_padded), dtype)
+    roots, z, scores = np.zeros((3, short_padded), dtype)
+    d, scales, apart, x = np.zeros((4, padded), dtype)
+    for row in range(len(indptr) - 1):
+        first, stop = indptr[row], indptr[row + 1]
+        if stop - first > most or not q[row] > 0 or not set_diagonal(diagonal, c[row], rank, d):
+            continue
+        solved[row] = solve_short_row(
+            first, stop, sources, targets, weights, factors, d, rank, scales, roots, room_for_V, room_for_K, z, apart, x
+        )
+        if solved[row]:
+            dots(scores, x, factors, sources, first, stop - first, stop, padded * itemsize // BYTES)
+            explained = 0.0
+            for t in range(stop - first):
+                explained += np.float64(targets[first + t]) * np.float64(scores[t])
+            _write_row(row, rank, q[row] - explained, apart[:0], c[row], x, solution, table)
+            table[row, Q] = q[row]
+
+
+@compiled
 def solve_rows_exactly(
     indptr: Any, sources: Any, targets: Any, weights: Any, q: Any, c: Any, factors: Any, rank: int, base: Any,
-    dual_most: int, nonnegative: bool, solution: Any, failed: Any, table: Any,
+    diagonal: Any, nonnegative: bool, solution: Any, failed: Any, table: Any,
 ) -> None:  # fmt: skip
     """Solve every row of a CSR block, its source rows being at hand.
 
-    ``base`` is what is in A of every row, of no rows where there is nothing. Rows with up to ``dual_most`` ratings go
-    through the dual, for which ``base`` must be diagonal.
+    ``base`` is what is in A of every row, or ``diagonal``, where that is a diagonal matrix; of both there may be none.
     """
-    padded, dtype, has_base = factors.shape[1], factors.dtype, len(base) > 0
+    padded, dtype = factors.shape[1], factors.dtype
+    has_base, columns = len(base) > 0 or len(diagonal) > 0, targets.reshape(-1, 1)
     most = max(8, GATHERED_BYTES // (padded * factors.itemsize))
     gathered, weighted = np.zeros((most, padded), dtype), np.zeros((most if len(weights) else 0, padded), dtype)
     # a matrix of one row, so that every product is between arrays of one type: one compilation
     b, x, A = np.zeros((1, padded), dtype), np.zeros(padded, dtype), np.zeros((padded, padded + 8), dtype)
-    dual_padded = (dual_most + 7) // 8 * 8
-    columns, kept = np.zeros((rank, dual_padded), dtype), np.zeros(dual_padded, np.int64)
-    K, z = np.zeros(dual_padded * (dual_padded + 8), dtype), np.zeros(dual_padded, dtype)
-    scale = np.zeros(rank if has_base else 0, dtype)
+    solved = np.zeros(len(indptr) - 1, np.bool_)
+    if len(diagonal):
+        _solve_short_rows(
+            indptr, sources, targets, weights, diagonal, q, c, factors, rank, solution, table, solved
+        )  # fmt: skip
+    elif not (has_base or len(weights) or nonnegative):
+        _solve_by_dual(indptr, sources, columns, q, c, factors, rank, solution, table, solved, failed)
     for row in range(len(indptr) - 1):
-        first, stop = indptr[row], indptr[row + 1]
-        n = -1
-        if stop - first <= dual_most and q[row] > 0 and c[row] > 0:
-            for j in range(len(scale)):
-                scale[j] = 1 / np.sqrt(np.float64(base[j, j]) + c[row])
-            n = _gather_columns(first, stop, sources, targets, weights, factors, scale, kept, columns)
-        ridge = 1.0 if has_base else c[row]
-        if n >= 0:
-            ok = _solve_dual(n, kept, targets, weights, ridge, scale, columns, K, z, x)
-        else:
-            for i in range(padded):
-                for j in range(i // 8 * 8, padded):
-                    A[i, j] = base[i, j] if has_base else 0
-                b[0, i] = 0
-            assemble(first, stop, sources, targets, weights, factors, rank, gathered, weighted, A, b)
-            counting = _count_weights(weights, first, stop) if c[row] == 0 else rank
-            ok = _solve_assembled(A, b[0], c[row], counting, rank, has_base, nonnegative, x)
-        if not ok:
-            failed[row] = True
+        if solved[row]:
             continue
-        _write_row(row, rank, q[row], b[0], c[row], x, solution, table)
-        if n >= 0:
-            penalty = table[row, PENALTY]
-            table[row, ERROR] = _error_of_dual(n, kept, targets, weights, ridge, has_base, q[row], penalty, z)
+        first, stop = indptr[row], indptr[row + 1]
+        for i in range(padded):
+            for j in range(i // 8 * 8, padded):
+                A[i, j] = base[i, j] if len(base) else 0
+            b[0, i] = 0
+        for i in range(len(diagonal)):
+            A[i, i] = diagonal[i]
+        assemble(first, stop, sources, columns, weights, factors, rank, gathered, weighted, A, b)
+        counting = _count_weights(weights, first, stop) if c[row] == 0 else rank
+        if _solve_assembled(A, b[0], c[row], counting, rank, has_base, nonnegative, x):
+            _write_row(row, rank, q[row], b[0], c[row], x, solution, table)
+        else:
+            failed[row] = True
 
 
 @compiled

@@ -19,10 +19,7 @@ from daskals.kernels.numba.exact import add_rows_to_equations, solve_equations_e
 from daskals.kernels.numba.losses import direct_errors, loss_table, sum_table
 from daskals.kernels.numba.terms import terms_of
 from daskals.kernels.objective import Objective, Solver
-from daskals.kernels.types import Basis, Bools, Equations, Float, Float32, Float64, Rows, Solution, SourceRows
-
-#: The dual system is used for rows with at most this share of the rank in ratings.
-DUAL_SHARE = 0.75
+from daskals.kernels.types import Basis, Bools, Equations, Float, Float32, Float64, Rows, Solution, SourceRows, Terms
 
 
 def pack_sources(blocks: Sequence[Float32], dtype: npt.DTypeLike) -> SourceRows:
@@ -51,17 +48,14 @@ def solve_rows(
     rank, factors = sources.rank, as_kernel_array(sources.values, sources.values.dtype)
     rows = _as_kernel_rows(rows)
     terms = terms_of(rows, sources.offsets, objective, factors.dtype)
-    base = _padded_base(base_of(gram, sources.basis, objective), rank, factors.dtype)
     solution, failed, table = _room_for(rows, rank)
     weights = _or_none(terms.weights, factors.dtype)
+    problem = (rows.indptr, rows.source_positions, terms.targets, weights, terms.q, terms.c, factors, rank)
+    common = _common(gram, sources, objective, terms)
     if solver.cg_steps:
-        problem = (rows.indptr, rows.source_positions, terms.targets, weights, terms.q, terms.c, factors, rank, base)
-        cg_rows(*problem, _start_rows(previous, sources.basis), solver.cg_steps, solution, table)
+        cg_rows(*problem, *common, _start_rows(previous, sources.basis), solver.cg_steps, solution, table)
     else:
-        targets = terms.targets.reshape(-1, 1)
-        problem = (rows.indptr, rows.source_positions, targets, weights, terms.q, terms.c, factors, rank, base)
-        dual_most = _dual_most(sources, objective)
-        solve_rows_exactly(*problem, dual_most, objective.nonnegative, solution, failed, table)
+        solve_rows_exactly(*problem, *common, objective.nonnegative, solution, failed, table)
     _clip(solution, objective)
     if not objective.implicit:
         direct_errors(rows.indptr, rows.source_positions, terms.targets, weights, factors, solution, table)
@@ -131,11 +125,21 @@ def _or_none(weights: Float | None, dtype: npt.DTypeLike) -> Float:
     return np.zeros(0, dtype) if weights is None else weights
 
 
-def _dual_most(sources: SourceRows, objective: Objective) -> int:
-    """Up to how many ratings of a row its dual is solved: none where the common part of A is not diagonal."""
-    if objective.nonnegative or (objective.implicit and sources.basis is None):
-        return 0
-    return int(DUAL_SHARE * sources.rank)
+def _common(gram: Float64 | None, sources: SourceRows, objective: Objective, terms: Terms) -> tuple[Float, Float]:
+    """What A of every row has in common: as a matrix, or by its diagonal where that is all it has.
+
+    Weighted explicit rows have a diagonal of zeros in common, to which their penalty comes: their dual is the one of
+    `daskals.kernels.numba.short_rows`.
+    """
+    rank, dtype = sources.rank, sources.values.dtype
+    if sources.basis is None:
+        base, diagonal = _padded_base(base_of(gram, None, objective), rank, dtype), np.zeros(0, dtype)
+        if not (objective.implicit or objective.nonnegative or terms.weights is None):
+            diagonal = np.zeros(_padded(rank), dtype)
+        return base, diagonal
+    diagonal = np.zeros(_padded(rank), dtype)
+    diagonal[:rank] = objective.gram_weight * sources.basis.values
+    return _padded_base(None, rank, dtype), diagonal
 
 
 def _start_rows(previous: Float32 | None, basis: Basis | None) -> Float32:

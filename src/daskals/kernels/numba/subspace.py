@@ -5,9 +5,6 @@ source rows are read whole once, for its scores, and by that come to the second-
 they are then copied to a narrow matrix, some ratings at a time (`GATHERED_BYTES`), which is in the first-level cache
 while it is multiplied with itself (`add_gram`). As much of that matrix as `KEPT_BYTES` hold is kept until the step is
 known and the scores change by it; of longer rows the rest is copied a second time.
-
-For the system of a short row its source rows stand side by side, in a matrix of a row for each column of factors, also
-made in pieces of `GATHERED_BYTES` (`daskals.kernels.numba.columns.turn_columns`).
 """
 
 from __future__ import annotations
@@ -16,16 +13,16 @@ from typing import Any
 
 import numpy as np
 
-from daskals.kernels.numba.columns import gather_columns, turn_columns
+from daskals.kernels.numba.columns import gather_columns
 from daskals.kernels.numba.compiling import compiled, inlined
 from daskals.kernels.numba.equations import add_gram, add_rows, back_substitute, factorise
-from daskals.kernels.numba.gathering import combine, dots
+from daskals.kernels.numba.gathering import dots
 from daskals.kernels.numba.losses import ERROR, PENALTY, Q
+from daskals.kernels.numba.short_rows import GATHERED_BYTES, set_diagonal, solve_short_row
 from daskals.kernels.numba.tiles import BYTES
-from daskals.kernels.numpy.subspace import DUAL_SHARE, SHORT_SHARE
+from daskals.kernels.numpy.short_rows import DUAL_SHARE
+from daskals.kernels.numpy.subspace import SHORT_SHARE
 
-#: Bytes of columns gathered at a time.
-GATHERED_BYTES = 16 << 10
 #: Bytes of columns kept until the scores have changed by them: half of a second-level cache.
 KEPT_BYTES = 1 << 20
 
@@ -125,69 +122,6 @@ def _sweep_row(
 
 
 @compiled
-def _solve_short_row(
-    first: int, stop: int, sources: Any, targets: Any, weights: Any, factors: Any, d: Any, rank: int, scales: Any,
-    roots: Any, room_for_V: Any, room_for_K: Any, z: Any, apart: Any, x: Any,
-) -> bool:  # fmt: skip
-    """The exact x of a row of few ratings, by its dual (`daskals.kernels.numpy.subspace.solve_short_row`).
-
-    ``apart`` receives the part of x that comes of ratings of weight 0.
-    """
-    n = stop - first
-    padded = (n + 7) // 8 * 8
-    K = room_for_K[: padded * (padded + 8)].reshape(padded, padded + 8)
-    # V', some columns of factors at a time
-    most = max(8, GATHERED_BYTES // (padded * K.itemsize) // 8 * 8)
-    V = room_for_V[: most * padded].reshape(most, padded)
-    K[:] = 0
-    for j in range(rank):
-        scales[j] = 1 / np.sqrt(d[j])
-    for t in range(padded):
-        roots[t] = 0 if t >= n else np.sqrt(weights[first + t]) if len(weights) else 1
-    some_apart = _split_off(first, stop, sources, targets, weights, factors, d, rank, apart)
-    for column in range(0, len(x), most):
-        width = min(most, len(x) - column)
-        turn_columns(V, padded, factors, len(x), sources, first, n, column, width, roots, scales)
-        add_gram(K, V, V, width, n)
-    for t in range(n):
-        right = targets[first + t] / roots[t] if roots[t] > 0 else 0 * roots[t]
-        if some_apart:
-            for j in range(rank):
-                right -= roots[t] * factors[sources[first + t], j] * apart[j]
-        K[t, t] += 1
-        K[t, padded] = right
-    if not factorise(K, n):
-        return False
-    back_substitute(K, n, z)
-    for t in range(n):
-        z[t] *= roots[t]
-    x[:] = 0
-    combine(x, z, factors, sources, first, n, len(x) * x.itemsize // BYTES)
-    for j in range(rank):
-        x[j] = apart[j] + x[j] * scales[j] * scales[j]
-    return True
-
-
-@compiled
-def _split_off(
-    first: int, stop: int, sources: Any, targets: Any, weights: Any, factors: Any, d: Any, rank: int, apart: Any
-) -> bool:
-    """apart = D^-1 sum t y over ratings of weight 0; whether there are any."""
-    apart[:] = 0
-    some = False
-    if len(weights):
-        for t in range(first, stop):
-            if weights[t] == 0 and targets[t] != 0:
-                some = True
-                for j in range(rank):
-                    apart[j] += targets[t] * factors[sources[t], j]
-    if some:
-        for j in range(rank):
-            apart[j] /= d[j]
-    return some
-
-
-@compiled
 def _write_row(
     row: int, first: int, stop: int, targets: Any, weights: Any, diagonal: Any, q: float, c: float, scores: Any, x: Any,
     solution: Any, table: Any,
@@ -217,16 +151,6 @@ def _longest(indptr: Any) -> int:
 
 
 @compiled
-def _set_diagonal(diagonal: Any, c: float, rank: int, d: Any) -> bool:
-    """d = diagonal + c; whether it is positive everywhere."""
-    positive = True
-    for j in range(rank):
-        d[j] = diagonal[j] + c
-        positive = positive and d[j] > 0
-    return positive
-
-
-@compiled
 def subspace_rows(
     indptr: Any, sources: Any, targets: Any, weights: Any, factors: Any, rank: int, diagonal: Any, q: Any, c: Any,
     previous: Any, size: int, solution: Any, table: Any,
@@ -252,11 +176,11 @@ def subspace_rows(
     vectors = padded * itemsize // BYTES
     for row in range(len(indptr) - 1):
         first, stop = indptr[row], indptr[row + 1]
-        positive = _set_diagonal(diagonal, c[row], rank, d)
+        positive = set_diagonal(diagonal, c[row], rank, d)
         x[:] = 0
         exact = _count(targets, first, stop) == 0
         if not exact and positive and stop - first <= most_short:
-            exact = _solve_short_row(
+            exact = solve_short_row(
                 first, stop, sources, targets, weights, factors, d, rank, scales, roots, room_for_weighted, room_for_H,
                 z, apart, x,
             )  # fmt: skip

@@ -17,6 +17,7 @@ single precision the two differ by rounding, since sums are taken in another ord
 from __future__ import annotations
 
 import functools
+import itertools
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
@@ -33,7 +34,8 @@ from daskals.kernels.numpy.equations import (
     solve_systems,
 )
 from daskals.kernels.numpy.losses import CANCELLED, direct_errors
-from daskals.kernels.numpy.terms import terms_of
+from daskals.kernels.numpy.short_rows import DUAL_SHARE, solve_short_row
+from daskals.kernels.numpy.terms import sum_rows, terms_of
 from daskals.kernels.objective import Objective, Solver
 from daskals.kernels.types import (
     Bools,
@@ -41,6 +43,7 @@ from daskals.kernels.types import (
     Float,
     Float32,
     Float64,
+    Int32,
     Int64,
     Losses,
     Rows,
@@ -111,11 +114,14 @@ def solve_rows(
             apply = product_without_A(indptr, positions, w, factors, matrix, c)
             b = right_hand_sides(indptr, positions, t, factors)
             return _improve(apply, b, _needed(previous, "previous")[batch], solver)
+        if sources.basis is not None and rank > SIDE_BY_SIDE_RANK:
+            d = objective.gram_weight * sources.basis.values + c[:, None]
+            return _solve_in_eigenbasis(indptr, positions, _needed(w, "w"), t, factors, d.astype(factors.dtype))
         A, b = assemble(indptr, positions, w, t, factors)
         A[:, np.arange(rank), np.arange(rank)] += c[:, None].astype(A.dtype)
         if matrix is not None:
             A += matrix
-        return _solve_exactly(A, b, c, np.diff(indptr), objective)
+        return _solve_exactly(A, b, c, _count(indptr, w), objective)
 
     # a conjugate gradient step holds source rows and products of them, an exact solve one matrix for each row
     width = 2 * len(rows.ratings) / max(1, len(rows.indptr) - 1) if solver.cg_steps else rank
@@ -166,7 +172,10 @@ def solve_equations(
         A[:, np.arange(rank), np.arange(rank)] += c[:, None].astype(dtype)
         if solver.cg_steps:
             return _improve(lambda x: np.einsum("mij,mj->mi", A, x), b, _needed(previous, "previous")[batch], solver)
-        return _solve_exactly(A, b, c, np.diff(rows.indptr[batch.start : batch.stop + 1]), objective)
+        cut = slice(rows.indptr[batch.start], rows.indptr[batch.stop])
+        indptr = rows.indptr[batch.start : batch.stop + 1] - cut.start
+        n_ratings = _count(indptr, None if terms.weights is None else terms.weights[cut])
+        return _solve_exactly(A, b, c, n_ratings, objective)
 
     n_rows = len(rows.indptr) - 1
     return _solve_in_batches(n_rows, rank, terms, rank * rank * np.dtype(dtype).itemsize, solve)
@@ -182,6 +191,30 @@ def _improve(apply: Product, b: Float, previous: Float32, solver: Solver) -> tup
     """Conjugate gradients from ``previous``, as a `BatchSolver` returns them."""
     x, residual = conjugate_gradients(apply, b, previous.astype(b.dtype), solver.cg_steps)
     return x, np.zeros(len(b), np.bool_), np.einsum("ij,ij->i", b + residual, x, dtype=np.float64)
+
+
+def _count(indptr: Int64, weights: Float | None) -> Int64:
+    """How many ratings of each row count."""
+    return np.diff(indptr) if weights is None else sum_rows(indptr, weights != 0).astype(np.int64)
+
+
+def _solve_in_eigenbasis(
+    indptr: Int64, positions: Int32, w: Float, t: Float, factors: Float, d: Float
+) -> tuple[Float, Bools, Float64]:
+    """The solutions of (diag(d) + sum w y y') x = sum t y, as a `BatchSolver` returns them; d is (rows, rank)."""
+    x, failed, explained = np.zeros(d.shape, factors.dtype), np.zeros(len(d), np.bool_), np.zeros(len(d))
+    for row, (first, stop) in enumerate(itertools.pairwise(indptr.tolist())):
+        Y, weights, targets = factors[positions[first:stop]], w[first:stop], t[first:stop]
+        solution = None
+        if stop - first <= DUAL_SHARE * d.shape[1] and (d[row] > 0).all():
+            solution = solve_short_row(Y, weights, targets, d[row])
+        if solution is None:
+            (solution,), (failed[row],) = solve_systems(
+                ((Y * weights[:, None]).T @ Y + np.diag(d[row]))[None], (targets @ Y)[None]
+            )
+        x[row] = solution
+        explained[row] = np.dot(targets.astype(np.float64), Y @ solution)
+    return x, failed, explained
 
 
 def _solve_exactly(

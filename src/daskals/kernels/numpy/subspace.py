@@ -15,35 +15,26 @@ where s = y.x are the scores of the row's ratings, which are kept up to date. Th
 multiplications. No sweep raises the objective, and sweeps converge to the exact solution. After Rendle, Krichene, Zhang
 and Koren, "iALS++: Speeding up matrix factorization with subspace optimization" (2021).
 
-Short rows are solved exactly instead, all columns at once, by a system of one equation for each rating (Woodbury). With
-V = W^1/2 Y D^-1/2
-
-    (I + V V') z = W^-1/2 t,   x = D^-1 Y' W^1/2 z
-
-which takes n^2 rank + n^3 / 3 multiplications: up to `SHORT_SHARE` ``size`` ratings that is no more than a sweep takes,
-and nothing is left to later sweeps. Ratings of weight 0 are not in that system; what their targets add to b gives x a
-part of its own, and takes its share from the right-hand side. D must be positive for that; other short rows are swept.
+Short rows are solved exactly instead, all columns at once (`daskals.kernels.numpy.short_rows`): up to `SHORT_SHARE`
+``size`` ratings that is no more than a sweep takes, and nothing is left to later sweeps.
 """
 
 from __future__ import annotations
 
 import numpy as np
-from scipy.linalg import lapack
 
 from daskals.kernels.numpy.equations import (
     SIDE_BY_SIDE_RANK,
     assemble_row_by_row,
     assemble_side_by_side,
-    least_pivot,
     solve_systems,
 )
+from daskals.kernels.numpy.short_rows import DUAL_SHARE, solve_short_row
 from daskals.kernels.types import Float, Float32, Int32, Int64
 
 #: Rows of at most this share of ``size`` in ratings are short: a sweep takes as long from 1.5 (size 64) or 1.25 (size
 #: 128) on, at ranks 512 and 2048, compiled.
 SHORT_SHARE = 1.25
-#: And of at most this share of the rank: beyond it the system of equations for ratings is no smaller.
-DUAL_SHARE = 0.75
 
 
 def subspace_sweep(
@@ -109,22 +100,3 @@ def subspace_sweep(
         x[:, run] += change
         scores += np.einsum("ij,ij->i", columns[positions], change[row_of])
     return x, scores
-
-
-def solve_short_row(Y: Float, w: Float, t: Float, d: Float) -> Float | None:
-    """The exact x of a row of few ratings, by its dual; None if that is singular to working precision.
-
-    Y has shape (ratings, rank), w and t (ratings,), and d, which must be positive, (rank,).
-    """
-    root = np.sqrt(w)
-    apart = np.where(w == 0, t, 0) @ Y / d
-    V = root[:, None] * Y / np.sqrt(d)
-    b = np.divide(t, root, out=np.zeros_like(t), where=w > 0) - root * (Y @ apart)
-    K = V @ V.T
-    K[np.arange(len(t)), np.arange(len(t))] += 1
-    posv = lapack.sposv if Y.dtype == np.float32 else lapack.dposv
-    factor, z, info = posv(K, b, lower=1)
-    if info or not (factor.diagonal() ** 2 / K.diagonal()).min() > least_pivot(K):
-        return None
-    x: Float = apart + (root * z) @ Y / d
-    return x
