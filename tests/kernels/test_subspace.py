@@ -84,11 +84,11 @@ def compiled_sweep(p, size, q=None):
     subspace = pytest.importorskip("daskals.kernels.numba.subspace", reason="compiled kernels need numba")
     rank = p.previous.shape[1]
     padding = -rank % 8
-    solution, table = np.full_like(p.previous, np.nan), np.full((len(p.c), 4), -1.0)
+    solution, table = np.full_like(p.previous, np.nan), np.full((len(p.c), 3), -1.0)
     subspace.subspace_rows(
         p.indptr, p.positions, p.targets, np.zeros(0, p.factors.dtype) if p.weights is None else p.weights,
-        np.pad(p.factors, ((0, 0), (0, padding))), rank, np.pad(p.diagonal, (0, padding)),
-        np.zeros(len(p.c)) if q is None else q, p.c, p.previous, size, solution, table,
+        np.zeros(len(p.c)) if q is None else q, p.c, np.pad(p.factors, ((0, 0), (0, padding))), rank,
+        np.pad(p.diagonal, (0, padding)), p.previous, size, solution, table,
     )  # fmt: skip
     return solution, table
 

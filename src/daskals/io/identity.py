@@ -34,9 +34,10 @@ LATER_PARAMS: dict[str, Any] = {
     "userCountExponent": 0.0,
     "itemCountExponent": 0.0,
     "startScale": 1.0,
+    "subspaceSize": 64,
 }
 #: Those of them that have no effect beside some values of others.
-DEPENDENT_PARAMS = ("alpha", "precision", "cgSteps")
+DEPENDENT_PARAMS = ("alpha", "precision", "cgSteps", "subspaceSize")
 
 
 def folder_name(identity: dict[str, Any]) -> str:
@@ -89,6 +90,8 @@ def _decisive(values: dict[str, Any]) -> dict[str, Any]:
         del decisive["alpha"]
     if decisive["solver"] != "cg":
         del decisive["cgSteps"]
+    if decisive["solver"] not in ("subspace", "auto"):
+        decisive.pop("subspaceSize", None)
     return decisive
 
 

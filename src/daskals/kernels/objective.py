@@ -93,6 +93,6 @@ class Solver(NamedTuple):
         """Whether source rows are turned into the eigenbasis of their Gram matrix (`daskals.kernels.eigenbasis`).
 
         That changes a solution by rounding, and double precision is for Spark's numbers. Nonnegative rows are so in
-        one basis alone.
+        one basis alone. `subspace` needs a Gram matrix that is diagonal.
         """
-        return objective.implicit and not (self.double or objective.nonnegative)
+        return objective.implicit and not objective.nonnegative and (self.subspace > 0 or not self.double)

@@ -9,8 +9,11 @@ from daskals.recommendation.parameters import ALSParams
 def refuse_contradictions(params: ALSParams) -> None:
     """``ValueError`` that says which two parameters cannot be together, why, and what to set instead."""
     refuse_impossible_objectives(params)
-    if params.getNonnegative() and params.getSolver().lower() == "cg":
-        raise ValueError("solver='cg' cannot keep factors nonnegative: set solver='cholesky', or nonnegative=False")
+    solver = params.getSolver().lower()
+    if params.getNonnegative() and solver in ("cg", "subspace"):
+        raise ValueError(
+            f"solver='{solver}' cannot keep factors nonnegative: set solver='cholesky', or nonnegative=False"
+        )
     if not params.getRatingCol() and not params.getImplicitPrefs():
         raise ValueError(
             "ratingCol='' counts each row 1, and an explicit fit would learn to predict 1 for every pair: set "

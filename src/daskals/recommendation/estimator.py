@@ -47,9 +47,11 @@ class ALS(ALSParams, Savable):
         Folder or URL that the workers reach. The model is written there every ``checkpointInterval`` iterations, and
         ``fit(..., resume=True)`` goes on from the newest one. Empty by default: no checkpoints. (Configuration:
         ``daskals.checkpoint-dir``.)
-    solver : "cholesky" (default) or "cg"
-        Solve each row's equations exactly, as Spark, or take ``cgSteps`` (3) conjugate gradient steps from the row
-        as it was: cheaper at high rank, and close to it after a few more iterations. Not with nonnegative.
+    solver : "cholesky" (default), "cg", "subspace" or "auto"
+        Solve each row's equations exactly, as Spark; or take ``cgSteps`` (3) conjugate gradient steps from the row as
+        it was; or solve ``subspaceSize`` (64) columns of it after the other, the rest staying as it was (iALS++). The
+        last two are cheaper at high rank, and close to it after a few more iterations. Not with nonnegative. "auto"
+        takes what reaches a good model soonest at the rank.
     biases : bool
         Explicit fits alone: predict mean + bias of the user + bias of the item + dot product, all of them solved
         together, with the same regularisation. The biases are two more columns of the factors, so ``model.rank`` is
@@ -108,7 +110,7 @@ class ALS(ALSParams, Savable):
     _own_params = (
         *("precision", "sparkRandom", "solver", "cgSteps", "checkpointDir"),
         *("biases", "regExponent", "userRegParam", "itemRegParam", "regCount", "unobservedWeight"),
-        *("weightCol", "userCountExponent", "itemCountExponent", "startScale"),
+        *("weightCol", "userCountExponent", "itemCountExponent", "startScale", "subspaceSize"),
     )
     _own_values = OWN_VALUES
 
@@ -148,6 +150,7 @@ class ALS(ALSParams, Savable):
         userCountExponent: float = 0.0,
         itemCountExponent: float = 0.0,
         startScale: float = 1.0,
+        subspaceSize: int = 64,
     ) -> None:
         super().__init__()
         self._set(**self._input_kwargs)

@@ -12,6 +12,9 @@ from daskals.io.frames_in import Columns
 from daskals.kernels.objective import Objective, Solver
 from daskals.recommendation.parameters import ALSParams
 
+#: From this rank on ``solver="auto"`` takes "subspace".
+SUBSPACE_RANK = 192
+
 
 def goal_of(params: ALSParams, learned: Learned) -> Goal:
     """What is minimised, given what was found out about the ratings."""
@@ -49,11 +52,21 @@ def _count_weights(params: ALSParams, scale: float | None) -> CountWeights | Non
 
 def solver_of(params: ALSParams) -> Solver:
     """How rows are solved."""
+    chosen = params.getSolver().lower()
+    if chosen == "auto":
+        chosen = best_solver(params)
     return Solver(
         # a search among active sets needs all the digits there are
         double=params.getPrecision().lower() == "double" or params.getNonnegative(),
-        cg_steps=params.getCgSteps() if params.getSolver().lower() == "cg" else 0,
+        cg_steps=params.getCgSteps() if chosen == "cg" else 0,
+        subspace=params.getSubspaceSize() if chosen == "subspace" else 0,
     )
+
+
+def best_solver(params: ALSParams) -> str:
+    """What ``solver="auto"`` takes: "cholesky", unless the rank is so high that it pays to be less exact."""
+    exact = params.getNonnegative() or params.getRank() < SUBSPACE_RANK
+    return "cholesky" if exact else "subspace"
 
 
 def start_values_of(params: ALSParams) -> StartValues:

@@ -98,9 +98,14 @@ class ALSParams(ModelParams):
     )
     sparkRandom = Param("sparkRandom", "'3' or '2': whose start values", to_string, "3", one_of("3", "2"))
     solver = Param(
-        "solver", "'cholesky' (exact) or 'cg' (conjugate gradients)", to_string, "cholesky", one_of("cholesky", "cg")
+        "solver",
+        "'cholesky' (exact), 'cg' (conjugate gradients), 'subspace' (some columns at a time) or 'auto' (by the rank)",
+        to_string,
+        "cholesky",
+        one_of("cholesky", "cg", "subspace", "auto"),
     )
     cgSteps = Param("cgSteps", "steps of solver='cg' for each row in each half-step", to_int, 3, whole_from(1))
+    subspaceSize = Param("subspaceSize", "columns that solver='subspace' solves at a time", to_int, 64, whole_from(1))
     biases = Param("biases", "whether users and items have biases, beside a mean", to_boolean, False)
     regExponent = Param(
         "regExponent",

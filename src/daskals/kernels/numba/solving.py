@@ -17,6 +17,7 @@ from daskals.kernels.eigenbasis import base_of, into_basis, out_of_basis
 from daskals.kernels.numba.cg import cg_equations, cg_rows
 from daskals.kernels.numba.exact import add_rows_to_equations, solve_equations_exactly, solve_rows_exactly
 from daskals.kernels.numba.losses import direct_errors, loss_table, sum_table
+from daskals.kernels.numba.subspace import subspace_rows
 from daskals.kernels.numba.terms import terms_of
 from daskals.kernels.objective import Objective, Solver
 from daskals.kernels.types import Basis, Bools, Equations, Float, Float32, Float64, Rows, Solution, SourceRows, Terms
@@ -54,6 +55,10 @@ def solve_rows(
     common = _common(gram, sources, objective, terms)
     if solver.cg_steps:
         cg_rows(*problem, *common, _start_rows(previous, sources.basis), solver.cg_steps, solution, table)
+    elif solver.subspace:
+        start = _start_rows(previous, sources.basis)
+        diagonal = common[1] if sources.basis is not None else np.zeros(factors.shape[1], factors.dtype)
+        subspace_rows(*problem, diagonal, start, solver.subspace, solution, table)
     else:
         solve_rows_exactly(*problem, *common, objective.nonnegative, solution, failed, table)
     _clip(solution, objective)
@@ -144,7 +149,7 @@ def _common(gram: Float64 | None, sources: SourceRows, objective: Objective, ter
 
 def _start_rows(previous: Float32 | None, basis: Basis | None) -> Float32:
     if previous is None:
-        raise TypeError("previous is needed for conjugate gradients, and was not given")
+        raise TypeError("previous is needed where rows are not solved exactly, and was not given")
     return as_kernel_array(previous if basis is None else into_basis(previous, basis), np.float32)
 
 

@@ -152,7 +152,7 @@ def _longest(indptr: Any) -> int:
 
 @compiled
 def subspace_rows(
-    indptr: Any, sources: Any, targets: Any, weights: Any, factors: Any, rank: int, diagonal: Any, q: Any, c: Any,
+    indptr: Any, sources: Any, targets: Any, weights: Any, q: Any, c: Any, factors: Any, rank: int, diagonal: Any,
     previous: Any, size: int, solution: Any, table: Any,
 ) -> None:  # fmt: skip
     """One sweep from ``previous`` over every row of a CSR block (`daskals.kernels.numpy.subspace.subspace_sweep`).

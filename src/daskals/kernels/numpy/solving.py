@@ -35,6 +35,7 @@ from daskals.kernels.numpy.equations import (
 )
 from daskals.kernels.numpy.losses import CANCELLED, direct_errors
 from daskals.kernels.numpy.short_rows import DUAL_SHARE, solve_short_row
+from daskals.kernels.numpy.subspace import subspace_sweep
 from daskals.kernels.numpy.terms import sum_rows, terms_of
 from daskals.kernels.objective import Objective, Solver
 from daskals.kernels.types import (
@@ -94,8 +95,8 @@ def solve_rows(
     objective, solver
         What is minimised, and how.
     previous : array of float32, shape (rows, rank)
-        The rows as they were. Conjugate gradients start from them; an exact solution does not look at them. No row
-        fails with conjugate gradients.
+        The rows as they were. Conjugate gradients and sweeps start from them, and no row fails with them; an exact
+        solution does not look at them.
     """
     factors, rank = sources.values, sources.rank
     terms = terms_of(rows, sources.offsets, objective, factors.dtype)
@@ -114,6 +115,10 @@ def solve_rows(
             apply = product_without_A(indptr, positions, w, factors, matrix, c)
             b = right_hand_sides(indptr, positions, t, factors)
             return _improve(apply, b, _needed(previous, "previous")[batch], solver)
+        if solver.subspace:
+            d = c[:, None] + (np.zeros(rank) if sources.basis is None else np.diagonal(_needed(base, "basis")))
+            start = _needed(previous, "previous")[batch]
+            return _sweep((indptr, positions, w, t), factors, d.astype(factors.dtype), start, solver.subspace)
         if sources.basis is not None and rank > SIDE_BY_SIDE_RANK:
             d = objective.gram_weight * sources.basis.values + c[:, None]
             return _solve_in_eigenbasis(indptr, positions, _needed(w, "w"), t, factors, d.astype(factors.dtype))
@@ -215,6 +220,18 @@ def _solve_in_eigenbasis(
         x[row] = solution
         explained[row] = np.dot(targets.astype(np.float64), Y @ solution)
     return x, failed, explained
+
+
+def _sweep(
+    ratings: tuple[Int64, Int32, Float | None, Float], factors: Float, d: Float, previous: Float32, size: int
+) -> tuple[Float, Bools, Float64]:
+    """One sweep of `subspace_sweep`, as a `BatchSolver` returns it."""
+    indptr, _, w, t = ratings
+    x, scores = subspace_sweep(*ratings, factors, d, previous, size)
+    # what takes the place of b.x short of the solution: 2 b.x - x'A x
+    wide = scores.astype(np.float64)
+    gained = sum_rows(indptr, (2 * t - wide * (1.0 if w is None else w)) * wide)
+    return x, np.zeros(len(x), np.bool_), gained - np.einsum("ij,ij,ij->i", d, x, x, dtype=np.float64)
 
 
 def _solve_exactly(
