@@ -186,7 +186,6 @@ def test_the_losses_are_those_of_the_new_rows(rank, size, dtype, weighted, diago
         assert line[0] == q[row]
         assert line[1] == pytest.approx(error, abs=1e-5 * (q[row] + np.abs(t) @ np.abs(s) + w @ s**2))
         assert line[2] == pytest.approx(p.c[row] * wide @ wide, rel=1e-5)
-        assert line[3] == -1  # left alone
 
 
 def test_plain_scores_are_those_of_the_new_rows():
