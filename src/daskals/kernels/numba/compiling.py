@@ -25,9 +25,9 @@ def inner(function: Callable[..., Any]) -> Callable[..., Any]:
     Nothing is made for calls from elsewhere, and nothing is kept, since the code is part of what its callers keep: the
     first fit on a machine is compiled in less time.
     """
-    return njit(nogil=True, error_model="numpy", fastmath=_FASTMATH, no_cpython_wrapper=True, no_cfunc_wrapper=True)(
-        function
-    )
+    wrappers = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+    kernel: Callable[..., Any] = njit(nogil=True, error_model="numpy", fastmath=_FASTMATH, **wrappers)(function)
+    return kernel
 
 
 def inlined(function: Callable[..., Any]) -> Callable[..., Any]:
