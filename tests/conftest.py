@@ -20,6 +20,9 @@ settings.register_profile("quick", _patient, max_examples=25)
 settings.register_profile("thorough", _patient, max_examples=200)  # pytest --hypothesis-profile=thorough
 settings.load_profile("quick")
 
+# tests have few ratings, for which one block would do: then nothing would ever go from one block to another
+dask.config.set({"daskals.block-ratings": 0})
+
 #: Of a test with more cases than these (sets of parameters) the default run takes so many, spread over all of them.
 CASES = 5
 PROJECT = Path(__file__).parent / "project"

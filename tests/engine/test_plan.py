@@ -72,6 +72,25 @@ def test_blocks_are_two_a_thread_or_as_many_as_the_ratings_need():
     assert (most.user_blocks, most.item_blocks) == (256, 256)
 
 
+@pytest.mark.parametrize(
+    ("threads", "n_ratings", "n_blocks"),
+    [(2, 10, 1), (2, 24_999, 1), (2, 25_000, 2), (2, 199_999, 2), (2, 200_000, 4), (16, 100_000, 8), (16, 200_000, 16)],
+)
+def test_few_ratings_have_few_blocks(threads, n_ratings, n_blocks):
+    """12,500 ratings in a block, and two blocks for a thread where each has 50,000."""
+    plan = plan_shuffle(planned(threads, block_ratings=12_500), 10**4, 10**4, n_ratings, (None, None))
+    assert (plan.user_blocks, plan.item_blocks) == (n_blocks, n_blocks)
+    wanted = plan_shuffle(planned(threads, block_ratings=12_500), 10**4, 10**4, n_ratings, (7, None))
+    assert (wanted.user_blocks, wanted.item_blocks) == (7, n_blocks)
+
+
+def test_few_ratings_have_as_many_blocks_as_others_where_rows_go_panel_by_panel():
+    """A process that may not hold the rows takes them in panels, which consist of blocks: there must be several."""
+    whole = planned(2, block_ratings=12_500, memory=16_000, factor_share=0.25)
+    assert plan_shuffle(whole, 10, 1000, 10**4, (None, None)).user_blocks == 1
+    assert plan_shuffle(whole, 10, 1001, 10**4, (None, None)).user_blocks == 4
+
+
 def test_no_block_is_without_rows_and_the_user_is_heard():
     assert plan_shuffle(planned(4), 5, 2, 10, (None, None)).user_blocks == 5
     wanted = plan_shuffle(planned(4), 5, 100, 10, (2**31 - 1, 3))

@@ -1,7 +1,10 @@
 """The scheduler in force as a value, and what is said of results whose client was closed."""
 
+from typing import NamedTuple
+
 import dask
 import pytest
+from dask.callbacks import Callback
 from distributed import Client
 
 from daskals import ALS
@@ -69,3 +72,41 @@ def test_so_does_a_fit_to_a_frame_whose_client_was_closed(cluster, orphans, unde
     with in_force(under, cluster), pytest.raises(RuntimeError, match=ADVICE):
         ALS(rank=2, maxIter=1).fit(orphans[1])
     assert "trying again" not in caplog.text
+
+
+# ---- on a scheduler of this process ----------------------------------------------------------------------
+
+
+class Pair(NamedTuple):
+    """A result of the kind that our tasks give: Dask takes a bare one in a graph for a task that makes it."""
+
+    left: int
+    right: int
+
+
+class Started(Callback):
+    """The names of tasks that run while this is active, in the order in which they start."""
+
+    def __init__(self):
+        super().__init__(pretask=lambda key, *_: self.names.append(key))
+        self.names = []
+
+
+def total(*pairs):
+    return sum(pair.left + pair.right for pair in pairs)
+
+
+@pytest.mark.parametrize("where", ["synchronous", "threads"])
+def test_what_stays_and_what_comes_is_computed_once_and_then_is_data(where):
+    with dask.config.set(scheduler=where):
+        scheduler = current_scheduler()
+        pairs = [task(Pair, n, 10 * n, name=f"pair-{n}") for n in range(3)]
+        with Started() as first:
+            (kept, none), (sums, also) = scheduler.persist_and_fetch(
+                [pairs[:2], ()], [[task(total, *pairs, name="sum"), pairs[0]], ()]
+            )
+        assert sorted(first.names) == ["pair-0", "pair-1", "pair-2", "sum"]
+        assert (sums, none, also) == ((33, Pair(0, 0)), (), ())
+        with Started() as second:
+            assert scheduler.fetch(task(total, *kept, name="sum of kept"), *kept) == (11, Pair(0, 0), Pair(1, 10))
+        assert second.names == ["sum of kept"]

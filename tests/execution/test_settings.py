@@ -23,6 +23,7 @@ USELESS = [
     ("user-blocks", 0, "null or a whole number >= 1"),
     ("item-blocks", "many", "null or a whole number >= 1"),
     ("blocks-per-thread", 1.5, "a whole number >= 1"),
+    ("block-ratings", -1, "a whole number >= 0"),
     ("block-bytes", "128 parsecs", 'a size above 0, such as "128MiB"'),
     ("block-bytes", 0, 'a size above 0, such as "128MiB"'),
     ("max-blocks", None, "a whole number >= 1"),

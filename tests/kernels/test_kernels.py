@@ -1,6 +1,6 @@
 """Every set of kernels against the one-page reference and brute force."""
 
-import importlib
+import importlib.util
 from itertools import pairwise
 
 import numpy as np
@@ -40,6 +40,15 @@ def kernels(request):
     if request.param == "numba":
         pytest.importorskip("numba", reason="compiled kernels need numba")
     return importlib.import_module(f"daskals.kernels.{request.param}")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _few_keys_are_sorted_by_the_compiled_function_too():
+    """The compiled set sorts few keys as the plain set does, and tests have few."""
+    with pytest.MonkeyPatch.context() as patch:
+        if importlib.util.find_spec("numba"):
+            patch.setattr("daskals.kernels.numba.grouping.FEW", -1)
+        yield
 
 
 def block(lengths=LENGTHS, n_sources=N_SOURCES, seed=0):
@@ -401,6 +410,23 @@ def test_counting_sort_of_many_keys(kernels):
         starts, sorted_values = kernels.counting_sort([given_(keys)], 70_000, [given_(values)])
         np.testing.assert_array_equal(sorted_values, np.argsort(keys, kind="stable"))
         np.testing.assert_array_equal(np.diff(starts), np.bincount(keys, minlength=70_000))
+
+
+def test_few_keys_are_sorted_without_a_compiled_function(monkeypatch):
+    """To the same arrays; from one key more on they are sorted by compiled ones."""
+    grouping = pytest.importorskip("daskals.kernels.numba.grouping", reason="compiled kernels need numba")
+    keys = np.random.default_rng(0).integers(3, 50, 1000).astype(np.int32)
+    given_ = [keys[:300], keys[300:]], 50, [np.arange(300), np.arange(300, 1000)]
+    expected = grouping.counting_sort(*given_, first=3)
+    monkeypatch.setattr(grouping, "_count", None)  # cannot be called
+    monkeypatch.setattr(grouping, "FEW", 1000)
+    found = grouping.counting_sort(*given_, first=3)
+    for one, other in zip(expected, found, strict=True):
+        np.testing.assert_array_equal(one, other)
+        assert one.dtype == other.dtype
+    monkeypatch.setattr(grouping, "FEW", 999)
+    with pytest.raises(TypeError):
+        grouping.counting_sort(*given_, first=3)
 
 
 @given(

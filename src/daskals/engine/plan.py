@@ -24,6 +24,8 @@ GROUPS_PER_THREAD = 2
 MAX_GROUPS = 16
 #: unless a group would then hold more than this many bytes of ratings, counted at 12 bytes for each rating.
 MAX_GROUP_BYTES = 256 << 20
+#: A thread has more than one block only where each of them has this many times the setting ``block-ratings``.
+RATINGS_OF_SEVERAL = 4
 
 
 @dataclass(frozen=True)
@@ -46,9 +48,22 @@ def plan_shuffle(
     """
     settings = scheduler.settings
     needed = -(-8 * n_ratings // settings.block_bytes)
-    automatic = min(settings.max_blocks, max(needed, settings.blocks_per_thread * scheduler.threads))
+    wished = settings.blocks_per_thread * scheduler.threads
+    is_small = n_ratings < RATINGS_OF_SEVERAL * settings.block_ratings * wished
+    if is_small and _fits_a_worker(scheduler, max(n_users, n_items)):
+        wished = max(1, min(wished, scheduler.threads, n_ratings // settings.block_ratings))
+    automatic = min(settings.max_blocks, max(needed, wished))
     groups = max(min(MAX_GROUPS, GROUPS_PER_THREAD * scheduler.threads), -(-12 * n_ratings // MAX_GROUP_BYTES))
     return ShufflePlan(min(wanted[0] or automatic, n_users), min(wanted[1] or automatic, n_items), groups)
+
+
+def _fits_a_worker(scheduler: Scheduler, n_rows: int) -> bool:
+    """Whether a process may hold a column of the factors of so many rows.
+
+    Where it may not, half-steps read rows panel by panel whatever the rank is; then several panels are needed, and they
+    are made of blocks.
+    """
+    return 4 * n_rows <= scheduler.settings.factor_share * scheduler.worker_memory()
 
 
 @dataclass(frozen=True)

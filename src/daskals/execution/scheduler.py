@@ -10,7 +10,8 @@ from typing import Any, TypeVar
 import dask
 from dask import multiprocessing, threaded
 from dask.base import get_scheduler
-from dask.delayed import Delayed
+from dask.delayed import Delayed, delayed
+from dask.highlevelgraph import HighLevelGraph
 from dask.local import get_sync
 from dask.system import CPU_COUNT
 from distributed import Client, futures_of
@@ -100,11 +101,16 @@ class Scheduler:
         )
 
     def _run_here(self, tasks: Sequence[Delayed], n_stay: int) -> tuple[Sequence[Delayed], Sequence[Any]]:
-        how = {"scheduler": self.get, **self.options}
+        if not tasks:
+            return (), ()
+        # what dask.persist and dask.compute do, in one pass over the graph: for small data theirs take most of the time
+        keys = [each.key for each in tasks]
+        graph = HighLevelGraph.merge(*(each.__dask_graph__() for each in tasks))
+        graph = Delayed.__dask_optimize__(graph, keys)
         with self._blas():
-            # where nothing is to stay, dask.compute alone lets go of results between the tasks
-            done = dask.persist(*tasks, **how) if n_stay else tasks
-            return done[:n_stay], dask.compute(*done[n_stay:], **how)
+            results = self.get(graph, keys, **self.options)
+        held = [_holding(key, value) for key, value in zip(keys[:n_stay], results[:n_stay], strict=True)]
+        return held, results[n_stay:]
 
     def _blas(self) -> AbstractContextManager[None]:
         """A context in which BLAS has one thread, where several threads of this process work.
@@ -143,6 +149,15 @@ class Scheduler:
         ``what`` names the work in messages. See `daskals.execution.waiting.retry`.
         """
         return waiting.retry(function, what, self.settings.retries, inputs)
+
+
+def _holding(name: str, value: Any) -> Delayed:
+    """A task of this name that holds a value.
+
+    It is plain data in the graph. (Dask itself would put the bare value there, and take a NamedTuple, as our blocks and
+    panels are, for a task that makes one of its fields.)
+    """
+    return Delayed(name, delayed(value, name=name, pure=False, traverse=False).dask)
 
 
 def current_scheduler() -> Scheduler:

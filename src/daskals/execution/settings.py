@@ -21,6 +21,7 @@ class Settings:
     user_blocks: int | None
     item_blocks: int | None
     blocks_per_thread: int
+    block_ratings: int
     block_bytes: int
     max_blocks: int
     panels: int
@@ -80,6 +81,7 @@ _CONVERSIONS: dict[str, tuple[Callable[[Any], Any], str]] = {
     "user_blocks": (_optional(_number(1)), "null or a whole number >= 1"),
     "item_blocks": (_optional(_number(1)), "null or a whole number >= 1"),
     "blocks_per_thread": (_number(1), "a whole number >= 1"),
+    "block_ratings": (_number(0), "a whole number >= 0"),
     "block_bytes": (_size(1), 'a size above 0, such as "128MiB"'),
     "max_blocks": (_number(1), "a whole number >= 1"),
     "panels": (_number(1), "a whole number >= 1"),

@@ -19,6 +19,17 @@ def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
     return _compile(function, error_model="numpy", fastmath=_FASTMATH)
 
 
+def inner(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The same, for a function that only compiled ones call: it cannot be called from Python.
+
+    Nothing is made for calls from elsewhere, and nothing is kept, since the code is part of what its callers keep: the
+    first fit on a machine is compiled in less time.
+    """
+    wrappers = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+    kernel: Callable[..., Any] = njit(nogil=True, error_model="numpy", fastmath=_FASTMATH, **wrappers)(function)
+    return kernel
+
+
 def inlined(function: Callable[..., Any]) -> Callable[..., Any]:
     """The same, for a function of many arrays that is called for every row: a call costs 0.2 microseconds."""
     return _compile(function, error_model="numpy", fastmath=_FASTMATH, forceinline=True)

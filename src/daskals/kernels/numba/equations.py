@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from daskals.kernels.numba.compiling import compiled
+from daskals.kernels.numba.compiling import inner
 from daskals.kernels.numba.tiles import (
     BYTES,
     add_1x1,
@@ -28,7 +28,7 @@ from daskals.kernels.numba.tiles import (
 from daskals.kernels.numpy.equations import PIVOT_ERRORS
 
 
-@compiled
+@inner
 def add_rows(
     n_rows: int, sign: float, C: Any, c0: int, c_stride: int, left: Any, l0: int, l_stride: int,
     right: Any, r0: int, r_stride: int, columns: int, n: int,
@@ -38,6 +38,9 @@ def add_rows(
     A faster version of ``C += sign * left.T @ right``, by the tiles of `daskals.kernels.numba.tiles`. Matrices are
     given as an array, the entry where they begin and the entries from row to row.
     """
+    if n_rows == 1:
+        add_row(sign, C, c0, left, l0, l_stride, right, r0, r_stride, columns, n)
+        return
     s = C.dtype.type(sign)
     width = BYTES // C.itemsize
     j = 0
@@ -50,24 +53,37 @@ def add_rows(
                 add_8x2(s, C, c0 + j, c_stride, left, l0, l_stride, right, r0 + j, r_stride, n)
             else:
                 add_8x1(s, C, c0 + j, c_stride, left, l0, l_stride, right, r0 + j, r_stride, n)
-        elif n_rows == 4:
+        else:
             if vectors == 3:
                 add_4x3(s, C, c0 + j, c_stride, left, l0, l_stride, right, r0 + j, r_stride, n)
             elif vectors == 2:
                 add_4x2(s, C, c0 + j, c_stride, left, l0, l_stride, right, r0 + j, r_stride, n)
             else:
                 add_4x1(s, C, c0 + j, c_stride, left, l0, l_stride, right, r0 + j, r_stride, n)
-        else:
-            if vectors == 3:
-                add_1x3(s, C, c0 + j, c_stride, left, l0, l_stride, right, r0 + j, r_stride, n)
-            elif vectors == 2:
-                add_1x2(s, C, c0 + j, c_stride, left, l0, l_stride, right, r0 + j, r_stride, n)
-            else:
-                add_1x1(s, C, c0 + j, c_stride, left, l0, l_stride, right, r0 + j, r_stride, n)
         j += vectors * width
 
 
-@compiled
+@inner
+def add_row(
+    sign: float, C: Any, c0: int, left: Any, l0: int, l_stride: int, right: Any, r0: int, r_stride: int, columns: int,
+    n: int,
+) -> None:  # fmt: skip
+    """`add_rows` for one row. It is a function of its own since each of them takes long to compile."""
+    s = C.dtype.type(sign)
+    width = BYTES // C.itemsize
+    j = 0
+    while j < columns:
+        vectors = min((columns - j) // width, 3)
+        if vectors == 3:
+            add_1x3(s, C, c0 + j, 0, left, l0, l_stride, right, r0 + j, r_stride, n)
+        elif vectors == 2:
+            add_1x2(s, C, c0 + j, 0, left, l0, l_stride, right, r0 + j, r_stride, n)
+        else:
+            add_1x1(s, C, c0 + j, 0, left, l0, l_stride, right, r0 + j, r_stride, n)
+        j += vectors * width
+
+
+@inner
 def add_gram(A: Any, left: Any, right: Any, n: int, size: int) -> None:
     """Upper triangle of A += left' right, over n rows and the first ``size`` columns (rounded up to 8).
 
@@ -80,7 +96,7 @@ def add_gram(A: Any, left: Any, right: Any, n: int, size: int) -> None:
         add_rows(rows, 1.0, A, i * stride + i, stride, left, i, width, right, i, width, padded - i, n)
 
 
-@compiled
+@inner
 def factorise(A: Any, size: int) -> bool:
     """Turn the upper triangle of A into U with U'U = A, and the column at ``padded``, b, into U'^-1 b.
 
@@ -108,8 +124,8 @@ def factorise(A: Any, size: int) -> bool:
         for i in range(top, bottom):
             start = i // 8 * 8
             if i > top:
-                add_rows(1, -1.0, A, i * stride + start, stride, A, top * stride + i, stride,
-                          A, top * stride + start, stride, stride - start, i - top)  # fmt: skip
+                add_row(-1.0, A, i * stride + start, A, top * stride + i, stride,
+                        A, top * stride + start, stride, stride - start, i - top)  # fmt: skip
             pivot = A[i, i]
             if not pivot > least * diagonal[i - top]:
                 return False
@@ -119,7 +135,7 @@ def factorise(A: Any, size: int) -> bool:
     return True
 
 
-@compiled
+@inner
 def back_substitute(A: Any, size: int, x: Any) -> None:
     """x = U^-1 times the column that `factorise` left beside U."""
     padded = A.shape[0]
@@ -130,7 +146,7 @@ def back_substitute(A: Any, size: int, x: Any) -> None:
         x[i] = total / A[i, i]
 
 
-@compiled
+@inner
 def solve_nonnegative(A: Any, b: Any, c: float, rank: int, x: Any) -> bool:
     """Minimise x'(A + cI)x/2 - b.x over x >= 0, by block principal pivoting; False if a system is singular.
 
@@ -151,7 +167,9 @@ def solve_nonnegative(A: Any, b: Any, c: float, rank: int, x: Any) -> bool:
     slack = 16 * np.finfo(A.dtype).eps * rank * largest
     fewest, patience = rank + 1, 3
     for _ in range(100 * rank):
-        count = wrong.sum()
+        count = 0
+        for i in range(rank):
+            count += wrong[i]
         if count == 0:
             return True
         if count < fewest:
@@ -163,7 +181,7 @@ def solve_nonnegative(A: Any, b: Any, c: float, rank: int, x: Any) -> bool:
                 free[i] = not free[i]
                 if patience < 0:
                     break
-        n = 0
+        n = np.int64(0)  # not the literal 0, for which Numba would compile all that n is given to once more
         for i in range(rank):
             x[i] = 0
             if free[i]:

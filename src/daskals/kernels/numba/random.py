@@ -22,22 +22,28 @@ def _step(state: Any) -> Any:
 
 
 @compiled_exactly
+def _symmetric(first: Any, second: Any) -> float:
+    """A number between -1 and 1 from two states, one after the other."""
+    high = (first & np.uint64((1 << 26) - 1)) << np.uint64(27)
+    return 2 * (float(high + (second & np.uint64((1 << 27) - 1))) * 2.0**-53) - 1
+
+
+@compiled_exactly
 def _gaussians(state: Any, out: Any) -> None:
-    low26, low27 = np.uint64((1 << 26) - 1), np.uint64((1 << 27) - 1)
-    pair = np.empty(2)
     n = 0
     while n < len(out):
-        for i in range(2):
-            state = _step(state)
-            high = (state & low26) << np.uint64(27)
-            state = _step(state)
-            pair[i] = 2 * (float(high + (state & low27)) * 2.0**-53) - 1
-        square = pair[0] * pair[0] + pair[1] * pair[1]
+        first = _step(state)
+        second = _step(first)
+        third = _step(second)
+        state = _step(third)
+        x, y = _symmetric(first, second), _symmetric(third, state)
+        square = x * x + y * y
         if square >= 1 or square == 0:
             continue
         scale = sqrt(-2 * log(square) / square)
-        for i in range(min(2, len(out) - n)):
-            out[n + i] = pair[i] * scale
+        out[n] = x * scale
+        if n + 1 < len(out):
+            out[n + 1] = y * scale
         n += 2
 
 

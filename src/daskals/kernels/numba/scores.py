@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from daskals.kernels.arrays import as_kernel_array
-from daskals.kernels.numba.compiling import compiled
+from daskals.kernels.numba.compiling import compiled, inner
 from daskals.kernels.numba.tiles import BYTES, score_tile
 from daskals.kernels.numpy.scores import Seen
 from daskals.kernels.types import Float32, Float64, Int64
@@ -58,7 +58,7 @@ def predict_pairs(left: Float32, right: Float32, left_rows: Int64, right_rows: I
     return out
 
 
-@compiled
+@inner
 def _holds(values: Any, first: int, stop: int, wanted: int) -> bool:
     """Whether sorted values[first:stop] hold a value."""
     end = stop
@@ -72,7 +72,7 @@ def _holds(values: Any, first: int, stop: int, wanted: int) -> bool:
     return first < end and values[first] == wanted
 
 
-@compiled
+@inner
 def _insert(score: float, candidate: int, found: Any, values: Any) -> None:
     """Put a candidate among the best of a query if it belongs there; the last goes."""
     place = len(values) - 1
