@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from daskals.kernels.numba.compiling import compiled
-from daskals.kernels.numba.equations import add_gram, add_rows
+from daskals.kernels.numba.compiling import inner
+from daskals.kernels.numba.equations import add_gram, add_row
 from daskals.kernels.numba.gathering import gather_rows
 from daskals.kernels.numba.tiles import BYTES
 
@@ -13,7 +13,7 @@ from daskals.kernels.numba.tiles import BYTES
 GATHERED_BYTES = 16 << 10
 
 
-@compiled
+@inner
 def assemble(
     first: int, stop: int, sources: Any, targets: Any, weights: Any, factors: Any, rank: int,
     gathered: Any, weighted: Any, A: Any, b: Any,
@@ -38,4 +38,4 @@ def assemble(
                 for j in range(padded):
                     weighted[t, j] = w * gathered[t, j]
         add_gram(A, weighted if len(weights) else gathered, gathered, n, rank)
-        add_rows(1, 1.0, b, 0, padded, targets, start, 1, gathered, 0, padded, padded, n)
+        add_row(1.0, b, 0, targets, start, 1, gathered, 0, padded, padded, n)

@@ -33,14 +33,11 @@ def add_rows(
     n_rows: int, sign: float, C: Any, c0: int, c_stride: int, left: Any, l0: int, l_stride: int,
     right: Any, r0: int, r_stride: int, columns: int, n: int,
 ) -> None:  # fmt: skip
-    """C[i, j] += sign * sum_t left[t, i] * right[t, j] for n_rows = 1, 4 or 8 rows; columns a multiple of 8.
+    """C[i, j] += sign * sum_t left[t, i] * right[t, j] for n_rows = 4 or 8 rows; columns a multiple of 8.
 
     A faster version of ``C += sign * left.T @ right``, by the tiles of `daskals.kernels.numba.tiles`. Matrices are
     given as an array, the entry where they begin and the entries from row to row.
     """
-    if n_rows == 1:
-        add_row(sign, C, c0, left, l0, l_stride, right, r0, r_stride, columns, n)
-        return
     s = C.dtype.type(sign)
     width = BYTES // C.itemsize
     j = 0

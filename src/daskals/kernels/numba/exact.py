@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 
 from daskals.kernels.numba.assembling import GATHERED_BYTES, assemble
-from daskals.kernels.numba.compiling import compiled
+from daskals.kernels.numba.compiling import compiled, inner
 from daskals.kernels.numba.equations import add_gram, back_substitute, factorise, solve_nonnegative
 from daskals.kernels.numba.gathering import dots
 from daskals.kernels.numba.losses import ERROR, PENALTY, Q
@@ -33,7 +33,7 @@ from daskals.kernels.numba.tiles import BYTES
 from daskals.kernels.numpy.short_rows import DUAL_SHARE
 
 
-@compiled
+@inner
 def _solve_primal(A: Any, b: Any, c: float, rank: int, x: Any) -> bool:
     """x = (A + c I)^-1 b; A is overwritten. b = 0 has the solution 0 whatever A is."""
     zero = True
@@ -54,7 +54,7 @@ def _solve_primal(A: Any, b: Any, c: float, rank: int, x: Any) -> bool:
     return True
 
 
-@compiled
+@inner
 def _solve_dual(
     first: int, stop: int, sources: Any, targets: Any, factors: Any, c: float, columns: Any, K: Any, z: Any, x: Any
 ) -> bool:
@@ -88,13 +88,13 @@ def _solve_dual(
     return True
 
 
-@compiled
+@inner
 def _solve_assembled(
-    A: Any, b: Any, c: float, n_ratings: int, rank: int, has_base: bool, nonnegative: bool, x: Any
+    A: Any, b: Any, c: float, n_ratings: int, rank: int, has_base: bool, nonnegative: Any, x: Any
 ) -> bool:
     """x = (A + c I)^-1 b, or the nonnegative x; False where that is not determined. A is overwritten."""
     ok: bool
-    if nonnegative:
+    if nonnegative is not None:  # it is never compiled where it is not used
         ok = solve_nonnegative(A, b, c, rank, x)
         return ok
     ok = _solve_primal(A, b, c, rank, x)
@@ -105,7 +105,7 @@ def _solve_assembled(
     return ok
 
 
-@compiled
+@inner
 def _write_row(row: int, rank: int, q: float, b: Any, c: float, x: Any, solution: Any, table: Any) -> None:
     """Write down x, and the losses of a row with A x = b."""
     norm, explained = 0.0, 0.0
@@ -119,7 +119,7 @@ def _write_row(row: int, rank: int, q: float, b: Any, c: float, x: Any, solution
     table[row, PENALTY] = c * norm
 
 
-@compiled
+@inner
 def _count_weights(weights: Any, first: int, stop: int) -> int:
     """How many ratings of a row count."""
     if not len(weights):
@@ -131,11 +131,11 @@ def _count_weights(weights: Any, first: int, stop: int) -> int:
 
 
 @compiled
-def _solve_by_dual(
+def solve_rows_by_dual(
     indptr: Any, sources: Any, targets: Any, q: Any, c: Any, factors: Any, rank: int, solution: Any, table: Any,
     solved: Any, failed: Any,
 ) -> None:  # fmt: skip
-    """Solve the rows of few ratings, which all weigh 1; they are then ``solved``."""
+    """Solve the rows of few ratings, which all weigh 1; they are then ``solved``, those that ``failed`` too."""
     dtype = factors.dtype
     most = int(DUAL_SHARE * rank)
     padded = (most + 7) // 8 * 8
@@ -157,8 +157,8 @@ def _solve_by_dual(
 
 
 @compiled
-def _solve_short_rows(
-    indptr: Any, sources: Any, targets: Any, weights: Any, diagonal: Any, q: Any, c: Any, factors: Any, rank: int,
+def solve_short_rows(
+    indptr: Any, sources: Any, targets: Any, weights: Any, q: Any, c: Any, factors: Any, rank: int, diagonal: Any,
     solution: Any, table: Any, solved: Any,
 ) -> None:  # fmt: skip
     """Solve the rows of few ratings by `solve_short_row`, if it can; they are then ``solved``."""
@@ -188,11 +188,12 @@ def _solve_short_rows(
 @compiled
 def solve_rows_exactly(
     indptr: Any, sources: Any, targets: Any, weights: Any, q: Any, c: Any, factors: Any, rank: int, base: Any,
-    diagonal: Any, nonnegative: bool, solution: Any, failed: Any, table: Any,
+    diagonal: Any, nonnegative: Any, solution: Any, table: Any, solved: Any, failed: Any,
 ) -> None:  # fmt: skip
-    """Solve every row of a CSR block, its source rows being at hand.
+    """Solve the rows of a CSR block that are not ``solved``, its source rows being at hand.
 
     ``base`` is what is in A of every row, or ``diagonal``, where that is a diagonal matrix; of both there may be none.
+    ``nonnegative`` is None where rows may be negative.
     """
     padded, dtype = factors.shape[1], factors.dtype
     has_base, columns = len(base) > 0 or len(diagonal) > 0, targets.reshape(-1, 1)
@@ -200,13 +201,6 @@ def solve_rows_exactly(
     gathered, weighted = np.zeros((most, padded), dtype), np.zeros((most if len(weights) else 0, padded), dtype)
     # a matrix of one row, so that every product is between arrays of one type: one compilation
     b, x, A = np.zeros((1, padded), dtype), np.zeros(padded, dtype), np.zeros((padded, padded + 8), dtype)
-    solved = np.zeros(len(indptr) - 1, np.bool_)
-    if len(diagonal):
-        _solve_short_rows(
-            indptr, sources, targets, weights, diagonal, q, c, factors, rank, solution, table, solved
-        )  # fmt: skip
-    elif not (has_base or len(weights) or nonnegative):
-        _solve_by_dual(indptr, sources, columns, q, c, factors, rank, solution, table, solved, failed)
     for row in range(len(indptr) - 1):
         if solved[row]:
             continue
@@ -227,7 +221,7 @@ def solve_rows_exactly(
 
 @compiled
 def solve_equations_exactly(
-    A_rows: Any, b_rows: Any, indptr: Any, weights: Any, q: Any, c: Any, rank: int, base: Any, nonnegative: bool,
+    A_rows: Any, b_rows: Any, indptr: Any, weights: Any, q: Any, c: Any, rank: int, base: Any, nonnegative: Any,
     solution: Any, failed: Any, table: Any,
 ) -> None:  # fmt: skip
     """Solve every row, of which A (upper triangle) and b are given."""

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from daskals.kernels.numba.columns import turn_columns
-from daskals.kernels.numba.compiling import compiled
+from daskals.kernels.numba.compiling import inner
 from daskals.kernels.numba.equations import add_gram, back_substitute, factorise
 from daskals.kernels.numba.gathering import combine
 from daskals.kernels.numba.tiles import BYTES
@@ -21,7 +21,7 @@ from daskals.kernels.numba.tiles import BYTES
 GATHERED_BYTES = 16 << 10
 
 
-@compiled
+@inner
 def solve_short_row(
     first: int, stop: int, sources: Any, targets: Any, weights: Any, factors: Any, d: Any, rank: int, scales: Any,
     roots: Any, room_for_V: Any, room_for_K: Any, z: Any, apart: Any, x: Any,
@@ -65,7 +65,7 @@ def solve_short_row(
     return True
 
 
-@compiled
+@inner
 def _split_off(
     first: int, stop: int, sources: Any, targets: Any, weights: Any, factors: Any, d: Any, rank: int, apart: Any
 ) -> bool:
@@ -84,7 +84,7 @@ def _split_off(
     return some
 
 
-@compiled
+@inner
 def set_diagonal(diagonal: Any, c: float, rank: int, d: Any) -> bool:
     """d = diagonal + c; whether it is positive everywhere."""
     positive = True

@@ -15,7 +15,13 @@ import numpy.typing as npt
 from daskals.kernels.arrays import as_kernel_array
 from daskals.kernels.eigenbasis import base_of, into_basis, out_of_basis
 from daskals.kernels.numba.cg import cg_equations, cg_rows
-from daskals.kernels.numba.exact import add_rows_to_equations, solve_equations_exactly, solve_rows_exactly
+from daskals.kernels.numba.exact import (
+    add_rows_to_equations,
+    solve_equations_exactly,
+    solve_rows_by_dual,
+    solve_rows_exactly,
+    solve_short_rows,
+)
 from daskals.kernels.numba.losses import direct_errors, loss_table, sum_table
 from daskals.kernels.numba.subspace import subspace_rows
 from daskals.kernels.numba.terms import terms_of
@@ -60,7 +66,14 @@ def solve_rows(
         diagonal = common[1] if sources.basis is not None else np.zeros(factors.shape[1], factors.dtype)
         subspace_rows(*problem, diagonal, start, solver.subspace, solution, table)
     else:
-        solve_rows_exactly(*problem, *common, objective.nonnegative, solution, failed, table)
+        solved = np.zeros(len(solution), np.bool_)
+        if len(common[1]):
+            solve_short_rows(*problem, common[1], solution, table, solved)
+        elif not (objective.implicit or objective.nonnegative):
+            targets = terms.targets.reshape(-1, 1)
+            given = (rows.indptr, rows.source_positions, targets, terms.q, terms.c, factors, rank)
+            solve_rows_by_dual(*given, solution, table, solved, failed)
+        solve_rows_exactly(*problem, *common, objective.nonnegative or None, solution, table, solved, failed)
     _clip(solution, objective)
     if not objective.implicit:
         direct_errors(rows.indptr, rows.source_positions, terms.targets, weights, factors, solution, table)
@@ -107,7 +120,7 @@ def solve_equations(
         given = (A, b, rows.indptr, rows.source_positions, terms.targets)
         cg_equations(*given, *known, _start_rows(previous, None), solver.cg_steps, solution, table)
     else:
-        solve_equations_exactly(A, b, rows.indptr, *known, objective.nonnegative, solution, failed, table)
+        solve_equations_exactly(A, b, rows.indptr, *known, objective.nonnegative or None, solution, failed, table)
     _clip(solution, objective)
     return Solution(solution, np.flatnonzero(failed), sum_table(table, terms.weight))
 

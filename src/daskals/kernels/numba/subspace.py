@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 
 from daskals.kernels.numba.columns import gather_columns
-from daskals.kernels.numba.compiling import compiled, inlined
-from daskals.kernels.numba.equations import add_gram, add_rows, back_substitute, factorise
+from daskals.kernels.numba.compiling import compiled, inlined, inner
+from daskals.kernels.numba.equations import add_gram, add_row, back_substitute, factorise
 from daskals.kernels.numba.gathering import dots
 from daskals.kernels.numba.losses import ERROR, PENALTY, Q
 from daskals.kernels.numba.short_rows import GATHERED_BYTES, set_diagonal, solve_short_row
@@ -52,7 +52,7 @@ def _assemble_run(
             for t in range(n):
                 slopes[t, 0] = scores[begin - first + t] - targets[begin + t]
         add_gram(H, weighted if len(weights) else piece, piece, n, width)
-        add_rows(1, 1.0, gradient, 0, padded, slopes, 0, 1, piece, 0, padded, padded, n)
+        add_row(1.0, gradient, 0, slopes, 0, 1, piece, 0, padded, padded, n)
 
 
 @inlined
@@ -72,7 +72,7 @@ def _change_scores(
             scores[begin - first + t] -= differences[t]
 
 
-@compiled
+@inner
 def _count(values: Any, first: int, stop: int) -> int:
     """How many of these are not zero."""
     count = 0
@@ -81,7 +81,7 @@ def _count(values: Any, first: int, stop: int) -> int:
     return count
 
 
-@compiled
+@inner
 def _sweep_row(
     first: int, stop: int, sources: Any, targets: Any, weights: Any, factors: Any, d: Any, rank: int, size: int,
     room: Any, room_for_weighted: Any, room_for_H: Any, slopes: Any, in_order: Any, scores: Any, x: Any,
@@ -121,7 +121,7 @@ def _sweep_row(
         _change_scores(first, stop, sources, factors, column, width, step, columns, most, in_order, differences, scores)
 
 
-@compiled
+@inner
 def _write_row(
     row: int, first: int, stop: int, targets: Any, weights: Any, diagonal: Any, q: float, c: float, scores: Any, x: Any,
     solution: Any, table: Any,
@@ -142,7 +142,7 @@ def _write_row(
     table[row, PENALTY] = c * norm
 
 
-@compiled
+@inner
 def _longest(indptr: Any) -> int:
     longest = 0
     for row in range(len(indptr) - 1):
