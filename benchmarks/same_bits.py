@@ -46,6 +46,11 @@ KINDS: dict[str, dict[str, Any]] = {
     "double, implicit": {"precision": "double", "implicitPrefs": True},
     "double, cg": {"precision": "double", "solver": "cg"},
     "Spark 2": {"sparkRandom": "2"},
+    "biases": {"biases": True, "regExponent": 0.5},
+    "biases, cg": {"biases": True, "solver": "cg", "userCountExponent": 0.5},
+    "iALS": {"implicitPrefs": True, "unobservedWeight": 0.1, "regCount": "all", "startScale": 0.1},
+    "subspace": {"solver": "subspace", "rank": 40, "subspaceSize": 16},
+    "subspace, implicit": {"solver": "subspace", "rank": 40, "subspaceSize": 16, "implicitPrefs": True},
 }
 STREAMED = {"explicit", "implicit", "nonnegative", "cg", "cg, implicit", "double", "explicit, rank 40"}
 

@@ -1,0 +1,176 @@
+"""How good models get on four public data sets: the figures of the README's table of quality.
+
+    python examples/quality.py FOLDER                       # all of them; FOLDER holds ml-100k, ml-1m, gowalla, lastfm-2k
+    python examples/quality.py FOLDER ml-100k               # one
+    python examples/quality.py FOLDER ml-100k --search      # how its settings were found
+
+The settings were chosen on rows that were held out of the training rows: ``--search`` fits the grid below each data set
+to nine tenths of train and measures it on the last tenth. Test rows are looked at once, without ``--search``, with the
+settings that the search found. FOLDER/ml-100k is as GroupLens publishes it; ml-1m is that too, or a Parquet file of its
+ratings; gowalla holds the train and test pairs of LightGCN (He et al., 2020), and lastfm-2k the plays of HetRec 2011.
+"""
+
+import argparse
+import itertools
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from daskals import ALS, ALSModel
+from daskals.datasets import load_movielens, randomSplit
+from daskals.evaluation import RankingEvaluator
+
+Split = tuple[pd.DataFrame, pd.DataFrame]
+Settings = dict[str, Any]
+
+
+@dataclass
+class DataSet:
+    """One data set: where its rows come from, what is measured, the settings that were found and the grid of them."""
+
+    #: by the name of a split, its training and test rows
+    splits: Callable[[Path], dict[str, Split]]
+    #: model, rows that it was fitted to, held-out rows -> metrics, of which the first one decides
+    measure: Callable[[ALSModel, pd.DataFrame, pd.DataFrame], dict[str, float]]
+    larger_is_better: bool
+    #: what is not searched
+    fixed: Settings
+    found: Settings
+    grid: dict[str, list[Any]]
+
+    def fit(self, train: pd.DataFrame, settings: Settings) -> ALSModel:
+        """A model with these settings."""
+        return ALS(**self.fixed, **settings).fit(train)
+
+
+def rating_error(model: ALSModel, _: pd.DataFrame, held_out: pd.DataFrame) -> dict[str, float]:
+    """The error of predictions that are clipped to the scale of the ratings."""
+    errors = model.transform(held_out)["prediction"].clip(1, 5) - held_out["rating"]
+    return {"RMSE": float(np.sqrt((errors**2).mean()))}
+
+
+def ranking_quality(k: int) -> Callable[[ALSModel, pd.DataFrame, pd.DataFrame], dict[str, float]]:
+    """How good the first ``k`` recommendations are, training items excluded."""
+
+    def measure(model: ALSModel, train: pd.DataFrame, held_out: pd.DataFrame) -> dict[str, float]:
+        users = held_out[["user"]].drop_duplicates()
+        recommended = model.recommendForUserSubset(users, k, exclude=train)
+        metrics = {"NDCG": "ndcgAtK", "Recall": "recallAtK"}
+        return {
+            f"{name}@{k}": RankingEvaluator(metricName=metric, k=k).evaluate(
+                recommended, heldOut=held_out, exclude=train, userCol="user", itemCol="item"
+            )
+            for name, metric in metrics.items()
+        }
+
+    return measure
+
+
+# ---- where rows come from --------------------------------------------------------------------------------
+
+
+def ml_100k(folder: Path) -> dict[str, Split]:
+    """The published splits."""
+    return {split: load_movielens("ml-100k", folder / "ml-100k", split=split) for split in ("ua", "ub", "u1")}
+
+
+def ml_1m(folder: Path) -> dict[str, Split]:
+    """Nine tenths and one tenth, at random."""
+    parquet = folder / "ml-1m" / "ratings.parquet"
+    if parquet.exists():
+        ratings = pd.read_parquet(parquet).iloc[:, :3].set_axis(["user", "item", "rating"], axis=1)
+    else:
+        ratings = load_movielens("ml-1m", folder / "ml-1m")
+    train, test = randomSplit(ratings, [0.9, 0.1], seed=1)
+    return {"90/10": (train, test)}
+
+
+def gowalla(folder: Path) -> dict[str, Split]:
+    """LightGCN's split."""
+    train, test = (
+        pd.read_parquet(folder / "gowalla" / f"{name}.parquet").iloc[:, :2].set_axis(["user", "item"], axis=1)
+        for name in ("train", "test")
+    )
+    return {"LightGCN's": (train, test)}
+
+
+def lastfm(folder: Path) -> dict[str, Split]:
+    """Four fifths and one fifth, at random; a rating is the logarithm of the number of plays."""
+    plays = pd.read_csv(folder / "lastfm-2k" / "user_artists.dat", sep="\t").set_axis(["user", "item", "plays"], axis=1)
+    train, test = randomSplit(plays.assign(rating=np.log1p(plays["plays"])), [0.8, 0.2], seed=3)
+    return {"80/20": (train, test)}
+
+
+# ---- settings --------------------------------------------------------------------------------------------
+
+DATA_SETS = {
+    "ml-100k": DataSet(
+        ml_100k,
+        rating_error,
+        larger_is_better=False,
+        fixed={"biases": True, "seed": 1, "coldStartStrategy": "bias", "maxIter": 16},
+        found={"rank": 128, "regExponent": 0.5, "userRegParam": 1.5, "itemRegParam": 1.0},
+        grid={
+            "rank": [64, 128],
+            "regExponent": [0.3, 0.5, 0.7],
+            "userRegParam": [1.0, 1.25, 1.5],
+            "itemRegParam": [1.0, 1.25, 1.5],
+        },
+    ),
+}
+
+
+# ---- what is done with them ------------------------------------------------------------------------------
+
+
+def settings_of(grid: dict[str, list[Any]]) -> Iterator[Settings]:
+    """All points of a grid."""
+    return (dict(zip(grid, values, strict=True)) for values in itertools.product(*grid.values()))
+
+
+def search(data: DataSet, folder: Path) -> None:
+    """Measure all settings of the grid on a tenth of the training rows, which the models have not seen."""
+    parts = [randomSplit(train, [0.9, 0.1], seed=7) for train, _ in data.splits(folder).values()]
+    best: tuple[float, Settings] | None = None
+    for settings in settings_of(data.grid):
+        metrics = pd.DataFrame([data.measure(data.fit(train, settings), train, held) for train, held in parts]).mean()
+        print(f"{settings}: {metrics.round(5).to_dict()}", flush=True)
+        value = float(metrics.iloc[0]) * (1 if data.larger_is_better else -1)
+        if best is None or value > best[0]:
+            best = value, settings
+    assert best is not None
+    print(f"Best: {best[1]}")
+
+
+def look_at_test(name: str, data: DataSet, folder: Path) -> None:
+    """Fit with the settings that were found, and measure on the test rows."""
+    print(f"{name}: ALS({', '.join(f'{key}={value!r}' for key, value in {**data.fixed, **data.found}.items())})")
+    for split, (train, test) in data.splits(folder).items():
+        clock = time.perf_counter()
+        model = data.fit(train, data.found)
+        seconds = time.perf_counter() - clock
+        metrics = ", ".join(f"{key} {value:.4f}" for key, value in data.measure(model, train, test).items())
+        print(f"  {split}: {metrics}; fitted in {seconds:.1f} s", flush=True)
+
+
+def main() -> None:
+    """Measure, or search."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path, help="the folder of the data sets")
+    parser.add_argument("names", nargs="*", choices=[[], *DATA_SETS], help="which of them; all if none is named")
+    parser.add_argument("--search", action="store_true", help="look for settings on rows held out of train")
+    args = parser.parse_args()
+    for name in args.names or DATA_SETS:
+        if args.search:
+            search(DATA_SETS[name], args.folder)
+        else:
+            look_at_test(name, DATA_SETS[name], args.folder)
+
+
+if __name__ == "__main__":
+    main()
