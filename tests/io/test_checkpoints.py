@@ -770,4 +770,5 @@ def test_of_every_parameter_it_is_known_whether_it_decides_the_factors():
     """A new one that is in neither list would let a fit go on from factors of another fit, in silence."""
     others = {"userCol", "itemCol", "ratingCol", "predictionCol", "coldStartStrategy", "blockSize", "maxIter"}
     others |= {"checkpointDir", "checkpointInterval", "intermediateStorageLevel", "finalStorageLevel"}
+    others |= {"tol", "patience", "validationK"}  # which say how many iterations there are, and which one is kept
     assert {param.name for param in ALS().params} == others | set(identity.IDENTITY_PARAMS)

@@ -37,9 +37,14 @@ OWN_KEYWORDS = {
     "solver": "conjugate gradients in place of Cholesky",
     "cgSteps": "of solver='cg'",
     "checkpointDir": "of checkpoints, which Spark keeps in the SparkContext's directory",
+    "tol": "stops when the objective hardly changes",
+    "patience": "stops when the validation metric gets no better",
+    "validationK": "of NDCG in validation",
 }
+WARM_START = {"warmStart": "each map's fit starts from the model of the map before"}
 MODEL_ALONE = {
     "history": "objective and error after each iteration",
+    "bestIteration": "the iteration that validation chose",
     "parent": "the estimator of the fit; Spark's Python has it behind _java_obj",
     "foldInUsers": "new users without a new fit",
     "foldInItems": "new items without a new fit",
@@ -66,25 +71,33 @@ OURS_ALONE = {
     "ALSModel": VALIDATE | MODEL_ALONE,
     "RegressionEvaluator": VALIDATE,
     "RankingEvaluator": VALIDATE | dict.fromkeys(("relevantFrom", "getRelevantFrom", "setRelevantFrom"), LEAST_RATING),
-    "CrossValidator": VALIDATE,
+    "CrossValidator": VALIDATE | dict.fromkeys(("warmStart", "getWarmStart", "setWarmStart"), *WARM_START.values()),
     "CrossValidatorModel": VALIDATE | BEST_PARAMS,
-    "TrainValidationSplit": VALIDATE,
+    "TrainValidationSplit": VALIDATE
+    | dict.fromkeys(("warmStart", "getWarmStart", "setWarmStart"), *WARM_START.values()),
     "TrainValidationSplitModel": VALIDATE | BEST_PARAMS,
 }
 
 #: Public names that Spark has and we have not.
 SPARK_ALONE: dict[str, dict[str, str]] = {}
 
+INIT = ("__init__", "setParams")
 FRAMES = {"frames": "pandas or dask: which frames the model returns"}
 
 #: Keywords that we have beyond Spark's, all with a default.
 MORE_KEYWORDS = {
     "ALS.__init__": OWN_KEYWORDS,
     "ALS.setParams": OWN_KEYWORDS,
-    "ALS.fit": {"resume": "goes on from the newest checkpoint"},
+    "ALS.fit": {
+        "resume": "goes on from the newest checkpoint",
+        "validation": "held-out ratings that choose the best iteration",
+        "callbacks": "are told of each iteration",
+        "initialModel": "whose factors the fit starts from",
+    },
     "ALSModel.load": FRAMES,
     **{f"ALSModel.recommendFor{each}": WISHES for each in ("AllUsers", "AllItems", "UserSubset", "ItemSubset")},
     "CrossValidatorModel.load": FRAMES,
+    **{f"{each}.{name}": WARM_START for each in ("CrossValidator", "TrainValidationSplit") for name in INIT},
     "TrainValidationSplitModel.load": FRAMES,
     "RankingEvaluator.__init__": {"relevantFrom": LEAST_RATING},
     "RankingEvaluator.setParams": {"relevantFrom": LEAST_RATING},

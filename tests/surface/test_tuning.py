@@ -633,9 +633,10 @@ def signature_of(cls):
 def test_keywords_and_defaults_are_those_of_spark():
     first = [("estimator", None), ("estimatorParamMaps", None), ("evaluator", None)]
     rest = [("numFolds", 3), ("seed", None), ("parallelism", 1), ("collectSubModels", False), ("foldCol", "")]
-    assert signature_of(CrossValidator) == first + rest
+    ours = [("warmStart", False)]
+    assert signature_of(CrossValidator) == first + rest + ours
     rest = [("trainRatio", 0.75), ("parallelism", 1), ("collectSubModels", False), ("seed", None)]
-    assert signature_of(TrainValidationSplit) == first + rest
+    assert signature_of(TrainValidationSplit) == first + rest + ours
     models = [("bestModel", inspect.Parameter.empty), ("avgMetrics", None), ("subModels", None), ("stdMetrics", None)]
     assert signature_of(CrossValidatorModel) == models
     assert signature_of(TrainValidationSplitModel) == [models[0], ("validationMetrics", None), ("subModels", None)]
@@ -664,6 +665,7 @@ def test_setters_getters_and_params(cls, als):
         "parallelism": 3,
         "collectSubModels": True,
         "seed": 5,
+        "warmStart": True,
         **({"numFolds": 4, "foldCol": "fold"} if cls is CrossValidator else {"trainRatio": 0.5}),
     }
     assert sorted(values) == [param.name for param in cls().params]

@@ -11,6 +11,8 @@ import numpy.typing as npt
 from daskals.blocks.ratings import InBlock, SideName
 from daskals.kernels.types import Float32, Ids
 
+UInt64 = npt.NDArray[np.uint64]
+
 
 def fingerprint(block: InBlock) -> int:
     """A number that tells these ratings from others; those of all blocks of a side, summed, do not depend on blocks.
@@ -20,16 +22,33 @@ def fingerprint(block: InBlock) -> int:
     rows = block.start + np.repeat(np.arange(len(block.indptr) - 1, dtype=np.uint64), np.diff(block.indptr))
     mixed = (rows.astype(np.uint64) << np.uint64(32)) ^ block.source_positions.astype(np.uint64)
     given = [block.ratings, *([] if block.weights is None else [block.weights])]
-    for values in (np.zeros(1, np.uint64), *(_bits(column) for column in given)):
-        mixed = mixed + values * np.uint64(0x9E3779B97F4A7C15)
-        mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-        mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-        mixed ^= mixed >> np.uint64(31)
+    for values in (np.zeros(1, np.uint64), *map(_bits, given)):
+        mixed = _mixed(mixed, values)
     return int(mixed.sum(dtype=np.uint64))
 
 
-def _bits(column: Float32) -> npt.NDArray[np.uint64]:
-    return np.ascontiguousarray(column).view(np.uint32).astype(np.uint64)
+def _bits(values: Float32) -> UInt64:
+    return np.ascontiguousarray(values).view(np.uint32).astype(np.uint64)
+
+
+def _mixed(state: UInt64, values: UInt64) -> UInt64:
+    """A step of the mix: the finaliser of splitmix64."""
+    state = state + values * np.uint64(0x9E3779B97F4A7C15)
+    state = (state ^ (state >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    state = (state ^ (state >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return state ^ (state >> np.uint64(31))
+
+
+def fingerprint_of_rows(rows: Float32, start: int, side: SideName) -> int:
+    """A number that tells these rows (n, rank) from others; ``start`` is the position of the first one on its side.
+
+    Those of all blocks of both sides, summed modulo 2^64, do not depend on the blocks.
+    """
+    place = np.arange(start, start + len(rows), dtype=np.uint64)
+    mixed = _mixed(place, np.full(1, 1 if side == "users" else 2, np.uint64))
+    for column in _bits(rows).T:
+        mixed = _mixed(mixed, column)
+    return int(mixed.sum(dtype=np.uint64))
 
 
 def fingerprint_of_ids(ids: Ids, side: SideName) -> int:

@@ -101,12 +101,12 @@ def rebased(matrix: FactorMatrix, bounds: Int64) -> tuple[Delayed, ...]:
     return tuple(
         task(_cut_rows, start, stop, first, *matrix.blocks[b0:b1], name=f"als-rebased-{token}-{number}")
         for number, (start, stop) in enumerate(itertools.pairwise(bounds.tolist()))
-        for b0, b1, first in [_covering(matrix.bounds, start, stop)]
+        for b0, b1, first in [covering(matrix.bounds, start, stop)]
     )
 
 
-def _covering(bounds: Int64, start: int, stop: int) -> tuple[int, int, int]:
-    """Find blocks b0 to b1 - 1, which hold the rows start to stop - 1; returns b0, b1, and where b0 begins."""
+def covering(bounds: Int64, start: int, stop: int) -> tuple[int, int, int]:
+    """The blocks b0 to b1 - 1, which hold the rows start to stop - 1; returns b0, b1, and where b0 begins."""
     b0 = int(np.searchsorted(bounds, start, "right")) - 1
     b1 = int(np.searchsorted(bounds, stop, "left"))
     return b0, b1, int(bounds[b0])

@@ -50,6 +50,14 @@ class ResumePoint:
 
 
 @dataclass(frozen=True)
+class Snapshot:
+    """The factors after some iteration: panels of both sides, as tasks. It holds them while the loop goes on."""
+
+    users: Sequence[Delayed]
+    items: Sequence[Delayed]
+
+
+@dataclass(frozen=True)
 class _State:
     """What an iteration starts from and ends with: panels of both sides, as tasks, and the losses of their rows."""
 
@@ -113,12 +121,24 @@ class Iterations:
         begin = functools.partial(self._begin, point)
         self._state, self.number = self._plan.scheduler.retry(begin, "Reading factors"), point.number
 
-    def factors(self) -> tuple[FactorMatrix, FactorMatrix]:
-        """The factors of users and of items as they are now."""
-        return (
-            self._matrix(self._ratings.users, self._state.users),
-            self._matrix(self._ratings.items, self._state.items),
+    def snapshot(self, point: ResumePoint | None = None) -> Snapshot:
+        """The factors as they are now, or those of a point; to be read after iterations to come.
+
+        They survive the loss of workers as those of the newest iteration do.
+        """
+        if point is None:
+            return Snapshot(self._state.users, self._state.items)
+        token, plan = new_token(), self._plan
+        names = f"als-panel-users-{token}", f"als-panel-items-{token}"
+        return Snapshot(
+            panel_tasks(point.users, plan.users.panel_edges, with_gram=False, name=names[0]),
+            panel_tasks(point.items, plan.items.panel_edges, with_gram=False, name=names[1]),
         )
+
+    def factors(self, snapshot: Snapshot | None = None) -> tuple[FactorMatrix, FactorMatrix]:
+        """The factors of users and of items as they are now, or as they were in a snapshot."""
+        held = snapshot or self.snapshot()
+        return self._matrix(self._ratings.users, held.users), self._matrix(self._ratings.items, held.items)
 
     def _matrix(self, side: Side, panels: Sequence[Delayed]) -> FactorMatrix:
         token = f"{side.name}-{new_token()}"

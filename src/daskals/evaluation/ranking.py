@@ -13,7 +13,6 @@ Counterpart in Spark: ``mllib.evaluation.RankingMetrics``.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -21,6 +20,8 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
+
+from daskals.blocks.ranking import RANKING_METRICS, Marks, mark, scores_of
 
 #: float64 holds all whole numbers up to this one.
 WHOLE_FLOAT64 = 2**53
@@ -146,21 +147,6 @@ def pair_codes(**sides: Lists) -> tuple[list[Int64], int]:
     return [lists.query * width + some for lists, some in of_sides], width
 
 
-class _Marks(NamedTuple):
-    """What became of the first k predicted items, all queries end to end."""
-
-    query: Int64
-    position: Int64  #: in the query's list, from 0
-    hit: Int64  #: 1 where the item is relevant, else 0
-    hits_so_far: Int64  #: in the same query, this one included
-    relevant: Int64  #: shape (queries,): number of different relevant items
-    k: int
-
-    def per_query(self, values: npt.NDArray[Any]) -> Float64:
-        """Sums, shape (queries,)."""
-        return np.bincount(self.query, weights=values, minlength=len(self.relevant)).astype(np.float64)
-
-
 def ranking_scores(name: str, predicted: Lists, relevant: Lists, k: int) -> Float64:
     """The metric of each query, shape (queries,); 0 where nothing is relevant.
 
@@ -185,69 +171,17 @@ def ranking_scores(name: str, predicted: Lists, relevant: Lists, k: int) -> Floa
     >>> ranking_scores("precisionAtK", predicted, relevant, k=2)
     array([0.5, 0. ])
     """
-    if name not in _FORMULAS:
+    if name not in RANKING_METRICS:
         raise ValueError(f"There is no metric {name!r}; the metrics are {', '.join(RANKING_METRICS)}")
     if name == "meanAveragePrecision":
         k = max(1, len(predicted.values) + len(relevant.values))  # longer than any list
-    marks = _mark(predicted, relevant, k)
-    total, best = _FORMULAS[name](marks)
-    scores = np.zeros(len(total))
-    np.divide(total, best, out=scores, where=marks.relevant > 0)
-    return scores
+    return scores_of(name, _mark(predicted, relevant, k))
 
 
-def _mark(predicted: Lists, relevant: Lists, k: int) -> _Marks:
-    # 1. (query, item) becomes one number, so that all sets are compared in one go
+def _mark(predicted: Lists, relevant: Lists, k: int) -> Marks:
+    # (query, item) becomes one number, so that all sets are compared in one go
     predicted = predicted.head(k)
     (pairs, wanted), width = pair_codes(predicted=predicted, relevant=relevant)
     wanted = np.unique(wanted)  # a list may name an item twice
-    # 2. hits, and their running number in the query
-    query = predicted.query
-    hit = np.isin(pairs, wanted).astype(np.int64)
-    running = np.concatenate([[0], np.cumsum(hit)])
-    hits_so_far = running[1:] - running[predicted.starts[query]]
     sizes = np.bincount(wanted // width, minlength=len(relevant.lengths))
-    return _Marks(query, predicted.position, hit, hits_so_far, sizes, k)
-
-
-def _precision_sum(marks: _Marks) -> tuple[Float64, Any]:
-    precision = marks.hit * marks.hits_so_far / (marks.position + 1)
-    return marks.per_query(precision), np.minimum(marks.relevant, marks.k)
-
-
-def _hits_of_k(marks: _Marks) -> tuple[Float64, Any]:
-    return marks.per_query(marks.hit), marks.k
-
-
-def _hits_of_relevant(marks: _Marks) -> tuple[Float64, Any]:
-    return marks.per_query(marks.hit), marks.relevant
-
-
-def _any_hit(marks: _Marks) -> tuple[Float64, Any]:
-    return marks.per_query(marks.hit * (marks.hits_so_far == 1)), 1
-
-
-def _first_hit(marks: _Marks) -> tuple[Float64, Any]:
-    return marks.per_query(marks.hit * (marks.hits_so_far == 1) / (marks.position + 1)), 1
-
-
-def _gain(marks: _Marks) -> tuple[Float64, Any]:
-    reachable = np.minimum(marks.relevant, marks.k)
-    gains = 1 / np.log(np.arange(reachable.max(initial=0)) + 2)
-    best = np.concatenate([[0.0], np.cumsum(gains)])  # of 0, 1, 2, ... relevant items, all at the top
-    return marks.per_query(marks.hit / np.log(marks.position + 2)), best[reachable]
-
-
-#: Each gives a sum per query, and what it is divided by.
-_FORMULAS: dict[str, Callable[[_Marks], tuple[Float64, Any]]] = {
-    "meanAveragePrecision": _precision_sum,
-    "meanAveragePrecisionAtK": _precision_sum,
-    "precisionAtK": _hits_of_k,
-    "ndcgAtK": _gain,
-    "recallAtK": _hits_of_relevant,
-    "hitRateAtK": _any_hit,
-    "meanReciprocalRankAtK": _first_hit,
-}
-
-#: Names of the metrics of a query; the first one is Spark's default.
-RANKING_METRICS = tuple(_FORMULAS)
+    return mark(predicted.lengths, np.isin(pairs, wanted), sizes, k)

@@ -11,13 +11,13 @@ import warnings
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from daskals.blocks.ranking import RANKING_METRICS
 from daskals.evaluation.beyond_accuracy import CATALOGUE_METRICS
 from daskals.evaluation.checks import distinct_columns, require_columns, require_lists, require_numbers
 from daskals.evaluation.comparing import Comparison, compare
 from daskals.evaluation.evaluators import Evaluator
 from daskals.evaluation.naming import in_pandas, names_of, require_pairs
 from daskals.evaluation.parts import mean_score, ranking_part
-from daskals.evaluation.ranking import RANKING_METRICS
 from daskals.execution.scheduler import current_scheduler
 from daskals.io.frames import Frame, of_each_partition
 from daskals.io.readwrite import Savable

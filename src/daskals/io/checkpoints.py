@@ -9,16 +9,21 @@
 The name of a fit's folder follows from its ratings and the parameters that decide its factors (`daskals.io.identity`),
 so that several fits may have one checkpointDir.
 
+A fit that is measured by held-out ratings after each iteration keeps its best one. When it writes a checkpoint it also
+writes the best iteration so far, as a checkpoint like any other, unless it has done so before; it stays as long as no
+better one does. So the factors that the model will have are on disk whenever the fit is to go on.
+
 A checkpoint is a model: its directory is one that `ALSModel.load` and Spark read, whole or absent. Its metadata say
-besides to which fit it belongs, so that a fit never goes on from another one's. The newest two of a fit are kept; older
-ones are removed, and nothing else is: not what stands beside a fit's own folder, nor what it has not written there.
+besides to which fit it belongs, so that a fit never goes on from another one's. The newest two of a fit are kept, and
+the best; others are removed, and nothing else is: not what stands beside a fit's own folder, nor what it has not
+written there.
 """
 
 from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -39,6 +44,11 @@ KEPT = 2
 _NAME = re.compile(r"iteration-(\d{6}|[1-9]\d{6,})", re.ASCII)
 #: What a removal that was cut short may leave of a checkpoint.
 _PARTS = {"metadata", "userFactors", "itemFactors", "userCounts", "itemCounts"}
+
+
+#: (history of a checkpoint, a column each) -> the iteration that is the best in it; None where the fit that goes on
+#: would have stopped before.
+Judge = Callable[[dict[str, list[Any]]], int | None]
 
 
 @dataclass(frozen=True)
@@ -90,11 +100,18 @@ class Checkpoints:
     """The checkpoints of one fit, in its own folder below ``folder``.
 
     ``class_name`` is Spark's name of the class of models. ``identity`` is what a checkpoint must agree with: names and
-    values of the data and the decisive parameters.
+    values of the data and the decisive parameters. ``validation`` tells the held-out ratings of this fit, and how it is
+    measured by them, from others; None where it has none.
     """
 
     def __init__(
-        self, scheduler: Scheduler, folder: str, interval: int, class_name: str, identity: dict[str, Any]
+        self,
+        scheduler: Scheduler,
+        folder: str,
+        interval: int,
+        class_name: str,
+        identity: dict[str, Any],
+        validation: str | None = None,
     ) -> None:
         self._scheduler = scheduler
         self._class_name = class_name
@@ -102,6 +119,7 @@ class Checkpoints:
         self._own_folder = join(folder, folder_name(identity))
         self._interval = interval
         self._identity = identity
+        self._validation = validation
         #: path of the newest that this fit has written or gone on from
         self._newest: str | None = None
 
@@ -119,16 +137,19 @@ class Checkpoints:
         """Whether the state after this iteration is to be written."""
         return number > 0 and self._interval > 0 and number % self._interval == 0
 
-    def write(self, factors: Factors, number: int, fields: dict[str, Any]) -> None:
+    def write(self, factors: Factors, number: int, fields: dict[str, Any], best: int | None = None) -> None:
         """Write the factors after an iteration, with ``fields`` for the metadata of a model.
 
-        ``OSError`` if that is impossible; the checkpoints before stay usable.
+        ``best`` is the iteration whose checkpoint must stay beside the newest ones. ``OSError`` if it is impossible to
+        write; the checkpoints before stay usable.
         """
         path = self._path(number)
         try:
             with new_directory(path, overwrite=True) as draft:
                 notes = write_sides(self._scheduler, draft, factors).notes
                 notes["checkpoint"] = {"iteration": number, "identity": self._identity}
+                if self._validation is not None:
+                    notes["checkpoint"]["validation"] = self._validation
                 write_metadata(draft, {**fields, "daskals": {**fields.get("daskals", {}), **notes}})
         except LOSSES:  # one of them is an OSError, and says nothing of files
             raise
@@ -142,29 +163,57 @@ class Checkpoints:
             ) from error
         self._newest = path
         logger.info("wrote checkpoint %s", path)
-        self._tidy(number)
+        self._tidy(number, best)
 
-    def newest(self, ratings: Ratings, most: int) -> Checkpoint | None:
-        """The newest checkpoint of at most ``most`` iterations.
+    def newest(self, ratings: Ratings, most: int, judge: Judge) -> Checkpoint | None:
+        """The newest checkpoint of at most ``most`` iterations to which this fit would have come.
+
+        Which these are is for ``judge`` to say, as a fit may stop earlier than the one that wrote the checkpoints. The
+        best iteration so far must be there as well.
 
         None where this fit has left none. ``ValueError`` if it has left nothing at all and others have: it says what
-        differs from the newest of theirs. ``ValueError`` too if nothing that it has left can be read.
+        differs from the newest of theirs. ``ValueError`` too if nothing that it has left can be read, and if all of it
+        was measured by other held-out ratings than this fit is, or by none.
         """
         found = _models_in(self._own_folder, self._class_name)
         ours = [each for each in found if each.is_of(self._identity)]
         if not ours:
             self._raise_why_none(found)
-        usable = [each for each in ours if each.number <= most]
-        if not usable:
-            logger.info("no checkpoint in %s: starting from the beginning", self._folder)
-            return None
-        newest = usable[-1]
-        for each in found:
-            if each.fault and newest.number < each.number <= most:
-                logger.warning("passing over a checkpoint that cannot be read: %s", each.fault)
-        logger.info("going on from checkpoint %s", newest.path)
-        self._newest = newest.path
-        return Checkpoint(self.read(newest.number, ratings), read_history(newest.path, newest.fields or {}))
+        for newest in reversed(self._measured_alike([each for each in ours if each.number <= most])):
+            history = read_history(newest.path, newest.fields or {})
+            best = judge(history)
+            if best is None:
+                continue
+            if best not in [each.number for each in ours]:
+                logger.warning("passing over checkpoint %s: its best iteration, %d, is gone", newest.path, best)
+                continue
+            for each in found:
+                if each.fault and newest.number < each.number <= most:
+                    logger.warning("passing over a checkpoint that cannot be read: %s", each.fault)
+            logger.info("going on from checkpoint %s", newest.path)
+            self._newest = newest.path
+            return Checkpoint(self.read(newest.number, ratings), history)
+        logger.info("no checkpoint in %s: starting from the beginning", self._folder)
+        return None
+
+    def _measured_alike(self, ours: list[_Found]) -> list[_Found]:
+        """Those that were measured by the held-out ratings of this fit; all, where it has none."""
+        if self._validation is None or not ours:
+            return ours
+        alike = [each for each in ours if each.about.get("validation") == self._validation]
+        if not alike:
+            raise ValueError(
+                f"Checkpoint {ours[-1].path} is of a fit that was measured by "
+                f"{ours[-1].about.get('validation') or 'no validation rows'} after each iteration, and this one is "
+                f"measured by {self._validation}: which of its iterations is the best cannot be told. Pass the same "
+                "validation= and validationK, or another checkpointDir, or call fit without resume=True."
+            )
+        return alike
+
+    def has(self, number: int) -> bool:
+        """Whether there is a checkpoint of this iteration of this fit."""
+        found = _find(number, self._path(number), self._class_name)
+        return found.is_of(self._identity) and found.about.get("validation") == self._validation
 
     def read(self, number: int, ratings: Ratings) -> ResumePoint:
         """The checkpoint of this iteration, in the blocks of ``ratings``."""
@@ -194,12 +243,13 @@ class Checkpoints:
     def _path(self, number: int) -> str:
         return join(self._own_folder, f"iteration-{number:06d}")
 
-    def _tidy(self, newest: int) -> None:
-        """Remove our checkpoints before the newest two, and what a removal that was cut short has left of some."""
+    def _tidy(self, newest: int, best: int | None) -> None:
+        """Remove our checkpoints before the newest two but the best, and what is left of those removed in part."""
         try:
             found = [each for each in _models_in(self._own_folder, self._class_name) if each.number <= newest]
-            ours = [each.path for each in found if each.is_of(self._identity)]
-            for path in [*ours[:-KEPT], *(each.path for each in found if each.is_remains())]:
+            ours = [each for each in found if each.is_of(self._identity)][:-KEPT]
+            old = [each.path for each in ours if each.number != best]
+            for path in [*old, *(each.path for each in found if each.is_remains())]:
                 fs, place = fsspec.url_to_fs(path)
                 # metadata first: what is left of a removal that is cut short is no model
                 if fs.exists(f"{place}/metadata"):

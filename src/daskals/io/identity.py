@@ -11,7 +11,9 @@ from typing import Any
 
 from daskals.blocks.fingerprint import fingerprint, fingerprint_of_ids
 from daskals.blocks.ratings import InBlock, SideName
+from daskals.engine.loop import ResumePoint
 from daskals.engine.sides import Ratings
+from daskals.engine.warm_start import fingerprint_of_point
 from daskals.execution.scheduler import Scheduler
 from daskals.execution.tasks import new_token, task
 from daskals.kernels.types import Ids
@@ -36,8 +38,12 @@ LATER_PARAMS: dict[str, Any] = {
     "startScale": 1.0,
     "subspaceSize": 64,
 }
+#: Those of them that name a column, as it stands.
+COLUMN_PARAMS = ("weightCol",)
 #: Those of them that have no effect beside some values of others.
 DEPENDENT_PARAMS = ("alpha", "precision", "cgSteps", "subspaceSize")
+#: What an identity calls the factors that a fit was started from, where it was started from any.
+WARM = "fingerprint of initialModel"
 
 
 def folder_name(identity: dict[str, Any]) -> str:
@@ -51,15 +57,25 @@ def differences(theirs: dict[str, Any], mine: dict[str, Any]) -> str:
 
     A parameter that has no effect in one of the two fits is not told: another one, which differs, decides that.
     """
+    names = [*mine, *(name for name in (*LATER_PARAMS, WARM) if name in theirs and name not in mine)]
     return "\n".join(
-        f"  {name}: {theirs.get(name)!r} in the checkpoint, {value!r} now"
-        for name, value in {**{name: LATER_PARAMS[name] for name in theirs if name in LATER_PARAMS}, **mine}.items()
-        if theirs.get(name, LATER_PARAMS.get(name)) != value and (name in theirs or name not in DEPENDENT_PARAMS)
+        f"  {name}: {_told(theirs, name)!r} in the checkpoint, {_told(mine, name)!r} now"
+        for name in names
+        if _told(theirs, name) != _told(mine, name) and (name in theirs or name not in DEPENDENT_PARAMS)
     )
 
 
-def identity_of(scheduler: Scheduler, ratings: Ratings, values: dict[str, Any]) -> dict[str, Any]:
-    """What identifies a fit: its decisive parameters and its data, whatever the blocks, the order or the cluster."""
+def _told(identity: dict[str, Any], name: str) -> Any:
+    return identity.get(name, LATER_PARAMS.get(name))
+
+
+def identity_of(
+    scheduler: Scheduler, ratings: Ratings, values: dict[str, Any], start: ResumePoint | None
+) -> dict[str, Any]:
+    """What identifies a fit: its decisive parameters and its data, whatever the blocks, the order or the cluster.
+
+    So do the rows that it starts from, ``start``, where they are not those that follow from the parameters.
+    """
     token = new_token()
     prints = scheduler.fetch(
         *(
@@ -75,15 +91,18 @@ def identity_of(scheduler: Scheduler, ratings: Ratings, values: dict[str, Any]) 
         "items": ratings.items.n_rows,
         "fingerprint of the data": f"{sum(prints) % 2**64:016x}",
         **_decisive(values),
+        **({} if start is None else {WARM: fingerprint_of_point(scheduler, ratings, start)}),
     }
 
 
 def _decisive(values: dict[str, Any]) -> dict[str, Any]:
     """The parameters that decide factors: words in lower case, and without those that have no effect beside others."""
-    decisive = {
-        name: values[name].lower() if isinstance(values[name], str) else values[name] for name in IDENTITY_PARAMS
+    told = {
+        name: value.lower() if isinstance(value, str) and name not in COLUMN_PARAMS else value
+        for name, value in values.items()
     }
-    decisive.update({name: values[name] for name, default in LATER_PARAMS.items() if values.get(name) != default})
+    decisive = {name: told[name] for name in IDENTITY_PARAMS}
+    decisive.update({name: told[name] for name, default in LATER_PARAMS.items() if told.get(name) != default})
     if decisive["nonnegative"]:  # which is solved in float64 in any case
         del decisive["precision"]
     if not decisive["implicitPrefs"]:

@@ -40,7 +40,7 @@ import pandas as pd
 
 from daskals.blocks.goal import Learned
 from daskals.io.factor_files import FileRecord
-from daskals.io.history import EXPLICIT_COLUMNS, IMPLICIT_COLUMNS, PREFERENCE_ERROR
+from daskals.io.history import EXPLICIT_COLUMNS, PREFERENCE_ERROR, VALIDATION_ERROR, VALIDATION_GAIN, columns_of
 from daskals.io.id_types import IdKind, IdType
 
 SPARK_IDS = IdType("int64", np.dtype(np.int32))
@@ -158,10 +158,13 @@ def encode_numbers(numbers: Sequence[Any]) -> list[Any]:
 
 def decode_history(columns: Any) -> dict[str, list[Any]]:
     """A history: the lists of `daskals.io.history`, of numbers and of one length; empty where there is none."""
-    names = IMPLICIT_COLUMNS if isinstance(columns, dict) and PREFERENCE_ERROR in columns else EXPLICIT_COLUMNS
     if columns is None or columns == {}:
-        return {name: [] for name in names}
-    if not isinstance(columns, dict) or not all(isinstance(columns.get(name), list) for name in names):
+        return {name: [] for name in EXPLICIT_COLUMNS}
+    if not isinstance(columns, dict):
+        raise ValueError(f"there are no lists of {', '.join(EXPLICIT_COLUMNS)}")
+    implicit = PREFERENCE_ERROR in columns
+    names = columns_of(implicit=implicit, validated=(VALIDATION_GAIN if implicit else VALIDATION_ERROR) in columns)
+    if not all(isinstance(columns.get(name), list) for name in names):
         raise ValueError(f"there are no lists of {', '.join(names)}")
     if len({len(columns[name]) for name in names}) > 1:
         raise ValueError(f"there are lists of different lengths: {[len(columns[name]) for name in names]}")

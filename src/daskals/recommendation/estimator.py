@@ -1,32 +1,28 @@
 """`ALS`, the counterpart of ``pyspark.ml.recommendation.ALS``: its parameters, and one fit or several.
 
-What happens in a fit is in `daskals.recommendation.fitting`.
+What happens in a fit is in `daskals.recommendation.fitting`, and before the first of several fits in
+`daskals.recommendation.fits`.
 """
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any, TypeAlias, overload
+from typing import TYPE_CHECKING, Any, overload
 
-from daskals.execution.scheduler import current_scheduler
-from daskals.io.foreign import rereadable
 from daskals.io.frames import Frame
 from daskals.io.readwrite import Savable
 from daskals.params.keywords import keyword_only, keyword_only_like
 from daskals.params.maps import read_param_maps
 from daskals.params.param import ParamMap
 from daskals.recommendation.contradictions import refuse_contradictions
-from daskals.recommendation.fit_iterator import FitIterator
-from daskals.recommendation.fitting import Fit, Prepared, preparation_key, prepare
-from daskals.recommendation.meanings import checkpoint_folder
+from daskals.recommendation.fits import fit_maps
+from daskals.recommendation.fitting import Wishes
 from daskals.recommendation.model import ALSModel
 from daskals.recommendation.parameters import OWN_VALUES, ALSParams
+from daskals.recommendation.watching import Callback
 
 if TYPE_CHECKING:
     from typing import Self
-
-Fits: TypeAlias = "FitIterator[ALS, Prepared, ALSModel]"
 
 
 class ALS(ALSParams, Savable):
@@ -74,6 +70,14 @@ class ALS(ALSParams, Savable):
         0.5 for users, those with many ratings are less dominant. It multiplies the weight of weightCol.
     startScale : float, 1 by default
         What Spark's start rows, of length 1, are multiplied by: small ones suit fits of few iterations.
+    tol : float, default 0
+        Stop after the iteration in which the objective changed by at most ``tol`` times its value before. With 0 it
+        never stops for that. maxIter is then the most iterations that there may be.
+    patience : int, default 0
+        Stop after so many iterations without a better metric of ``fit(..., validation=frame)`` than the best before.
+        With 0 all iterations are run. In both cases the model is that of the best iteration.
+    validationK : int, default 10
+        In implicit fits the metric is NDCG of so many items for each user (`fit`, ``validation``).
 
     Parameters that differ
     ----------------------
@@ -90,7 +94,7 @@ class ALS(ALSParams, Savable):
         then they stay zero.
     intermediateStorageLevel, finalStorageLevel
         Have no effect; a warning says so where they are set to something else than the default. The same holds for
-        checkpointInterval where no checkpointDir is set.
+        checkpointInterval where no checkpointDir is set, and for patience in a fit without validation.
 
     A value of a wrong type raises ``TypeError`` at once; one out of range raises ``ValueError`` when `fit` is called.
 
@@ -111,6 +115,7 @@ class ALS(ALSParams, Savable):
         *("precision", "sparkRandom", "solver", "cgSteps", "checkpointDir"),
         *("biases", "regExponent", "userRegParam", "itemRegParam", "regCount", "unobservedWeight"),
         *("weightCol", "userCountExponent", "itemCountExponent", "startScale", "subspaceSize"),
+        *("tol", "patience", "validationK"),
     )
     _own_values = OWN_VALUES
 
@@ -151,6 +156,9 @@ class ALS(ALSParams, Savable):
         itemCountExponent: float = 0.0,
         startScale: float = 1.0,
         subspaceSize: int = 64,
+        tol: float = 0.0,
+        patience: int = 0,
+        validationK: int = 10,
     ) -> None:
         super().__init__()
         self._set(**self._input_kwargs)
@@ -165,13 +173,37 @@ class ALS(ALSParams, Savable):
         return self._set(numUserBlocks=value, numItemBlocks=value)
 
     @overload
-    def fit(self, dataset: Frame, params: ParamMap | None = None, *, resume: bool = False) -> ALSModel: ...
+    def fit(
+        self,
+        dataset: Frame,
+        params: ParamMap | None = None,
+        *,
+        resume: bool = False,
+        validation: Frame | None = None,
+        callbacks: Sequence[Callback] = (),
+        initialModel: ALSModel | None = None,
+    ) -> ALSModel: ...
 
     @overload
-    def fit(self, dataset: Frame, params: list[ParamMap] | tuple[ParamMap, ...]) -> list[ALSModel]: ...
+    def fit(
+        self,
+        dataset: Frame,
+        params: list[ParamMap] | tuple[ParamMap, ...],
+        *,
+        validation: Frame | None = None,
+        callbacks: Sequence[Callback] = (),
+        initialModel: ALSModel | None = None,
+    ) -> list[ALSModel]: ...
 
     def fit(
-        self, dataset: Frame, params: ParamMap | Iterable[ParamMap] | None = None, *, resume: bool = False
+        self,
+        dataset: Frame,
+        params: ParamMap | Iterable[ParamMap] | None = None,
+        *,
+        resume: bool = False,
+        validation: Frame | None = None,
+        callbacks: Sequence[Callback] = (),
+        initialModel: ALSModel | None = None,
     ) -> ALSModel | list[ALSModel]:
         """Fit a model to ratings.
 
@@ -191,7 +223,27 @@ class ALS(ALSParams, Savable):
         resume : bool
             Go on from the newest checkpoint in ``checkpointDir``, which an earlier fit of the same ratings and
             parameters left there, on whatever cluster; from the beginning if there is none. The result is that of
-            an undisturbed fit.
+            an undisturbed fit: where ``tol`` or ``patience`` would have stopped before that checkpoint, an earlier one
+            is taken. Pass the same ``validation`` and ``initialModel`` as before.
+        validation : frame, optional
+            Ratings that were held out, with the columns of ``dataset``. After each iteration the factors are measured
+            by them, on the workers, and the model gets those of the best iteration (the first one, if several are
+            equal). ``model.history`` has the metric, and ``model.bestIteration`` the number; ``patience`` stops early.
+
+            Explicit fits are measured by the RMSE of predictions, in the column ``validationRmse``; implicit ones by
+            NDCG of the best ``validationK`` items for each user, without those that the user has in ``dataset``, in the
+            column ``validationNdcg``. There, rows of rating above 0 call an item relevant, unless ``dataset`` has the
+            pair as well, and users to whom something is relevant count alike. Rows whose user or item is not in
+            ``dataset`` are left out: no iteration would change what is said of them.
+        callbacks : list of functions, optional
+            Each is called in this process after each iteration that the fit runs itself, and after a checkpoint that is
+            due, with an `IterationInfo`: ``number``, ``objective``, ``rmse``, ``seconds``, ``validation``, ``best``.
+            True stops the fit, None and False let it go on; what one raises ends the fit and comes out of here.
+        initialModel : ALSModel, optional
+            Start from its factors: users and items that it has from their rows (in nonnegative fits from their absolute
+            values), others from the start values of ``seed``, as in any fit. What it has besides is dropped. With
+            explicit ratings and the exact solver 2 iterations that start from a model of 3 are iterations 4 and 5 of
+            the same fit. Part of what must agree with a checkpoint: its factors, not its name.
 
         Returns
         -------
@@ -203,63 +255,44 @@ class ALS(ALSParams, Savable):
         ------
         TypeError
             No frame, matrix or array; a Polars LazyFrame, which is to be collected; ids or ratings of a type that
-            cannot be such.
+            cannot be such; ids of another kind in validation or initialModel than in ``dataset``; an initialModel
+            that is no ALSModel; callbacks that are no list of functions, or return something else.
         ValueError
             A parameter out of range; a missing column; a null id, a fractional one; a null, NaN or infinite
             rating; no ratings at all; a row of factors that the ratings do not determine (regParam 0); a
-            checkpoint of other ratings or parameters; resume without checkpointDir.
+            checkpoint of other ratings or parameters, or other validation rows; resume without checkpointDir; an
+            initialModel of another rank; validation of which no row counts, or with faults as above.
+        RuntimeError
+            The factors of initialModel were on a cluster whose client is closed.
         OSError
             A checkpoint cannot be written. Earlier ones stay usable.
+
+        >>> from daskals.datasets import make_ratings
+        >>> ratings = make_ratings(n_users=60, n_items=40, n_ratings=1200, seed=1)
+        >>> train, held_out = ratings.iloc[200:], ratings.iloc[:200]
+        >>> als = ALS(rank=8, maxIter=30, regParam=0.01, patience=3)
+        >>> seen = []
+        >>> model = als.fit(train, validation=held_out, callbacks=[lambda iteration: seen.append(iteration.number)])
+        >>> seen == model.history.iteration.tolist() == list(range(1, model.bestIteration + 4))
+        True
+        >>> int(model.history.validationRmse.argmin()) + 1 == model.bestIteration
+        True
+        >>> more = ALS(rank=8, maxIter=2, regParam=0.01).fit(ratings, initialModel=model)  # 2 more
         """
         maps, several = read_param_maps(params)
-        models = [model for _, model in self._fit_maps(dataset, maps, resume=resume)]
+        wishes = Wishes(resume, validation, callbacks, initialModel)
+        models = [model for _, model in fit_maps(self, dataset, maps, wishes)]
         return models if several else models[0]
 
     def fitMultiple(self, dataset: Frame, paramMaps: Sequence[ParamMap]) -> Iterator[tuple[int, ALSModel]]:
         """Fit a model for each map of parameters: an iterator of (place of the map, model).
 
-        Several threads may take from it at once, and their fits run at once. The ratings are read and shuffled
-        once for all maps that do not change columns or blocks. Errors are those of `fit`; parameters are checked
-        for all maps before the first fit.
+        Several threads may take from it at once, and their fits run at once. The ratings are read and shuffled once for
+        all maps that do not change columns or blocks. Errors are those of `fit`, parameters are checked beforehand.
         """
-        return self._fit_maps(dataset, paramMaps)
-
-    def _fit_maps(self, dataset: Frame, maps: Sequence[ParamMap], *, resume: bool = False) -> Fits:
-        """Check what can be checked before any work; the work is done as the result is iterated over."""
-        scheduler = current_scheduler()
-        estimators = [self.copy(each) for each in maps]
-        folders = [checkpoint_folder(estimator, scheduler.settings) for estimator in estimators]
-        for estimator in estimators:
-            estimator.validate()
-        if resume and None in folders:
-            raise ValueError("fit(..., resume=True) needs checkpointDir, the folder of the checkpoints to go on from")
-        if len(estimators) > 1 and any(folders):
-            raise ValueError("Several fits cannot share one checkpointDir: fit them one by one, each with its own")
-        if len(estimators) > 1:
-            dataset = rereadable(dataset)
-        pairs = zip(estimators, folders, strict=True)
-        idle = [text for estimator, folder in pairs for text in estimator._settings_without_effect(folder)]
-        for text in dict.fromkeys(idle):
-            warnings.warn(text, stacklevel=3)
-        return FitIterator(
-            estimators,
-            key=lambda als: preparation_key(als, scheduler.settings),
-            prepare=lambda als: prepare(als, scheduler, dataset),
-            fit=lambda als, prepared: Fit(als, scheduler, prepared).run(resume=resume),
-        )
+        return fit_maps(self, dataset, paramMaps)
 
     def validate(self) -> None:
         """Raise one ``ValueError`` that names every value out of range and what is allowed."""
         super().validate()
         refuse_contradictions(self)
-
-    def _settings_without_effect(self, checkpoint_dir: str | None) -> list[str]:
-        """A sentence for each parameter that was set to something else than its default and has no effect."""
-        where = {"intermediateStorageLevel": "", "finalStorageLevel": ""}
-        if checkpoint_dir is None:
-            where["checkpointInterval"] = " without checkpointDir"
-        return [
-            f"{name}={self.getOrDefault(name)!r} has no effect in daskals{reason}"
-            for name, reason in where.items()
-            if self.getOrDefault(name) != self.getParam(name).default
-        ]

@@ -98,8 +98,18 @@ class ALSModel(FoldingIn, Explaining, FindsNeighbours, Savable):
             by their confidence. It cannot be compared with an RMSE of ratings.
         ``seconds``
             How long the iteration took.
+        ``validationRmse`` or ``validationNdcg`` (fits with ``validation``, explicit or implicit)
+            The metric of the held-out ratings (`ALS.fit`).
         """
         return self._history.copy()
+
+    @property
+    def bestIteration(self) -> int | None:
+        """The iteration whose factors this model has: the best one by validation, or the last where there was none.
+
+        None where there is no history: for models that Spark wrote, and where maxIter was 0.
+        """
+        return History.of({str(name): values.tolist() for name, values in self._history.items()}).best or None
 
     @property
     def userFactors(self) -> Frame:

@@ -146,3 +146,20 @@ class ALSParams(ModelParams):
         at_least(0),
     )
     startScale = Param("startScale", "length of the start rows; Spark's is 1", to_float, 1.0, above(0))
+    tol = Param(
+        "tol",
+        "stop when an iteration changes the objective by no more than this share of it; 0: only after maxIter",
+        to_float,
+        0.0,
+        at_least(0),
+    )
+    patience = Param(
+        "patience",
+        "stop when so many iterations have brought no better validation metric; 0: only after maxIter",
+        to_int,
+        0,
+        whole_from(0),
+    )
+    validationK = Param(
+        "validationK", "number of items of a user that NDCG looks at in validation", to_int, 10, whole_from(1)
+    )

@@ -14,6 +14,9 @@ from daskals.params.converters import to_boolean, to_int, whole_from
 from daskals.params.maps import read_param_maps
 from daskals.params.param import Param, ParamMap
 from daskals.recommendation.cautions import caution
+from daskals.recommendation.estimator import ALS
+from daskals.recommendation.fits import fit_maps
+from daskals.recommendation.warm_start import agree
 from daskals.tuning.measuring import measure_for
 from daskals.tuning.models import TuningModel, best_place
 from daskals.tuning.parameters import ValidatorParams
@@ -42,11 +45,28 @@ class Validator(ValidatorParams):
 
     parallelism = Param("parallelism", "how many models are fitted at a time", to_int, 1, whole_from(1))
     collectSubModels = Param("collectSubModels", "whether to keep the models of all maps and folds", to_boolean, False)
+    warmStart = Param(
+        "warmStart", "whether each map's fit starts from the model of the map before it", to_boolean, False
+    )
+    _own_params = ("warmStart",)
 
     def validate(self) -> None:
         """Raise ``ValueError`` that names what is not set, or every value out of range and what is allowed."""
         self._require("fit")
         super().validate()
+        if not self.getWarmStart():
+            return
+        if self.getParallelism() > 1:
+            raise ValueError(
+                f"warmStart=True fits the maps one after the other, each from the model of the one before, and "
+                f"parallelism={self.getParallelism()} would fit them at the same time: set parallelism=1, or "
+                "warmStart=False."
+            )
+        if not isinstance(self.getEstimator(), ALS):
+            raise ValueError(
+                f"warmStart=True needs an ALS as estimator, which can start from a model; "
+                f"{type(self.getEstimator()).__name__} is none. Set warmStart=False."
+            )
 
     def fitMultiple(self, dataset: Frame, paramMaps: Sequence[ParamMap]) -> Iterator[tuple[int, Any]]:
         """Fit a model for each map: a generator of (place of the map, model), which threads must not share."""
@@ -68,7 +88,8 @@ class Validator(ValidatorParams):
         """Fit all maps to ``train`` and evaluate their models on ``validation``; returned in the order of the maps."""
         maps, estimator = self.getEstimatorParamMaps(), self.getEstimator()
         measure = measure_for(estimator, maps, self.getEvaluator(), train, validation)
-        fits = estimator.fitMultiple(train, maps)
+        warm = self.getWarmStart()
+        fits = fit_maps(estimator, train, maps, chained=True) if warm else estimator.fitMultiple(train, maps)
 
         def measure_next(_: object) -> Measured:
             place, model = next(fits)
@@ -81,6 +102,19 @@ class Validator(ValidatorParams):
             raise
         logger.info("%s: metrics %s", where, [each.metric for each in measured])
         return measured
+
+    def _fit_best(self, dataset: Frame, place: int) -> Any:
+        """The model of the best map, fitted to all rows in the way in which it was measured.
+
+        With warmStart that is by the maps before it, as far as each starts from the one before.
+        """
+        estimator, maps = self.getEstimator(), self.getEstimatorParamMaps()
+        if not self.getWarmStart():
+            return estimator.fit(dataset, maps[place])
+        fits = fit_maps(estimator, dataset, maps[start_of_chain(estimator, maps, place) : place + 1], chained=True)
+        for _, model in fits:
+            best = model
+        return best
 
     def _best(self, metrics: Sequence[Sequence[float]]) -> int:
         """The place of the best map, given a row of metrics for each fold."""
@@ -105,3 +139,11 @@ class Validator(ValidatorParams):
         ]
         shown = "; ".join(texts[:3]) + ("; ..." if len(texts) > 3 else "")
         return f"The metric of {len(texts)} of {len(maps)} parameter maps is NaN: {shown}."
+
+
+def start_of_chain(estimator: ALS, maps: Sequence[ParamMap], place: int) -> int:
+    """The first of the maps before a place from which each fit starts from the model of the one before."""
+    estimators = [estimator.copy(each) for each in maps[: place + 1]]
+    while place and agree(estimators[place - 1], estimators[place]):
+        place -= 1
+    return place

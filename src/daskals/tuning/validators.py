@@ -56,6 +56,12 @@ class CrossValidator(Validator, CrossValidatorParams):
         Whether the model has all numFolds times len(estimatorParamMaps) models. They take memory on the workers.
     foldCol : str, default ""
         A column of integers, 0 to numFolds - 1, that says in which fold a row is, instead of the random folds.
+    warmStart : bool, default False
+        Whether the maps of a fold are fitted in their order, each from the factors of the one before, so that fewer
+        iterations are enough: for a grid over regParam, from large to small, say. Where two neighbours differ in rank,
+        columns, implicitPrefs or nonnegative, the second begins as usual. Metrics then depend on the order of the maps.
+        The best map is fitted to all rows in the same way, by the maps before it. Only for an `ALS`, and with
+        parallelism 1.
 
     Give the estimator ``coldStartStrategy="drop"``: a user or item none of whose ratings is in the training rows of a
     fold makes the metric NaN otherwise. A map whose metric is NaN never wins: a warning says so.
@@ -99,9 +105,10 @@ class CrossValidator(Validator, CrossValidatorParams):
         parallelism: int = 1,
         collectSubModels: bool = False,
         foldCol: str = "",
+        warmStart: bool = False,
     ) -> None:
         del estimator, estimatorParamMaps, evaluator, numFolds, seed  # in _input_kwargs, if passed
-        del parallelism, collectSubModels, foldCol
+        del parallelism, collectSubModels, foldCol, warmStart
         super().__init__()
         self._set(**self._input_kwargs)
 
@@ -150,7 +157,7 @@ class CrossValidator(Validator, CrossValidatorParams):
             metrics.append([each.metric for each in measured])
             models.append([each.model for each in measured])
             self._require_numbers(metrics)
-        best = self.getEstimator().fit(dataset, self.getEstimatorParamMaps()[self._best(metrics)])
+        best = self._fit_best(dataset, self._best(metrics))
         averages, deviations = np.mean(metrics, axis=0).tolist(), np.std(metrics, axis=0).tolist()
         model = CrossValidatorModel(best, averages, models if self.getCollectSubModels() else None, deviations)
         self._copyValues(model)
@@ -184,9 +191,10 @@ class TrainValidationSplit(Validator, TrainValidationSplitParams):
         parallelism: int = 1,
         collectSubModels: bool = False,
         seed: int | None = None,
+        warmStart: bool = False,
     ) -> None:
         del estimator, estimatorParamMaps, evaluator, trainRatio  # in _input_kwargs, if passed
-        del parallelism, collectSubModels, seed
+        del parallelism, collectSubModels, seed, warmStart
         super().__init__()
         self._set(**self._input_kwargs)
 
@@ -216,7 +224,7 @@ class TrainValidationSplit(Validator, TrainValidationSplitParams):
         measured = self._measure(*parts, where)
         metrics = [each.metric for each in measured]
         self._require_numbers([metrics])
-        best = self.getEstimator().fit(dataset, self.getEstimatorParamMaps()[self._best([metrics])])
+        best = self._fit_best(dataset, self._best([metrics]))
         models = [each.model for each in measured] if self.getCollectSubModels() else None
         model = TrainValidationSplitModel(best, metrics, models)
         self._copyValues(model)
