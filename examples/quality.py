@@ -4,10 +4,12 @@
     python examples/quality.py FOLDER ml-100k               # one
     python examples/quality.py FOLDER ml-100k --search      # how its settings were found
 
-The settings were chosen on rows that were held out of the training rows: ``--search`` fits the grid below each data set
-to nine tenths of train and measures it on the last tenth. Test rows are looked at once, without ``--search``, with the
-settings that the search found. FOLDER/ml-100k is as GroupLens publishes it; ml-1m is that too, or a Parquet file of its
-ratings; gowalla holds the train and test pairs of LightGCN (He et al., 2020), and lastfm-2k the plays of HetRec 2011.
+The settings were chosen on rows that were held out of the training rows: ``--search`` holds some out (`a_tenth`,
+`of_a_third_of_the_users`), fits each point of the grid below the data set to the others, with ``validation=`` and
+``patience``, and takes the point and the number of iterations that are best. Test rows are looked at once, without
+``--search``, with the settings that the search found. FOLDER/ml-100k is as GroupLens publishes it; ml-1m is that too,
+or a Parquet file of its ratings; gowalla holds the train and test pairs of LightGCN (He et al., 2020), and lastfm-2k
+the plays of HetRec 2011.
 """
 
 import argparse
@@ -38,14 +40,24 @@ class DataSet:
     #: model, rows that it was fitted to, held-out rows -> metrics, of which the first one decides
     measure: Callable[[ALSModel, pd.DataFrame, pd.DataFrame], dict[str, float]]
     larger_is_better: bool
+    #: training rows -> rows to fit and rows to choose settings by
+    hold_out: Callable[[pd.DataFrame], Split]
     #: what is not searched
     fixed: Settings
     found: Settings
     grid: dict[str, list[Any]]
+    #: the most iterations of a search
+    most: int = 20
 
-    def fit(self, train: pd.DataFrame, settings: Settings) -> ALSModel:
-        """A model with these settings."""
-        return ALS(**self.fixed, **settings).fit(train)
+    def fit(self, train: pd.DataFrame) -> ALSModel:
+        """A model with the settings that were found."""
+        return ALS(**{**self.fixed, **self.found}).fit(train)
+
+    def curve(self, settings: Settings, parts: Split) -> "pd.Series[float]":
+        """The validation metric after each iteration, by the number of the iteration."""
+        als = ALS(**{**self.fixed, **settings, "maxIter": self.most, "patience": 3})
+        history = als.fit(parts[0], validation=parts[1]).history
+        return history.set_index("iteration").iloc[:, -1]
 
 
 def rating_error(model: ALSModel, _: pd.DataFrame, held_out: pd.DataFrame) -> dict[str, float]:
@@ -69,6 +81,23 @@ def ranking_quality(k: int) -> Callable[[ALSModel, pd.DataFrame, pd.DataFrame], 
         }
 
     return measure
+
+
+# ---- rows to choose settings by --------------------------------------------------------------------------
+
+
+def a_tenth(train: pd.DataFrame) -> Split:
+    """Nine tenths and one tenth of the rows, at random."""
+    rest, held = randomSplit(train, [0.9, 0.1], seed=7)
+    return rest, held
+
+
+def of_a_third_of_the_users(train: pd.DataFrame) -> Split:
+    """A fifth of the rows of a third of the users, at random, is held out: as test rows are, and fewer to rank."""
+    users = train["user"].drop_duplicates().sample(frac=1 / 3, random_state=7)
+    some = train["user"].isin(users)
+    rest, held = randomSplit(train[some], [0.8, 0.2], seed=7)
+    return pd.concat([train[~some], rest]), held
 
 
 # ---- where rows come from --------------------------------------------------------------------------------
@@ -116,8 +145,9 @@ DATA_SETS = {
         ml_100k,
         rating_error,
         larger_is_better=False,
-        fixed={**EXPLICIT, "maxIter": 12},
-        found={"rank": 128, "regExponent": 0.5, "regParam": 1.25},
+        hold_out=a_tenth,
+        fixed=EXPLICIT,
+        found={"rank": 128, "regExponent": 0.5, "regParam": 1.25, "maxIter": 12},
         grid={
             "rank": [64, 128],
             "regExponent": [0.4, 0.5, 0.6],
@@ -128,34 +158,36 @@ DATA_SETS = {
         ml_1m,
         rating_error,
         larger_is_better=False,
-        fixed={**EXPLICIT, "maxIter": 12},
-        found={"rank": 128, "regExponent": 0.7, "regParam": 0.4},
+        hold_out=a_tenth,
+        fixed=EXPLICIT,
+        found={"rank": 128, "regExponent": 0.7, "regParam": 0.4, "maxIter": 12},
         grid={"rank": [64, 128], "regExponent": [0.6, 0.7, 0.8], "regParam": [0.2, 0.3, 0.4, 0.5, 0.7]},
     ),
     "gowalla": DataSet(
         gowalla,
         ranking_quality(20),
         larger_is_better=True,
-        fixed={**IMPLICIT, "userCountExponent": 0.5},
+        hold_out=of_a_third_of_the_users,
+        fixed={**IMPLICIT, "validationK": 20},
         found={"rank": 1024, "unobservedWeight": 0.04, "regParam": 0.0024, "maxIter": 6},
         grid={
             "rank": [1024],
             "unobservedWeight": [0.02, 0.04],
             "regParam": [0.0016, 0.0024, 0.0036],
-            "maxIter": [3, 6],
         },
+        most=8,
     ),
     "lastfm": DataSet(
         lastfm,
         ranking_quality(10),
         larger_is_better=True,
-        fixed=IMPLICIT,
+        hold_out=of_a_third_of_the_users,
+        fixed={**IMPLICIT, "validationK": 10},
         found={"rank": 128, "unobservedWeight": 0.02, "regParam": 0.03, "maxIter": 12},
         grid={
             "rank": [64, 128, 256],
             "unobservedWeight": [0.01, 0.02, 0.03],
             "regParam": [0.02, 0.03, 0.04],
-            "maxIter": [6, 12],
         },
     ),
 }
@@ -170,15 +202,17 @@ def settings_of(grid: dict[str, list[Any]]) -> Iterator[Settings]:
 
 
 def search(data: DataSet, folder: Path) -> None:
-    """Measure all settings of the grid on a tenth of the training rows, which the models have not seen."""
-    parts = [randomSplit(train, [0.9, 0.1], seed=7) for train, _ in data.splits(folder).values()]
+    """Measure all points of the grid on rows of train which the models have not seen; means over all splits."""
+    parts = [data.hold_out(train) for train, _ in data.splits(folder).values()]
     best: tuple[float, Settings] | None = None
     for settings in settings_of(data.grid):
-        metrics = pd.DataFrame([data.measure(data.fit(train, settings), train, held) for train, held in parts]).mean()
-        print(f"{settings}: {metrics.round(5).to_dict()}", flush=True)
-        value = float(metrics.iloc[0]) * (1 if data.larger_is_better else -1)
-        if best is None or value > best[0]:
-            best = value, settings
+        # a split that has stopped earlier has nothing better to come
+        curves = pd.concat([data.curve(settings, each) for each in parts], axis=1).ffill().mean(axis=1)
+        losses = -curves if data.larger_is_better else curves
+        number = int(losses.idxmin())
+        print(f"{settings}: {curves[number]:.5f} after {number} iterations", flush=True)
+        if best is None or losses[number] < best[0]:
+            best = float(losses[number]), {**settings, "maxIter": number}
     assert best is not None
     print(f"Best: {best[1]}")
 
@@ -188,7 +222,7 @@ def look_at_test(name: str, data: DataSet, folder: Path) -> None:
     print(f"{name}: ALS({', '.join(f'{key}={value!r}' for key, value in {**data.fixed, **data.found}.items())})")
     for split, (train, test) in data.splits(folder).items():
         clock = time.perf_counter()
-        model = data.fit(train, data.found)
+        model = data.fit(train)
         seconds = time.perf_counter() - clock
         metrics = ", ".join(f"{key} {value:.4f}" for key, value in data.measure(model, train, test).items())
         print(f"  {split}: {metrics}; fitted in {seconds:.1f} s", flush=True)
