@@ -253,6 +253,81 @@ def test_object_ratings_that_are_numbers_are_taken_and_a_null_among_them_is_foun
     assert_refused("pandas", spoilt("rating", values, object), ValueError, "'rating'", "null or NaN", ROW, "Drop")
 
 
+# ---- weights ---------------------------------------------------------------------------------------------
+
+WEIGHTS = RATINGS.assign(w=[1.0, 2.0, 0.0, 0.5, 1.0, 3.0])
+
+
+def weighted():
+    return small(weightCol="w")
+
+
+def assert_weights_refused(kind, values, error, *words, dtype=None):
+    frame = WEIGHTS.assign(w=pd.Series(values, index=WEIGHTS.index, dtype=dtype))
+    assert_refused(kind, frame, error, "'w'", *words, als=weighted(), good=WEIGHTS)
+
+
+def test_a_missing_column_of_weights_is_named_with_those_there_are_and_the_parameter_to_set(kind):
+    others = [f"'{name}'" for name in RATINGS]
+    assert_refused(kind, RATINGS, ValueError, "No column 'w'", *others, "set weightCol", als=weighted(), good=WEIGHTS)
+
+
+@pytest.mark.parametrize("role", ["userCol", "itemCol", "ratingCol"])
+def test_a_column_of_weights_that_has_another_role_is_a_value_error(kind, role):
+    als = small(weightCol=small().getOrDefault(role))
+    text = error_of(lambda: als.fit(given(kind, RATINGS)), ValueError)
+    assert_says(text, "weightCol", role, "different columns", als.getWeightCol())
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32", "Float64", "double[pyarrow]"])
+def test_a_missing_weight_is_a_value_error_that_names_the_row(kind, dtype):
+    words = "null or NaN", ROW, "(2 such)", "weights must be finite numbers", "Drop or repair"
+    assert_weights_refused(kind, [1.0, 2.0, None, None, 1.0, 3.0], ValueError, *words, dtype=dtype)
+
+
+@pytest.mark.parametrize("value", [np.inf, 1e39])
+def test_a_weight_that_is_no_finite_float32_is_a_value_error_that_names_row_and_value(kind, value):
+    words = str(value), "float32", ROW, "(1 such)", "weights must be finite numbers"
+    assert_weights_refused(kind, [1.0, 2.0, value, 1.0, 1.0, 3.0], ValueError, *words)
+
+
+@pytest.mark.parametrize("dtype", ["float64", "int64", "Int8", "double[pyarrow]", object])
+def test_a_negative_weight_is_a_value_error_that_names_row_and_value(kind, dtype):
+    if dtype is object and kind == "dask":
+        pytest.skip("dask turns object columns into strings before we see them")
+    words = "is -", ROW, "(2 such)", "weights must not be negative"
+    assert_weights_refused(kind, [1, 2, -1, -3, 1, 3], ValueError, *words, dtype=dtype)
+
+
+@pytest.mark.parametrize("values", [list("abcdef"), list("123456")], ids=["words", "digits"])
+@pytest.mark.parametrize("dtype", ["str", "category"])
+def test_weights_that_are_no_numbers_are_a_type_error(kind, values, dtype):
+    assert_weights_refused(kind, values, TypeError, "weights must be numbers", "convert", dtype=dtype)
+
+
+def test_an_object_among_weights_that_is_no_number_is_a_type_error_that_names_the_row():
+    words = "'3'", ROW, "weights must be numbers"
+    assert_weights_refused("pandas", [1.0, 2.0, "3", 1.0, 1.0, 3.0], TypeError, *words, dtype=object)
+
+
+def test_what_ratings_must_be_is_said_of_ratings(kind):
+    """And not of what was found in their place."""
+    frame = spoilt("rating", [4.0, 2.0, np.nan, 4.0, 1.0, 5.0])
+    assert_refused(kind, frame, ValueError, "null or NaN", ROW, "ratings must be finite numbers")
+
+
+@pytest.mark.parametrize("method", ["foldInUsers", "foldInItems", "recommendForRatings", "explain"])
+def test_bad_weights_are_refused_wherever_ratings_are_read(method):
+    model = weighted().setParams(maxIter=1).fit(WEIGHTS)
+    bad = WEIGHTS.assign(w=[1.0, 2.0, -1.0, 1.0, 1.0, 3.0])
+    calls = {
+        "recommendForRatings": lambda: model.recommendForRatings(bad, 2),
+        "explain": lambda: model.explain(2, 6, ratings=bad),
+    }
+    text = error_of(calls.get(method, lambda: getattr(model, method)(bad)), ValueError)
+    assert_says(text, "'w'", "-1.0", ROW, "weights must not be negative")
+
+
 # ---- ids -------------------------------------------------------------------------------------------------
 
 NULL_IDS = {

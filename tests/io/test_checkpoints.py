@@ -34,15 +34,20 @@ KINDS = {
     "implicit cg": {"implicitPrefs": True, "solver": "cg", "cgSteps": 2},
     "nonnegative": {"nonnegative": True},
     "double": {"precision": "double"},
+    "biases": {"biases": True, "regExponent": 0.5, "userRegParam": 0.3, "itemRegParam": 0.05},
+    "weights": {"weightCol": "weight", "userCountExponent": 0.5, "itemCountExponent": 0.3, "startScale": 0.5},
+    "iALS": {"implicitPrefs": True, "unobservedWeight": 0.2, "regCount": "all", "weightCol": "weight"},
+    "subspace": {"solver": "subspace", "subspaceSize": 2},
+    "iALS, subspace": {"implicitPrefs": True, "unobservedWeight": 0.2, "solver": "subspace", "subspaceSize": 3},
 }
 #: those that are no corner of the others, and are left to a full run
-SLOW = ("implicit", "cg", "nonnegative", "double")
+SLOW = ("implicit", "cg", "nonnegative", "double", "biases", "subspace", "iALS")
 LAST = 4
 
 
 @pytest.fixture(scope="module")
 def frame():
-    return make_ratings(**SHAPE)
+    return make_ratings(**SHAPE).assign(weight=lambda frame: np.arange(len(frame)) % 4 / 2)
 
 
 @pytest.fixture
@@ -100,7 +105,10 @@ def own(folder):
 # ---- going on --------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("kind", ["explicit", "implicit cg", *(pytest.param(k, marks=pytest.mark.slow) for k in SLOW)])
+FAST = [kind for kind in KINDS if kind not in SLOW]
+
+
+@pytest.mark.parametrize("kind", [*FAST, *(pytest.param(kind, marks=pytest.mark.slow) for kind in SLOW)])
 def test_a_fit_that_goes_on_ends_where_an_undisturbed_one_does(frame, folder, kind):
     more = KINDS[kind]
     expected = als(maxIter=LAST, **more).fit(frame)
@@ -401,9 +409,22 @@ OTHER_PARAMETERS = {
     "sparkRandom": "2",
     "solver": "cg",
     "cgSteps": 4,
+    "biases": True,
+    "regExponent": 0.5,
+    "userRegParam": 0.2,
+    "itemRegParam": 0.2,
+    "regCount": "all",
+    "unobservedWeight": 0.5,
+    "userCountExponent": 0.5,
+    "itemCountExponent": 0.5,
+    "startScale": 0.5,
+    "subspaceSize": 3,
 }
 #: beside which these have an effect
-SAME_PARAMETERS = {"cgSteps": {"solver": "cg"}, "alpha": {"implicitPrefs": True}}
+SAME_PARAMETERS = {
+    **{"cgSteps": {"solver": "cg"}, "subspaceSize": {"solver": "auto"}},
+    **{name: {"implicitPrefs": True} for name in ("alpha", "regCount", "unobservedWeight")},
+}
 
 
 @pytest.mark.parametrize("name", OTHER_PARAMETERS)
@@ -414,10 +435,46 @@ def test_a_checkpoint_of_other_parameters_is_refused(frame, folder, name):
         als(folder, maxIter=2, **both, **{name: value}).fit(frame, resume=True)
     text = str(error.value)
     assert str(own(folder) / named(1)[0]) in text
-    before = als().getOrDefault(name)
+    before = als().getOrDefault(name) if als().isDefined(name) else None
     assert f"{name}: {before!r} in the checkpoint, {value!r} now" in text
     assert len(text.splitlines()) == 3, "and nothing else differs"
     assert names(own(folder)) == named(1)
+
+
+@pytest.mark.parametrize("name", OTHER_PARAMETERS)
+def test_a_checkpoint_of_other_parameters_is_refused_where_they_are_the_defaults_now(frame, folder, name):
+    value, both = OTHER_PARAMETERS[name], SAME_PARAMETERS.get(name, {})
+    als(folder, maxIter=1, **both, **{name: value}).fit(frame)
+    with pytest.raises(ValueError, match=rf"  {name}: {value!r} in the checkpoint, .* now"):
+        als(folder, maxIter=2, **both).fit(frame, resume=True)
+
+
+@pytest.mark.parametrize(("before", "now"), [("subspace", "cg"), ("cg", "subspace"), ("auto", "cholesky")])
+def test_of_other_solvers_the_settings_of_one_alone_are_not_told(frame, folder, before, now):
+    own_settings = {"cgSteps": 5, "subspaceSize": 3}
+    als(folder, maxIter=1, solver=before, **own_settings).fit(frame)
+    with pytest.raises(ValueError, match="another fit") as error:
+        als(folder, maxIter=2, solver=now, cgSteps=6, subspaceSize=2).fit(frame, resume=True)
+    assert f"solver: {before!r} in the checkpoint, {now!r} now" in str(error.value)
+    assert len(str(error.value).splitlines()) == 3
+
+
+@pytest.mark.parametrize("first", [{}, {"weightCol": "weight"}], ids=str)
+def test_a_checkpoint_of_other_weights_is_refused(frame, folder, first):
+    """Of none as well, and of another column: a weight is data."""
+    als(folder, maxIter=1, **first).fit(frame)
+    changed = frame.assign(weight=frame["weight"].where(frame.index != 7, 9.0), other=frame["weight"] + 1)
+    for weight in ({"weightCol": "weight"}, {"weightCol": "other"}):
+        with pytest.raises(ValueError, match=r"fingerprint of the data: .* in the checkpoint"):
+            als(folder, maxIter=2, **weight).fit(changed, resume=True)
+
+
+def test_the_case_of_a_word_is_not_another_value(frame, folder):
+    both = {"implicitPrefs": True, "solver": "cholesky", "regCount": "all"}
+    als(folder, maxIter=2, **both).fit(frame)
+    checkpoint = ALSModel.load(str(own(folder) / named(2)[0]))
+    words = {name: value.upper() for name, value in both.items() if isinstance(value, str)}
+    assert_went_on(als(folder, maxIter=3, **{**both, **words}).fit(frame, resume=True), checkpoint)
 
 
 def one_rating_changed(frame):
@@ -771,4 +828,7 @@ def test_of_every_parameter_it_is_known_whether_it_decides_the_factors():
     others = {"userCol", "itemCol", "ratingCol", "predictionCol", "coldStartStrategy", "blockSize", "maxIter"}
     others |= {"checkpointDir", "checkpointInterval", "intermediateStorageLevel", "finalStorageLevel"}
     others |= {"tol", "patience", "validationK"}  # which say how many iterations there are, and which one is kept
-    assert {param.name for param in ALS().params} == others | set(identity.IDENTITY_PARAMS)
+    assert {param.name for param in ALS().params} == others | {*identity.IDENTITY_PARAMS, *identity.LATER_PARAMS}
+    defaults = {param.name: param.default for param in ALS().params}
+    assert {name: defaults[name] for name in identity.LATER_PARAMS} == identity.LATER_PARAMS
+    assert OTHER_PARAMETERS.keys() == {*identity.IDENTITY_PARAMS, *identity.LATER_PARAMS} - {"weightCol"}

@@ -41,14 +41,30 @@ SPARK_DEFAULTS = {
     "coldStartStrategy": "nan",
     "blockSize": 4096,
 }
-OURS = {"precision": "single", "sparkRandom": "3"}
+OURS = {
+    **{"precision": "single", "sparkRandom": "3", "solver": "cholesky", "cgSteps": 3, "subspaceSize": 64},
+    **{"checkpointDir": "", "biases": False, "regExponent": 1.0, "regCount": "observed", "weightCol": ""},
+    **{"userCountExponent": 0.0, "itemCountExponent": 0.0, "startScale": 1.0},
+    **{"tol": 0.0, "patience": 0, "validationK": 10},
+}
+#: those without a default: not set, they mean something that no number says
+UNDEFINED = ["userRegParam", "itemRegParam", "unobservedWeight"]
 SEED = 1994790107
 VALIDATORS = [CrossValidator, TrainValidationSplit]
 MODEL_PARAMS = ["blockSize", "coldStartStrategy", "itemCol", "predictionCol", "userCol"]
-INTS = ["rank", "maxIter", "numUserBlocks", "numItemBlocks", "checkpointInterval", "blockSize", "seed"]
-FLOATS = ["regParam", "alpha"]
-BOOLEANS = ["implicitPrefs", "nonnegative"]
-STRINGS = ["userCol", "itemCol", "ratingCol", "predictionCol", "coldStartStrategy", "finalStorageLevel", "precision"]
+INTS = [
+    *("rank", "maxIter", "numUserBlocks", "numItemBlocks", "checkpointInterval", "blockSize", "seed"),
+    *("cgSteps", "subspaceSize", "patience", "validationK"),
+]
+FLOATS = [
+    *("regParam", "alpha", "regExponent", "userRegParam", "itemRegParam", "unobservedWeight"),
+    *("userCountExponent", "itemCountExponent", "startScale", "tol"),
+]
+BOOLEANS = ["implicitPrefs", "nonnegative", "biases"]
+STRINGS = [
+    *("userCol", "itemCol", "ratingCol", "predictionCol", "coldStartStrategy", "finalStorageLevel", "precision"),
+    *("weightCol", "regCount", "solver", "checkpointDir"),
+]
 
 
 def upper(name):
@@ -86,7 +102,9 @@ def test_every_parameter_but_one_is_a_keyword_with_the_same_default():
     """What the signature shows is what holds."""
     als, shown = ALS(), inspect.signature(ALS).parameters
     assert set(shown) == {each.name for each in als.params} - {"predictionCol"}
-    assert all(shown[name].default == als.getOrDefault(name) for name in set(shown) - {"seed"})
+    assert all(shown[name].default == als.getOrDefault(name) for name in set(shown) - {"seed", *UNDEFINED})
+    assert {name for name in shown if not als.hasDefault(name)} == set(UNDEFINED)
+    assert all(shown[name].default is None for name in UNDEFINED)
 
 
 def test_defaults_of_a_new_estimator():
@@ -98,6 +116,21 @@ def test_defaults_of_a_new_estimator():
         assert not als.isSet(name)
         assert als.hasDefault(name)
         assert als.isDefined(name)
+
+
+@pytest.mark.parametrize("name", UNDEFINED)
+def test_a_parameter_without_a_default_is_undefined_until_set_and_after_it_is_cleared(ratings, name):
+    als = ALS(rank=2, maxIter=2, implicitPrefs=True, **{name: None})
+    assert not als.isDefined(name)
+    with pytest.raises(KeyError, match=name):
+        get(als, name)
+    plain = als.fit(ratings).itemFactors
+    als.set(name, 0.5)
+    assert get(als, name) == 0.5
+    assert not als.fit(ratings).itemFactors.equals(plain)
+    als.clear(name)
+    assert not als.isDefined(name)
+    assert_frame_equal(als.fit(ratings).itemFactors, plain)
 
 
 @pytest.mark.parametrize(
@@ -208,6 +241,23 @@ OTHER_VALUES = {
     "blockSize": 128,
     "precision": "double",
     "sparkRandom": "2",
+    "solver": "subspace",
+    "cgSteps": 5,
+    "checkpointDir": "folder",
+    "biases": True,
+    "regExponent": 0.5,
+    "userRegParam": 0.3,
+    "itemRegParam": 0.0,
+    "regCount": "all",
+    "unobservedWeight": 0.1,
+    "weightCol": "w",
+    "userCountExponent": 0.75,
+    "itemCountExponent": 1.5,
+    "startScale": 0.01,
+    "subspaceSize": 32,
+    "tol": 0.001,
+    "patience": 2,
+    "validationK": 20,
 }
 
 
@@ -376,6 +426,16 @@ OUT_OF_RANGE = [
     ("finalStorageLevel", "foo", "'NONE'"),
     ("precision", "half", "'single', 'double'"),
     ("sparkRandom", "4", "'3', '2'"),
+    *((name, -0.1, "a finite number >= 0") for name in FLOATS if name != "startScale"),
+    *((name, float("inf"), "a finite number >= 0") for name in FLOATS if name != "startScale"),
+    *((name, float("nan"), "a finite number >= 0") for name in FLOATS if name != "startScale"),
+    *(("startScale", value, "a finite number > 0") for value in (0.0, -1.0, float("inf"), float("nan"))),
+    ("regCount", "some", "'observed', 'all'"),
+    ("solver", "newton", "'cholesky', 'cg', 'subspace', 'auto'"),
+    ("cgSteps", 0, "an integer >= 1"),
+    ("subspaceSize", 0, "an integer >= 1"),
+    ("patience", -1, "an integer >= 0"),
+    ("validationK", 0, "an integer >= 1"),
 ]
 
 
@@ -420,7 +480,11 @@ def test_words_are_taken_in_any_case(ratings, word):
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("maxIter", 0), ("regParam", 0.0), ("alpha", 0.0), ("rank", 1), ("blockSize", 1), ("seed", -(2**63))],
+    [
+        *(("maxIter", 0), ("regParam", 0.0), ("alpha", 0.0), ("rank", 1), ("blockSize", 1), ("seed", -(2**63))),
+        *(("regExponent", 0.0), ("userRegParam", 0.0), ("itemRegParam", 0.0), ("startScale", 1e-30)),
+        *(("userCountExponent", 5.0), ("itemCountExponent", 5.0), ("regExponent", 5.0), ("subspaceSize", 1)),
+    ],
 )
 def test_values_at_the_edge_of_a_range_are_allowed(ratings, name, value):
     """A fit accepts them."""
@@ -704,7 +768,8 @@ def test_extract_param_map():
     """Defaults, then values set, then extra values."""
     als = ALS(rank=3, maxIter=4)
     found = als.extractParamMap({als.maxIter: 5})
-    assert set(found) == set(als.params)
+    assert set(found) == set(als.params) - {als.getParam(name) for name in UNDEFINED}
+    assert als.userRegParam in als.extractParamMap({als.userRegParam: 0.5})
     assert (found[als.rank], found[als.maxIter], found[als.alpha]) == (3, 5, 1.0)
     assert als.getMaxIter() == 4
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -19,6 +20,17 @@ class Learned(NamedTuple):
     mean: float | None = None
     #: one over the mean of n_u^-a n_i^-b, in a fit with count exponents
     count_scale: float | None = None
+
+    def missing(self, values: Mapping[str, Any]) -> str | None:
+        """What a fit with these values of parameters has learned and this does not have, in words; None where nothing.
+
+        Without it rows for other ratings would be other than those of the fit.
+        """
+        if values.get("biases") and self.mean is None:
+            return "biases, and nothing tells the mean that they are added to"
+        if self.count_scale is None and any(values.get(name) for name in ("userCountExponent", "itemCountExponent")):
+            return "weights by numbers of ratings, and nothing tells their scale"
+        return None
 
 
 @dataclass(frozen=True)

@@ -67,8 +67,9 @@ def solve_accumulated(
     """The rows of a block from their complete equations; arguments are those of `solve_block`, and so is the result.
 
     The second try of rows that float32 cannot solve is in float64, but from equations that were accumulated in float32.
-    The squared error in the losses has a floor, as source rows are not at hand: it is kept from being negative, and is
-    known to about 1e-6 of the sum of squared ratings in single precision (`daskals.kernels.numpy.losses`).
+    The squared error in the losses has a floor, as source rows are not at hand: it is kept from being negative, where
+    it cannot be, and is known to about 1e-6 of the sum of squared ratings in single precision
+    (`daskals.kernels.numpy.losses`).
     """
     if previous is not None and biases is not None:
         previous = biases.narrow(previous)

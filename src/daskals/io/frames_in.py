@@ -190,9 +190,9 @@ def read_numbers(column: pd.Series, what: str = "ratings") -> Float32:
     if not finite.all():
         row = int(np.argmin(finite))
         value = column.iloc[row] if is_object(column.dtype) else wide[row]
-        what = "null or NaN" if np.isnan(wide[row]) else f"{in_words(value)}, which is not a finite float32"
+        fault = "null or NaN" if np.isnan(wide[row]) else f"{in_words(value)}, which is not a finite float32"
         raise ValueError(
-            f"Column {column.name!r} is {what} in {place_of(column, row)} ({count_true(~finite)} such): {what} must "
+            f"Column {column.name!r} is {fault} in {place_of(column, row)} ({count_true(~finite)} such): {what} must "
             "be finite numbers. Drop or repair those rows first."
         )
     return ratings

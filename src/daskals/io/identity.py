@@ -61,8 +61,15 @@ def differences(theirs: dict[str, Any], mine: dict[str, Any]) -> str:
     return "\n".join(
         f"  {name}: {_told(theirs, name)!r} in the checkpoint, {_told(mine, name)!r} now"
         for name in names
-        if _told(theirs, name) != _told(mine, name) and (name in theirs or name not in DEPENDENT_PARAMS)
+        if _told(theirs, name) != _told(mine, name) and _has_effect_in_both(theirs, mine, name)
     )
+
+
+def _has_effect_in_both(theirs: dict[str, Any], mine: dict[str, Any], name: str) -> bool:
+    """Whether a parameter of this fit, or one of `LATER_PARAMS`, has an effect in the fit of the checkpoint as well."""
+    if name in DEPENDENT_PARAMS and name in LATER_PARAMS:  # which may be absent for either reason
+        return bool(theirs.get("solver") == mine["solver"])
+    return name in theirs or name not in DEPENDENT_PARAMS
 
 
 def _told(identity: dict[str, Any], name: str) -> Any:

@@ -205,6 +205,8 @@ def decode_parent(about: Any) -> ParentNotes | None:
     for name, number in learned.items():
         if not isinstance(number, float | int) or isinstance(number, bool) or not np.isfinite(number):
             raise ValueError(f"its {name} is {number!r}, no finite number")
+    if (missing := Learned(**learned).missing(values)) is not None:
+        raise ValueError(f"it has {missing}")
     return ParentNotes(about["uid"], values, learned)
 
 

@@ -20,19 +20,32 @@ from daskals.kernels.types import Basis, Float64, SourceRows
 AnyFloat = TypeVar("AnyFloat", bound=np.floating[Any])
 #: How many rows are turned in one product of matrices.
 TURNED_ROWS = 64
+#: Eigenvalues of at most this share of the largest one, times the rank, are zero but for rounding: that of the Gram
+#: matrix in float64, and that of turned rows in float32, whose squares they are sums of.
+ROUNDING = float(np.finfo(np.float32).eps) ** 2
 
 
 def basis_of(gram: Float64) -> Basis:
-    """The eigenvectors and eigenvalues of a Gram matrix; eigenvalues below zero are rounding, and become zero."""
+    """The eigenvectors and eigenvalues of a Gram matrix; eigenvalues that are rounding become zero.
+
+    Of a matrix that is not finite all are NaN: then no row has a solution.
+    """
+    if not np.isfinite(gram).all():
+        return Basis(np.full_like(gram, np.nan), np.full(len(gram), np.nan))
     values, vectors = np.linalg.eigh(gram)
-    return Basis(vectors, np.maximum(values, 0.0))
+    return Basis(vectors, np.where(values <= ROUNDING * len(gram) * values.max(initial=0.0), 0.0, values))
 
 
 def turned(sources: SourceRows, gram: Float64) -> SourceRows:
-    """Source rows in the eigenbasis of their Gram matrix, (rank, rank)."""
+    """Source rows in the eigenbasis of their Gram matrix, (rank, rank).
+
+    Along eigenvectors of eigenvalue zero no source row has anything but rounding. That is left out: a penalty near zero
+    would make it large.
+    """
     basis = basis_of(gram)
     values = np.zeros_like(sources.values)
     values[:, : sources.rank] = into_basis(sources.values[:, : sources.rank], basis)
+    values[:, : sources.rank][:, basis.values == 0] = 0
     return replace(sources, values=values, basis=basis)
 
 

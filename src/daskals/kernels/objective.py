@@ -61,6 +61,15 @@ class Objective(NamedTuple):
             return 0.0
         return 1.0 if self.unobserved_weight is None else self.unobserved_weight
 
+    @property
+    def least_error(self) -> float:
+        """What the squared error of a row is at least: below that is rounding.
+
+        In Spark's implicit objective it can be below zero, where a pair stands several times or has a weight above 1:
+        only once has it a residual to the pair's 1.
+        """
+        return -np.inf if self.implicit and self.unobserved_weight is None else 0.0
+
     def penalties(self, n: Float64) -> Float64:
         """c of rows whose ratings weigh ``n`` in all."""
         weight = n + self.reg_base
@@ -93,6 +102,9 @@ class Solver(NamedTuple):
         """Whether source rows are turned into the eigenbasis of their Gram matrix (`daskals.kernels.eigenbasis`).
 
         That changes a solution by rounding, and double precision is for Spark's numbers. Nonnegative rows are so in
-        one basis alone. `subspace` needs a Gram matrix that is diagonal.
+        one basis alone. Without a penalty rows may be undetermined, which is seen in the equations as they come.
+        `subspace` needs a Gram matrix that is diagonal in any case.
         """
-        return objective.implicit and not objective.nonnegative and (self.subspace > 0 or not self.double)
+        if not objective.implicit or objective.nonnegative:
+            return False
+        return self.subspace > 0 or not (self.double or objective.reg == 0)

@@ -52,6 +52,8 @@ def decode_parent(about: Any) -> dict[str, Any] | None:
         known = {name: _checked(name, values.get(name, default)) for name, default in DEFAULTS.items()}
     except TypeError as error:
         raise ValueError(str(error)) from None
+    if (missing := found.missing(known)) is not None:
+        raise ValueError(f"it has {missing}")
     return {**known, "learned": found}
 
 

@@ -120,6 +120,17 @@ def _write_row(row: int, rank: int, q: float, b: Any, c: float, x: Any, solution
 
 
 @inner
+def _is_something(base: Any, diagonal: Any) -> bool:
+    """Whether what rows have in common is not zero: one of a pair, a Gram matrix or a diagonal, has rows."""
+    something = False
+    for j in range(len(base)):
+        something = something or base[j, j] != 0
+    for j in range(len(diagonal)):
+        something = something or diagonal[j] != 0
+    return something
+
+
+@inner
 def _count_weights(weights: Any, first: int, stop: int) -> int:
     """How many ratings of a row count."""
     if not len(weights):
@@ -196,7 +207,7 @@ def solve_rows_exactly(
     ``nonnegative`` is None where rows may be negative.
     """
     padded, dtype = factors.shape[1], factors.dtype
-    has_base, columns = len(base) > 0 or len(diagonal) > 0, targets.reshape(-1, 1)
+    has_base, columns = _is_something(base, diagonal), targets.reshape(-1, 1)
     most = max(8, GATHERED_BYTES // (padded * factors.itemsize))
     gathered, weighted = np.zeros((most, padded), dtype), np.zeros((most if len(weights) else 0, padded), dtype)
     # a matrix of one row, so that every product is between arrays of one type: one compilation
@@ -225,13 +236,13 @@ def solve_equations_exactly(
     solution: Any, failed: Any, table: Any,
 ) -> None:  # fmt: skip
     """Solve every row, of which A (upper triangle) and b are given."""
-    padded, dtype, has_base = b_rows.shape[1], b_rows.dtype, len(base) > 0
+    padded, dtype, has_base = b_rows.shape[1], b_rows.dtype, _is_something(base, q[:0])
     A, x = np.zeros((padded, padded + 8), dtype), np.zeros(padded, dtype)
     for row in range(len(indptr) - 1):
         b = b_rows[row]
         for i in range(padded):
             for j in range(i // 8 * 8, padded):
-                A[i, j] = A_rows[row, i, j] + (base[i, j] if has_base else 0)
+                A[i, j] = A_rows[row, i, j] + (base[i, j] if len(base) else 0)
         counting = _count_weights(weights, indptr[row], indptr[row + 1]) if c[row] == 0 else rank
         if _solve_assembled(A, b, c[row], counting, rank, has_base, nonnegative, x):
             _write_row(row, rank, q[row], b, c[row], x, solution, table)

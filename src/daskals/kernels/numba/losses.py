@@ -24,9 +24,9 @@ def loss_table(n_rows: int) -> Float64:
     return np.zeros((n_rows, 3))
 
 
-def sum_table(table: Float64, weight: float) -> Losses:
-    """The losses of all rows, whose residuals weigh ``weight``; an error below zero is rounding, and counts as 0."""
-    np.maximum(table[:, ERROR], 0, out=table[:, ERROR])
+def sum_table(table: Float64, weight: float, least: float) -> Losses:
+    """The losses of all rows, whose residuals weigh ``weight``; errors below ``least`` are rounding."""
+    np.maximum(table[:, ERROR], least, out=table[:, ERROR])
     _, error, penalty = table.sum(axis=0).tolist()
     return Losses(error, penalty, weight)
 

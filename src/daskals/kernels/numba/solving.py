@@ -25,6 +25,7 @@ from daskals.kernels.numba.exact import (
 from daskals.kernels.numba.losses import direct_errors, loss_table, sum_table
 from daskals.kernels.numba.subspace import subspace_rows
 from daskals.kernels.numba.terms import terms_of
+from daskals.kernels.numpy.terms import start_of
 from daskals.kernels.objective import Objective, Solver
 from daskals.kernels.types import Basis, Bools, Equations, Float, Float32, Float64, Rows, Solution, SourceRows, Terms
 
@@ -55,6 +56,7 @@ def solve_rows(
     rank, factors = sources.rank, as_kernel_array(sources.values, sources.values.dtype)
     rows = _as_kernel_rows(rows)
     terms = terms_of(rows, sources.offsets, objective, factors.dtype)
+    previous = start_of(previous, terms, objective)
     solution, failed, table = _room_for(rows, rank)
     weights = _or_none(terms.weights, factors.dtype)
     problem = (rows.indptr, rows.source_positions, terms.targets, weights, terms.q, terms.c, factors, rank)
@@ -79,7 +81,7 @@ def solve_rows(
         direct_errors(rows.indptr, rows.source_positions, terms.targets, weights, factors, solution, table)
     if sources.basis is not None:
         solution = out_of_basis(solution, sources.basis)
-    return Solution(solution, np.flatnonzero(failed), sum_table(table, terms.weight))
+    return Solution(solution, np.flatnonzero(failed), sum_table(table, terms.weight, objective.least_error))
 
 
 def no_equations(n_rows: int, rank: int, dtype: npt.DTypeLike) -> Equations:
@@ -111,24 +113,25 @@ def solve_equations(
     rank, dtype = equations.rank, solver.dtype
     A, b = (as_kernel_array(each, dtype) for each in (equations.A, equations.b))
     rows = _as_kernel_rows(rows)
-    terms = terms_of(rows, None, objective, dtype)
+    terms = terms_of(rows, None, objective, dtype)._replace(q=as_kernel_array(equations.q, np.float64))
+    previous = start_of(previous, terms, objective)
     base, weights = _padded_base(base_of(gram, None, objective), rank, dtype), _or_none(terms.weights, dtype)
     solution, failed, table = _room_for(rows, rank)
-    q = as_kernel_array(equations.q, np.float64)
-    known = (weights, q, terms.c, rank, base)
+    known = (weights, terms.q, terms.c, rank, base)
     if solver.cg_steps:
         given = (A, b, rows.indptr, rows.source_positions, terms.targets)
         cg_equations(*given, *known, _start_rows(previous, None), solver.cg_steps, solution, table)
     else:
         solve_equations_exactly(A, b, rows.indptr, *known, objective.nonnegative or None, solution, failed, table)
     _clip(solution, objective)
-    return Solution(solution, np.flatnonzero(failed), sum_table(table, terms.weight))
+    return Solution(solution, np.flatnonzero(failed), sum_table(table, terms.weight, objective.least_error))
 
 
 def _padded(rank: int) -> int:
     return -(-rank // 8) * 8
 
 
+@np.errstate(over="ignore")  # what overflows ends as a loss that is not finite, which the fit warns of
 def _padded_base(base: Float64 | None, rank: int, dtype: npt.DTypeLike) -> Float:
     """What is in A of every row, with zeros to a multiple of 8; of no rows where there is nothing."""
     if base is None:
@@ -143,6 +146,7 @@ def _or_none(weights: Float | None, dtype: npt.DTypeLike) -> Float:
     return np.zeros(0, dtype) if weights is None else weights
 
 
+@np.errstate(over="ignore")
 def _common(gram: Float64 | None, sources: SourceRows, objective: Objective, terms: Terms) -> tuple[Float, Float]:
     """What A of every row has in common: as a matrix, or by its diagonal where that is all it has.
 

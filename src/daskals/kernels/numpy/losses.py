@@ -11,8 +11,9 @@ conditions. Short of the solution, after some steps of conjugate gradients, b + 
 It is a difference of numbers as large as q, of which b.x has the rounding errors of its dtype. Where E is below
 `CANCELLED` q, so that few of its digits would be right, the residuals of the row's ratings are computed one by one
 (`direct_errors`); ordinary fits have no such rows and pay a comparison. That takes the source rows and the explicit
-objective. Without them E is only kept from being negative: its errors are about 1e-6 q in single precision, 1e-15 q in
-double, which is the floor of the squared error of an implicit fit and of a streamed one.
+objective. Without them E is only kept from being negative, where it cannot be (`Objective.least_error`): its errors are
+about 1e-6 q in single precision, 1e-15 q in double, which is the floor of the squared error of an implicit fit and of a
+streamed one.
 """
 
 from __future__ import annotations

@@ -36,7 +36,7 @@ from daskals.kernels.numpy.equations import (
 from daskals.kernels.numpy.losses import CANCELLED, direct_errors
 from daskals.kernels.numpy.short_rows import DUAL_SHARE, solve_short_row
 from daskals.kernels.numpy.subspace import subspace_sweep
-from daskals.kernels.numpy.terms import sum_rows, terms_of
+from daskals.kernels.numpy.terms import start_of, sum_rows, terms_of
 from daskals.kernels.objective import Objective, Solver
 from daskals.kernels.types import (
     Bools,
@@ -103,6 +103,7 @@ def solve_rows(
     base = base_of(gram, sources.basis, objective)
     matrix = None if base is None else base.astype(factors.dtype)
     assemble = assemble_side_by_side if rank <= SIDE_BY_SIDE_RANK else assemble_row_by_row
+    previous = start_of(previous, terms, objective)
     if previous is not None and sources.basis is not None:
         previous = into_basis(previous, sources.basis)
 
@@ -132,7 +133,8 @@ def solve_rows(
     width = 2 * len(rows.ratings) / max(1, len(rows.indptr) - 1) if solver.cg_steps else rank
     direct = None if objective.implicit else functools.partial(direct_errors, rows, terms, sources)
     n_rows = len(rows.indptr) - 1
-    solution = _solve_in_batches(n_rows, rank, terms, rank * factors.itemsize * width, solve, direct)
+    row_bytes = rank * factors.itemsize * width
+    solution = _solve_in_batches(n_rows, rank, terms, row_bytes, solve, objective.least_error, direct)
     if sources.basis is not None:
         solution = solution._replace(rows=out_of_basis(solution.rows, sources.basis))
     return solution
@@ -168,6 +170,7 @@ def solve_equations(
     rank, dtype = equations.rank, solver.dtype
     base = base_of(gram, None, objective)
     terms = terms_of(rows, None, objective, dtype)._replace(q=equations.q)
+    previous = start_of(previous, terms, objective)
 
     def solve(batch: slice, c: Float64) -> tuple[Float, Bools, Float64]:
         A, b = equations.A[batch].astype(dtype), equations.b[batch].astype(dtype)
@@ -183,7 +186,8 @@ def solve_equations(
         return _solve_exactly(A, b, c, n_ratings, objective)
 
     n_rows = len(rows.indptr) - 1
-    return _solve_in_batches(n_rows, rank, terms, rank * rank * np.dtype(dtype).itemsize, solve)
+    row_bytes = rank * rank * np.dtype(dtype).itemsize
+    return _solve_in_batches(n_rows, rank, terms, row_bytes, solve, objective.least_error)
 
 
 def _needed(array: _Array | None, name: str) -> _Array:
@@ -210,6 +214,8 @@ def _solve_in_eigenbasis(
     x, failed, explained = np.zeros(d.shape, factors.dtype), np.zeros(len(d), np.bool_), np.zeros(len(d))
     for row, (first, stop) in enumerate(itertools.pairwise(indptr.tolist())):
         Y, weights, targets = factors[positions[first:stop]], w[first:stop], t[first:stop]
+        if not targets.any():
+            continue  # then x = 0, whatever A is; there may be no ratings at all
         solution = None
         if stop - first <= DUAL_SHARE * d.shape[1] and (d[row] > 0).all():
             solution = solve_short_row(Y, weights, targets, d[row])
@@ -239,7 +245,7 @@ def _solve_exactly(
 ) -> tuple[Float, Bools, Float64]:
     """The solutions of A x = b, as a `BatchSolver` returns them."""
     x, failed = solve_systems(A, b, nonnegative=objective.nonnegative)
-    if not objective.implicit and not objective.nonnegative:
+    if objective.gram_weight == 0 and not objective.nonnegative:
         failed |= are_too_few(n_ratings, b, c)
     return x, failed, np.einsum("ij,ij->i", b, x, dtype=np.float64)
 
@@ -250,6 +256,7 @@ def _solve_in_batches(
     terms: Terms,
     row_bytes: float,
     solve: BatchSolver,
+    least_error: float,
     direct: Callable[[Float32, Int64], Float64] | None = None,
 ) -> Solution:
     """Solve all rows, `BATCH_BYTES` of them at a time, a row taking so many bytes; and add up their losses.
@@ -269,7 +276,7 @@ def _solve_in_batches(
         cancelled = np.flatnonzero((errors < CANCELLED * terms.q) & ~failed)
         errors[cancelled] = direct(solution, cancelled)
     losses = Losses(
-        squared_error=float(np.maximum(errors, 0)[~failed].sum()),
+        squared_error=float(np.maximum(errors, least_error)[~failed].sum()),
         penalty=float((terms.c * norms)[~failed].sum()),
         weight=terms.weight,
     )

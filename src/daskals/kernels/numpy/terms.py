@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from daskals.kernels.objective import Objective
-from daskals.kernels.types import Float, Float64, Int64, Rows, Terms
+from daskals.kernels.types import Float, Float32, Float64, Int64, Rows, Terms
 
 
 def terms_of(rows: Rows, offsets: Float | None, objective: Objective, dtype: npt.DTypeLike) -> Terms:
@@ -58,3 +58,13 @@ def sum_rows(indptr: Int64, values: npt.NDArray[Any]) -> Float64:
     """Sums of ``values`` over the rows of a CSR block, float64."""
     total: Float64 = np.concatenate([[0.0], np.cumsum(values, dtype=np.float64)])
     return total[indptr[1:]] - total[indptr[:-1]]
+
+
+def start_of(previous: Float32 | None, terms: Terms, objective: Objective) -> Float32 | None:
+    """Rows to start from; those of whom nothing is to be predicted are 0.
+
+    That is their solution. Where none of their ratings counts, no step would lead there: A is zero as well.
+    """
+    if previous is None or terms.weights is None or objective.gram_weight > 0:
+        return previous
+    return np.where(terms.q[:, None] == 0, np.float32(0), previous)
