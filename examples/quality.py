@@ -150,7 +150,7 @@ DATA_SETS = {
         larger_is_better=False,
         hold_out=a_tenth,
         fixed=EXPLICIT,
-        found={"rank": 128, "regExponent": 0.5, "regParam": 1.25, "maxIter": 12},
+        found={"rank": 64, "regExponent": 0.5, "regParam": 1.25, "maxIter": 20},
         grid={
             "rank": [64, 128],
             "regExponent": [0.4, 0.5, 0.6],
@@ -196,7 +196,7 @@ DATA_SETS = {
         larger_is_better=True,
         hold_out=of_a_third_of_the_users,
         fixed={**IMPLICIT, "validationK": 10},
-        found={"rank": 128, "unobservedWeight": 0.02, "regParam": 0.03, "maxIter": 12},
+        found={"rank": 64, "unobservedWeight": 0.03, "regParam": 0.02, "maxIter": 14},
         grid={
             "rank": [64, 128, 256],
             "unobservedWeight": [0.01, 0.02, 0.03],
