@@ -16,7 +16,7 @@ from daskals.params.maps import read_param_maps
 from daskals.params.param import ParamMap
 from daskals.recommendation.contradictions import refuse_contradictions
 from daskals.recommendation.fits import fit_maps
-from daskals.recommendation.fitting import Wishes
+from daskals.recommendation.fitting import FitOptions
 from daskals.recommendation.model import ALSModel
 from daskals.recommendation.parameters import OWN_VALUES, ALSParams
 from daskals.recommendation.watching import Callback
@@ -47,7 +47,7 @@ class ALS(ALSParams, Savable):
         Solve each row's equations exactly, as Spark; or take ``cgSteps`` (3) conjugate gradient steps from the row as
         it was; or solve ``subspaceSize`` (64) columns of it after the other, the rest staying as it was (iALS++). The
         last two are cheaper at high rank, and close to it after a few more iterations. Not with nonnegative. "auto"
-        takes what reaches a good model soonest at the rank.
+        is "subspace" from rank 192 on and else "cholesky".
     biases : bool
         Explicit fits alone: predict mean + bias of the user + bias of the item + dot product, all of them solved
         together, with the same regularisation. The biases are two more columns of the factors, so ``model.rank`` is
@@ -237,7 +237,7 @@ class ALS(ALSParams, Savable):
             ``dataset`` are left out: no iteration would change what is said of them.
         callbacks : list of functions, optional
             Each is called in this process after each iteration that the fit runs itself, and after a checkpoint that is
-            due, with an `IterationInfo`: ``number``, ``objective``, ``rmse``, ``seconds``, ``validation``, ``best``.
+            due, with a `IterationInfo`: ``number``, ``objective``, ``rmse``, ``seconds``, ``validation``, ``best``.
             True stops the fit, None and False let it go on; what one raises ends the fit and comes out of here.
         initialModel : ALSModel, optional
             Start from its factors: users and items that it has from their rows (in nonnegative fits from their absolute
@@ -280,8 +280,8 @@ class ALS(ALSParams, Savable):
         >>> more = ALS(rank=8, maxIter=2, regParam=0.01).fit(ratings, initialModel=model)  # 2 more
         """
         maps, several = read_param_maps(params)
-        wishes = Wishes(resume, validation, callbacks, initialModel)
-        models = [model for _, model in fit_maps(self, dataset, maps, wishes)]
+        options = FitOptions(resume, validation, callbacks, initialModel)
+        models = [model for _, model in fit_maps(self, dataset, maps, options)]
         return models if several else models[0]
 
     def fitMultiple(self, dataset: Frame, paramMaps: Sequence[ParamMap]) -> Iterator[tuple[int, ALSModel]]:

@@ -113,7 +113,7 @@ def prepare(params: ALSParams, scheduler: Scheduler, dataset: Frame, validation:
 
 
 @dataclass(frozen=True)
-class Wishes:
+class FitOptions:
     """What a fit is asked for besides its parameters."""
 
     #: whether to go on from the newest checkpoint
@@ -132,7 +132,7 @@ class Fit:
     params: ALS
     scheduler: Scheduler
     prepared: Prepared
-    wishes: Wishes = Wishes()
+    options: FitOptions = FitOptions()
 
     def run(self) -> ALSModel:
         """Run all iterations, or those after the newest checkpoint, and make the model."""
@@ -152,7 +152,7 @@ class Fit:
 
     def _start(self, plan: Plan) -> ResumePoint | None:
         """The rows of the model that the fit starts from, if there is one."""
-        model, prepared = self.wishes.initial_model, self.prepared
+        model, prepared = self.options.initial_model, self.prepared
         if model is None:
             return None
         users, items = factors_to_start_from(model, prepared.user_ids, prepared.item_ids)
@@ -179,7 +179,7 @@ class Fit:
         rules = StoppingRules(self.params.getTol(), self.params.getPatience())
         history = History(implicit=plan.goal.objective.implicit, validated=measure is not None)
         found = None
-        if checkpoints and self.wishes.resume:
+        if checkpoints and self.options.resume:
             found = checkpoints.newest(ratings, n_iterations, lambda told: rules.best_if_reached(history.filled(told)))
         history = history.filled(found.history) if found else history
         loop = Iterations(ratings, start_values_of(self.params), plan, found.point if found else start)
@@ -195,8 +195,9 @@ class Fit:
                 self._write(checkpoints, loop, history, best, aim.learned)
                 if plan.loses_history:
                     loop.restart_from(checkpoints.read(iteration.number, ratings))
-                    best.read_from_checkpoint(history.best)
-            if tell(self.wishes.callbacks, iteration, metric, history.best) or rules.stop(history):
+                    if measure:
+                        best.read_from_checkpoint(history.best)
+            if tell(self.options.callbacks, iteration, metric, history.best) or rules.stop(history):
                 break
         return self._kept(plan, history, best, aim.learned)
 

@@ -119,13 +119,11 @@ class BestFactors:
         self._factors: Callable[[], tuple[FactorMatrix, FactorMatrix]] = loop.factors
 
     def look(self, history: History) -> None:
-        """Hold the factors as they are now if the last iteration of a fit that is measured is its best one.
+        """Hold the factors as they are now if a fit is measured and its last iteration is the best.
 
-        Where it is not measured they are those of the loop, whatever it has come to when they are asked for.
+        One that is not measured has those of the loop, whatever it has come to when they are asked for.
         """
-        if not history.validated:
-            self._factors = self._loop.factors
-        elif history.best == len(history):
+        if history.validated and history.best == len(history):
             self._factors = functools.partial(self._loop.factors, self._loop.snapshot())
 
     def read_from_checkpoint(self, number: int) -> None:
