@@ -164,7 +164,7 @@ DATA_SETS = {
         larger_is_better=False,
         hold_out=a_tenth,
         fixed=EXPLICIT,
-        found={"rank": 128, "regExponent": 0.7, "regParam": 0.4, "maxIter": 12},
+        found={"rank": 128, "regExponent": 0.6, "regParam": 0.7, "maxIter": 5},
         grid={"rank": [64, 128], "regExponent": [0.6, 0.7, 0.8], "regParam": [0.2, 0.3, 0.4, 0.5, 0.7]},
     ),
     "gowalla": DataSet(

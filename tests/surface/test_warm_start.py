@@ -220,7 +220,7 @@ def test_each_map_starts_from_the_model_of_the_one_before(cls, frame, estimator,
 
     def noting(fit):
         model = run(fit)
-        fitted.append((fit.params.getRegParam(), fit.wishes.initial_model, model))
+        fitted.append((fit.params.getRegParam(), fit.options.initial_model, model))
         return model
 
     monkeypatch.setattr(Fit, "run", noting)
