@@ -82,7 +82,7 @@ def main() -> int:
         if importlib.util.find_spec("bokeh"):
             print(f"Dashboard: {cluster.dashboard_link}")
         else:
-            print("Dashboard: needs bokeh (pip install 'daskals[viz]')")
+            print("Dashboard: needs bokeh (pip install 'daskals[dashboard]')")
         try:
             if arguments.command:
                 sys.stdout.flush()  # before the script writes to the same place
