@@ -469,6 +469,14 @@ def test_a_checkpoint_of_other_weights_is_refused(frame, folder, first):
             als(folder, maxIter=2, **weight).fit(changed, resume=True)
 
 
+def test_a_column_of_weights_may_have_another_name(frame, folder):
+    """As the other columns may: what is in it decides, and that is in the fingerprint."""
+    als(folder, maxIter=2, weightCol="weight").fit(frame)
+    checkpoint = ALSModel.load(str(own(folder) / named(2)[0]))
+    renamed = frame.rename(columns={"weight": "Weight 2"})
+    assert_went_on(als(folder, maxIter=3, weightCol="Weight 2").fit(renamed, resume=True), checkpoint)
+
+
 def test_the_case_of_a_word_is_not_another_value(frame, folder):
     both = {"implicitPrefs": True, "solver": "cholesky", "regCount": "all"}
     als(folder, maxIter=2, **both).fit(frame)
@@ -825,10 +833,10 @@ def test_a_folder_without_permission_is_an_error(frame, folder):
 
 def test_of_every_parameter_it_is_known_whether_it_decides_the_factors():
     """A new one that is in neither list would let a fit go on from factors of another fit, in silence."""
-    others = {"userCol", "itemCol", "ratingCol", "predictionCol", "coldStartStrategy", "blockSize", "maxIter"}
+    others = {"userCol", "itemCol", "ratingCol", "weightCol", "predictionCol", "coldStartStrategy", "blockSize"}
     others |= {"checkpointDir", "checkpointInterval", "intermediateStorageLevel", "finalStorageLevel"}
-    others |= {"tol", "patience", "validationK"}  # which say how many iterations there are, and which one is kept
+    others |= {"maxIter", "tol", "patience", "validationK"}  # which say how many iterations there are, and which one is kept
     assert {param.name for param in ALS().params} == others | {*identity.IDENTITY_PARAMS, *identity.LATER_PARAMS}
     defaults = {param.name: param.default for param in ALS().params}
     assert {name: defaults[name] for name in identity.LATER_PARAMS} == identity.LATER_PARAMS
-    assert OTHER_PARAMETERS.keys() == {*identity.IDENTITY_PARAMS, *identity.LATER_PARAMS} - {"weightCol"}
+    assert OTHER_PARAMETERS.keys() == {*identity.IDENTITY_PARAMS, *identity.LATER_PARAMS}

@@ -152,3 +152,21 @@ def test_what_a_stranger_is_recommended(both):
     counts = frame["item"].value_counts()
     expected = sorted(counts.items(), key=lambda pair: (pair[1], pair[0]), reverse=True)[:30]
     assert local.popular(30) == expected
+
+
+@pytest.mark.parametrize("own", [{"unobservedWeight": 0.2}, {"regCount": "all"}], ids=str)
+def test_weights_of_pairs_without_a_rating_are_not_dropped_in_silence(own):
+    """Explicit ratings have none: both kinds of model refuse to solve a row as if there were no such weights."""
+    rows = [(user, item, 1.0) for user in range(12) for item in range(7) if (user + item) % 3]
+    frame = pd.DataFrame(rows, columns=["user", "item", "rating"])
+    model = ALS(rank=2, maxIter=1, implicitPrefs=True, **own).fit(frame)
+    local = model.toLocal()
+    mine = frame[frame["user"] == 5]
+    for call in (
+        lambda: model.foldInUsers(mine, implicitPrefs=False),
+        lambda: local.recommendForRatings(pairs_of(frame, 5), 3, implicitPrefs=False),
+        lambda: local.explain(5, 2, 3, pairs_of(frame, 5), implicitPrefs=False),
+    ):
+        with pytest.raises(ValueError, match="pairs without a rating, which explicit"):
+            call()
+    assert local.recommendForRatings(pairs_of(frame, 5), 3, implicitPrefs=True)

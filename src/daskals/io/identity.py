@@ -18,7 +18,8 @@ from daskals.execution.scheduler import Scheduler
 from daskals.execution.tasks import new_token, task
 from daskals.kernels.types import Ids
 
-#: Parameters that decide the factors of an iteration. (maxIter does not: it says how many there are.)
+#: Parameters that decide the factors of an iteration. (maxIter does not: it says how many there are. Nor do names of
+#: columns: what is in them, weights included, is in the fingerprint of the data.)
 IDENTITY_PARAMS = (
     *("rank", "regParam", "implicitPrefs", "alpha", "nonnegative", "seed", "numUserBlocks", "numItemBlocks"),
     *("precision", "sparkRandom", "solver", "cgSteps"),
@@ -32,14 +33,11 @@ LATER_PARAMS: dict[str, Any] = {
     "itemRegParam": None,
     "regCount": "observed",
     "unobservedWeight": None,
-    "weightCol": "",
     "userCountExponent": 0.0,
     "itemCountExponent": 0.0,
     "startScale": 1.0,
     "subspaceSize": 64,
 }
-#: Those of them that name a column, as it stands.
-COLUMN_PARAMS = ("weightCol",)
 #: Those of them that have no effect beside some values of others.
 DEPENDENT_PARAMS = ("alpha", "precision", "cgSteps", "subspaceSize")
 #: What an identity calls the factors that a fit was started from, where it was started from any.
@@ -104,10 +102,7 @@ def identity_of(
 
 def _decisive(values: dict[str, Any]) -> dict[str, Any]:
     """The parameters that decide factors: words in lower case, and without those that have no effect beside others."""
-    told = {
-        name: value.lower() if isinstance(value, str) and name not in COLUMN_PARAMS else value
-        for name, value in values.items()
-    }
+    told = {name: value.lower() if isinstance(value, str) else value for name, value in values.items()}
     decisive = {name: told[name] for name in IDENTITY_PARAMS}
     decisive.update({name: told[name] for name, default in LATER_PARAMS.items() if told.get(name) != default})
     if decisive["nonnegative"]:  # which is solved in float64 in any case

@@ -76,6 +76,12 @@ def goal_of(parent: Mapping[str, Any] | None, given: Mapping[str, Any]) -> Goal:
     values = {**DEFAULTS, "learned": Learned(), **(parent or {}), **named}
     if values["biases"] and (values["implicitPrefs"] or values["nonnegative"]):
         raise ValueError("This model has biases, with which neither implicitPrefs nor nonnegative can be True")
+    of_all_pairs = values["unobservedWeight"] is not None or values["regCount"].lower() == "all"
+    if of_all_pairs and not values["implicitPrefs"]:
+        raise ValueError(
+            "This model was fitted with unobservedWeight or regCount='all', weights of pairs without a rating, which "
+            "explicit ratings do not have: leave implicitPrefs out, or pass implicitPrefs=True"
+        )
     learned, exponents = values["learned"], (values["userCountExponent"], values["itemCountExponent"])
     scale = 1.0 if learned.count_scale is None else learned.count_scale
     return Goal(
