@@ -144,6 +144,28 @@ def turn_columns(
     return signature, codegen
 
 
+@intrinsic  # type: ignore[untyped-decorator]
+def inverse_roots(typingctx: Any, out: Any, d: Any, vectors: Any) -> Any:
+    """out = 1 / sqrt(d), so many whole vectors of it, written as vectors since they are read as such at once."""
+    signature = types.void(out, d, types.intp)
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        out, d, vectors = args
+        vector, lanes, size = vectors_of(signature.args[0].dtype)
+        zero = ir.Constant(_INT, 0)
+        target = builder.bitcast(pointer(context, builder, out, signature.args[0], zero), vector.as_pointer())
+        source = builder.bitcast(pointer(context, builder, d, signature.args[1], zero), vector.as_pointer())
+        kind = ir.FunctionType(vector, [vector])
+        root = cgutils.get_or_insert_function(builder.module, kind, f"llvm.sqrt.v{lanes}f{8 * size}")
+        with cgutils.for_range(builder, vectors) as loop:
+            value = builder.call(root, [load(builder, builder.gep(source, [loop.index]), size)])
+            value = builder.fdiv(ir.Constant(vector, [1.0] * lanes), value)
+            builder.store(value, builder.gep(target, [loop.index])).align = size
+        return context.get_dummy_value()
+
+    return signature, codegen
+
+
 def _vector_at(builder: Any, base: Any, entry: Any, vector: Any) -> Any:
     return builder.bitcast(builder.gep(base, [entry]), vector.as_pointer())
 

@@ -3,7 +3,8 @@
 The plain form is `daskals.kernels.numpy.solving`, which has the formulas. A row's equations are assembled some source
 rows at a time (`daskals.kernels.numba.assembling`), padded with zeros to a multiple of 8 entries, and A stays in cache.
 The matrix then becomes its own Cholesky factor U (A = U'U, upper triangle, row-major), eight rows at a time with the
-same tiles; b stands as one more column beside A, so that the factorisation leaves U'^-1 b there.
+same tiles; b stands as one more column beside A, so that the factorisation leaves U'^-1 b there. Where what all rows
+have in common is diagonal `daskals.kernels.numba.blockwise` does the same in less time, with other roundings.
 
 Rows with fewer ratings than the rank go through a dual system, which has one equation for each rating instead of one
 for each factor: in explicit mode, where all ratings weigh 1,
@@ -23,9 +24,10 @@ from typing import Any
 import numpy as np
 
 from daskals.kernels.numba.assembling import GATHERED_BYTES, assemble
+from daskals.kernels.numba.blockwise import solve_blockwise
 from daskals.kernels.numba.compiling import compiled, inner
 from daskals.kernels.numba.equations import add_gram, back_substitute, factorise, solve_nonnegative
-from daskals.kernels.numba.gathering import dots
+from daskals.kernels.numba.gathering import ask_for_rows, combine
 from daskals.kernels.numba.losses import ERROR, PENALTY, Q
 from daskals.kernels.numba.short_rows import GATHERED_BYTES as COLUMN_BYTES
 from daskals.kernels.numba.short_rows import set_diagonal, solve_short_row
@@ -34,8 +36,11 @@ from daskals.kernels.numpy.short_rows import DUAL_SHARE
 
 
 @inner
-def _solve_primal(A: Any, b: Any, c: float, rank: int, x: Any) -> bool:
-    """x = (A + c I)^-1 b; A is overwritten. b = 0 has the solution 0 whatever A is."""
+def _solve_primal(A: Any, b: Any, c: float, rank: int, diagonal: Any, x: Any) -> bool:
+    """x = (A + c I)^-1 b; A is overwritten. b = 0 has the solution 0 whatever A is.
+
+    It is `solve_blockwise` that solves where there is a ``diagonal``, and else `factorise`, by whose bits others go.
+    """
     zero = True
     for j in range(rank):
         zero = zero and b[j] == 0
@@ -48,6 +53,10 @@ def _solve_primal(A: Any, b: Any, c: float, rank: int, x: Any) -> bool:
         A[i, padded] = b[i]
         for j in range(padded + 1, padded + 8):
             A[i, j] = 0
+    if diagonal is not None:  # of the two, only one is compiled
+        for i in range(rank, padded):
+            A[i, i] = 1
+        return bool(solve_blockwise(A, rank, x))
     if not factorise(A, rank):
         return False
     back_substitute(A, rank, x)
@@ -90,14 +99,14 @@ def _solve_dual(
 
 @inner
 def _solve_assembled(
-    A: Any, b: Any, c: float, n_ratings: int, rank: int, has_base: bool, nonnegative: Any, x: Any
+    A: Any, b: Any, c: float, n_ratings: int, rank: int, has_base: bool, diagonal: Any, nonnegative: Any, x: Any
 ) -> bool:
     """x = (A + c I)^-1 b, or the nonnegative x; False where that is not determined. A is overwritten."""
     ok: bool
     if nonnegative is not None:  # it is never compiled where it is not used
         ok = solve_nonnegative(A, b, c, rank, x)
         return ok
-    ok = _solve_primal(A, b, c, rank, x)
+    ok = _solve_primal(A, b, c, rank, diagonal, x)
     if c == 0 and not has_base and n_ratings < rank:
         # fewer equations than unknowns, which rounding can hide from the pivots; right only for x = 0
         for j in range(rank):
@@ -178,22 +187,22 @@ def solve_short_rows(
     short_padded = (most + 7) // 8 * 8
     room_for_K = np.zeros(short_padded * (short_padded + 8), dtype)
     room_for_V = np.zeros(max(COLUMN_BYTES // itemsize, 8 * short_padded), dtype)
-    roots, z, scores = np.zeros((3, short_padded), dtype)
-    d, scales, apart, x = np.zeros((4, padded), dtype)
+    roots, z = np.zeros((2, short_padded), dtype)
+    d, scales, apart, x, b = np.zeros((5, padded), dtype)
     for row in range(len(indptr) - 1):
         first, stop = indptr[row], indptr[row + 1]
         if stop - first > most or not q[row] > 0 or not set_diagonal(diagonal, c[row], rank, d):
             continue
+        after = min(indptr[min(row + 2, len(indptr) - 1)], stop + most)
+        ask_for_rows(factors, sources, stop, after - stop, padded * itemsize // BYTES)
         solved[row] = solve_short_row(
             first, stop, sources, targets, weights, factors, d, rank, scales, roots, room_for_V, room_for_K, z, apart, x
         )
         if solved[row]:
-            dots(scores, x, factors, sources, first, stop - first, stop, padded * itemsize // BYTES)
-            explained = 0.0
-            for t in range(stop - first):
-                explained += np.float64(targets[first + t]) * np.float64(scores[t])
-            _write_row(row, rank, q[row] - explained, apart[:0], c[row], x, solution, table)
-            table[row, Q] = q[row]
+            for j in range(padded):
+                b[j] = 0
+            combine(b, targets[first:stop], factors, sources, first, stop - first, padded * itemsize // BYTES)
+            _write_row(row, rank, q[row], b, c[row], x, solution, table)
 
 
 @compiled
@@ -203,11 +212,15 @@ def solve_rows_exactly(
 ) -> None:  # fmt: skip
     """Solve the rows of a CSR block that are not ``solved``, its source rows being at hand.
 
-    ``base`` is what is in A of every row, or ``diagonal``, where that is a diagonal matrix; of both there may be none.
-    ``nonnegative`` is None where rows may be negative.
+    ``base`` is what is in A of every row (it may have no entries), or ``diagonal`` where that is a diagonal matrix; it
+    is None elsewhere. ``nonnegative`` is None where rows may be negative.
     """
     padded, dtype = factors.shape[1], factors.dtype
-    has_base, columns = _is_something(base, diagonal), targets.reshape(-1, 1)
+    if diagonal is None:
+        has_base = _is_something(base, q[:0])
+    else:
+        has_base = _is_something(base, diagonal)
+    columns = targets.reshape(-1, 1)
     most = max(8, GATHERED_BYTES // (padded * factors.itemsize))
     gathered, weighted = np.zeros((most, padded), dtype), np.zeros((most if len(weights) else 0, padded), dtype)
     # a matrix of one row, so that every product is between arrays of one type: one compilation
@@ -217,14 +230,15 @@ def solve_rows_exactly(
             continue
         first, stop = indptr[row], indptr[row + 1]
         for i in range(padded):
-            for j in range(i // 8 * 8, padded):
-                A[i, j] = base[i, j] if len(base) else 0
+            start = i // 8 * 8
+            for j in range(padded - start):  # from 0, or what counts from the end is thought of, and entries scattered
+                A[i, start + j] = base[i, start + j] if len(base) else 0
+            if diagonal is not None:
+                A[i, i] = diagonal[i]
             b[0, i] = 0
-        for i in range(len(diagonal)):
-            A[i, i] = diagonal[i]
         assemble(first, stop, sources, columns, weights, factors, rank, gathered, weighted, A, b)
         counting = _count_weights(weights, first, stop) if c[row] == 0 else rank
-        if _solve_assembled(A, b[0], c[row], counting, rank, has_base, nonnegative, x):
+        if _solve_assembled(A, b[0], c[row], counting, rank, has_base, diagonal, nonnegative, x):
             _write_row(row, rank, q[row], b[0], c[row], x, solution, table)
         else:
             failed[row] = True
@@ -244,7 +258,7 @@ def solve_equations_exactly(
             for j in range(i // 8 * 8, padded):
                 A[i, j] = A_rows[row, i, j] + (base[i, j] if len(base) else 0)
         counting = _count_weights(weights, indptr[row], indptr[row + 1]) if c[row] == 0 else rank
-        if _solve_assembled(A, b, c[row], counting, rank, has_base, nonnegative, x):
+        if _solve_assembled(A, b, c[row], counting, rank, has_base, None, nonnegative, x):
             _write_row(row, rank, q[row], b, c[row], x, solution, table)
         else:
             failed[row] = True

@@ -152,6 +152,21 @@ def combine(typingctx: Any, out: Any, scores: Any, table: Any, rows: Any, first:
     return signature, codegen
 
 
+@intrinsic  # type: ignore[untyped-decorator]
+def ask_for_rows(typingctx: Any, table: Any, rows: Any, first: Any, n: Any, vectors: Any) -> Any:
+    """Prefetch table[rows[first + t]] for t < n, for what comes after something else."""
+    signature = types.void(table, rows, types.intp, types.intp, types.intp)
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        table, rows, first, n, vectors = args
+        source = _Table(context, builder, signature.args[:2], table, rows, first, vectors)
+        with cgutils.for_range(builder, n) as loop:
+            _ask_for(builder, source.row(loop.index), vectors)
+        return context.get_dummy_value()
+
+    return signature, codegen
+
+
 def _by_fours(builder: Any, n: Any, some_rows: Callable[[Any, int], None]) -> None:
     """Loops over t < n: four at a time, then the rest one by one."""
     four = ir.Constant(_INT, 4)

@@ -11,9 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from daskals.kernels.numba.columns import turn_columns
+from daskals.kernels.numba.blockwise import solve_blockwise
+from daskals.kernels.numba.columns import inverse_roots, turn_columns
 from daskals.kernels.numba.compiling import inner
-from daskals.kernels.numba.equations import add_gram, back_substitute, factorise
+from daskals.kernels.numba.equations import add_gram
 from daskals.kernels.numba.gathering import combine
 from daskals.kernels.numba.tiles import BYTES
 
@@ -32,12 +33,15 @@ def solve_short_row(
     """
     n = stop - first
     padded = (n + 7) // 8 * 8
+    for t in range(padded * (padded + 8)):
+        room_for_K[t] = 0
     K = room_for_K[: padded * (padded + 8)].reshape(padded, padded + 8)
     # V', some columns of factors at a time
     most = max(8, GATHERED_BYTES // (padded * K.itemsize) // 8 * 8)
     V = room_for_V[: most * padded].reshape(most, padded)
-    K[:] = 0
-    for j in range(rank):
+    whole = rank * x.itemsize // BYTES
+    inverse_roots(scales, d, whole)
+    for j in range(whole * BYTES // x.itemsize, rank):
         scales[j] = 1 / np.sqrt(d[j])
     for t in range(padded):
         roots[t] = 0 if t >= n else np.sqrt(weights[first + t]) if len(weights) else 1
@@ -46,16 +50,16 @@ def solve_short_row(
         width = min(most, len(x) - column)
         turn_columns(V, padded, factors, len(x), sources, first, n, column, width, roots, scales)
         add_gram(K, V, V, width, n)
+    for t in range(padded):
+        K[t, t] += 1
     for t in range(n):
         right = targets[first + t] / roots[t] if roots[t] > 0 else 0 * roots[t]
         if some_apart:
             for j in range(rank):
                 right -= roots[t] * factors[sources[first + t], j] * apart[j]
-        K[t, t] += 1
         K[t, padded] = right
-    if not factorise(K, n):
+    if not solve_blockwise(K, n, z):
         return False
-    back_substitute(K, n, z)
     for t in range(n):
         z[t] *= roots[t]
     x[:] = 0

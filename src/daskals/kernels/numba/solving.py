@@ -73,9 +73,10 @@ def solve_rows(
             solve_short_rows(*problem, common[1], solution, table, solved)
         elif not (objective.implicit or objective.nonnegative):
             targets = terms.targets.reshape(-1, 1)
-            given = (rows.indptr, rows.source_positions, targets, terms.q, terms.c, factors, rank)
-            solve_rows_by_dual(*given, solution, table, solved, failed)
-        solve_rows_exactly(*problem, *common, objective.nonnegative or None, solution, table, solved, failed)
+            unweighted = (rows.indptr, rows.source_positions, targets, terms.q, terms.c, factors, rank)
+            solve_rows_by_dual(*unweighted, solution, table, solved, failed)
+        given = (common[0], common[1] if len(common[1]) else None, objective.nonnegative or None)
+        solve_rows_exactly(*problem, *given, solution, table, solved, failed)
     _clip(solution, objective)
     if not objective.implicit:
         direct_errors(rows.indptr, rows.source_positions, terms.targets, weights, factors, solution, table)
