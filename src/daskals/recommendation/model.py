@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pickle import PicklingError
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 import pandas as pd
@@ -124,6 +124,12 @@ class ALSModel(FoldingIn, Explaining, FindsNeighbours, Savable):
     def _factor_frame(self, matrix: FactorMatrix, shown: IdType) -> Frame:
         self._check_alive()
         return collect_factors(current_scheduler(), rows_with_ids(matrix), matrix.rank, shown, self._frame_kind)
+
+    @overload
+    def transform(self, dataset: pd.DataFrame, params: ParamMap | None = None) -> pd.DataFrame: ...
+
+    @overload
+    def transform(self, dataset: Frame, params: ParamMap | None = None) -> Frame: ...
 
     def transform(self, dataset: Frame, params: ParamMap | None = None) -> Frame:
         """Predict: the dataset with one more column, the dot product of its user's and its item's factors.

@@ -15,9 +15,10 @@ ignores them: it loads a grid without them.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
+import pandas as pd
 
 from daskals.io.directories import join, read_metadata, write_metadata
 from daskals.io.frames import Frame, FrameKind
@@ -88,6 +89,12 @@ class TuningModel(ValidatorParams):
     def _metrics(self) -> Metrics:
         """The metric of each map."""
         raise NotImplementedError
+
+    @overload
+    def transform(self, dataset: pd.DataFrame, params: ParamMap | None = None) -> pd.DataFrame: ...
+
+    @overload
+    def transform(self, dataset: Frame, params: ParamMap | None = None) -> Frame: ...
 
     def transform(self, dataset: Frame, params: ParamMap | None = None) -> Frame:
         """``bestModel.transform``; see `daskals.recommendation.ALSModel.transform`."""
