@@ -77,7 +77,7 @@ class Params(Shown):
             is_changed = defined and not _same(value, param.default)
             rows = changed if is_changed else others
             rows.append(Row(param.name, short(value) if defined else "not set", param.doc))
-        heading = f"{count(len(others), 'parameter')} as by default"
+        heading = f"{count(len(others), 'parameter')} at default"
         return Picture(type(self).__name__, changed, is_call=True, folded=(heading, others))
 
     # -- what there is

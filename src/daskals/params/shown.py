@@ -18,8 +18,8 @@ _short.maxlist = _short.maxtuple = _short.maxdict = 8
 
 #: No colours: they are those of the notebook, dark or light.
 _TABLE = "border-collapse: collapse; margin: 0.2em 0 0.4em 0"
-_CELL = "text-align: left; vertical-align: top; padding: 0.1em 1.2em 0.1em 0"
-_VALUE = f"{_CELL}; font-family: monospace; overflow-wrap: anywhere"
+_CELL = "text-align: left; vertical-align: baseline; padding: 0.1em 1.2em 0.1em 0"
+_VALUE = f"{_CELL}; font-family: monospace; overflow-wrap: break-word"
 _NOTE = f"{_CELL}; opacity: 0.7"
 
 
@@ -55,11 +55,12 @@ class Picture:
         """A table, all of whose text is escaped."""
         heading, rows = self.folded
         inner = [f"<div><strong>{html.escape(self.title)}</strong></div>", _table(self.rows)]
+        summary = f"<summary>{html.escape(heading)}</summary>"
         if self.part is not None:
             name, part = self.part
-            inner.append(f"<div>{html.escape(name)}</div><div style='margin-left: 1.5em'>{part.html()}</div>")
+            inner.append(f"<div>{html.escape(name)}</div><div style='margin: 0.2em 0 0 1.5em'>{part.html()}</div>")
         if rows:
-            inner.append(f"<details><summary>{html.escape(heading)}</summary>{_table(rows)}</details>")
+            inner.append(f"<details style='margin-bottom: 0.4em'>{summary}{_table(rows)}</details>")
         return f"<div>{''.join(inner)}</div>"
 
 
