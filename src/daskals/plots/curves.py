@@ -11,7 +11,6 @@ import pandas as pd
 from daskals.io.history import PREFERENCE_ERROR, RATING_ERROR, VALIDATION_ERROR, VALIDATION_GAIN
 from daskals.plots.drawing import (
     add_legend,
-    as_it_is,
     axes_or_new,
     check_axes,
     colour,
@@ -23,7 +22,6 @@ from daskals.plots.drawing import (
 from daskals.plots.reading import require_model
 
 if TYPE_CHECKING:
-    from matplotlib.artist import Artist
     from matplotlib.axes import Axes
 
     from daskals.recommendation import ALSModel
@@ -34,13 +32,16 @@ LABELS = {
     RATING_ERROR: "RMSE",
     PREFERENCE_ERROR: "RMSE of preferences",
     VALIDATION_ERROR: "RMSE",
-    VALIDATION_GAIN: "NDCG of held-out ratings",
+    VALIDATION_GAIN: "NDCG",
 }
 #: With more points than these, a line has no mark for each.
 MANY_POINTS = 40
 #: A legend has no more names than these.
 MANY_MODELS = 12
 LONGEST_NAME = 32
+#: Where there are so many iterations, and the first is so many times as far off as the others differ among themselves,
+#: the scale is made for the others.
+MANY_ENOUGH, FAR = 4, 2.0
 
 
 class _Curve(NamedTuple):
@@ -74,7 +75,8 @@ def trainingCurve(
         With a line of a point for each iteration. Where the fit had ``validation``, there is a dashed one of its
         metric: in the same axes if that is an RMSE beside an RMSE; else in axes with a scale on the right, which are
         the last of ``ax.figure.axes``. A circle marks the iteration whose factors the model has
-        (``model.bestIteration``): the best by validation, or the last.
+        (``model.bestIteration``): the best by validation, or the last. Where the first iteration is so far off that
+        the others would look alike, the scale is made for the others, and a note has the value of the first.
 
     Raises
     ------
@@ -148,27 +150,25 @@ def _draw(curves: list[_Curve], column: str, validation: str | None, ax: Axes) -
     beside = ax
     if validation is not None and LABELS[validation] != LABELS[column]:
         beside = ax.twinx()
-        _label_right(ax, beside, "NDCG of held-out ratings" if validation == VALIDATION_GAIN else "RMSE, held out")
-    handles: list[Artist] = []
+        beside.tick_params(axis="y", colors=text_colour(ax))
+    lines = []
     for number, each in enumerate(curves):
-        tone = colour(number)
-        apart = len(curves) == 1  # one model: its two lines differ in colour too
-        (line,) = _line(ax, each, column, tone, "-")
-        handles.append(line)
-        chosen_by = column
-        on = ax
+        lines.append(_line(ax, each, column, colour(number), "-"))
+        tone, chosen_by, on = colour(number), column, ax
         if validation is not None and validation in each.history:
-            tone = colour(number + 1) if apart else tone
+            # the two lines of one model differ in colour too
+            tone, chosen_by, on = colour(number + (len(curves) == 1)), validation, beside
             _line(beside, each, validation, tone, "--")
-            chosen_by, on = validation, beside
         _mark(on, each, chosen_by, tone)
-    _name(ax, curves, column, validation, handles, beside)
+    for some in {id(each): each for each in (ax, beside)}.values():
+        _leave_out_the_first(some)
+    _name(curves, column, validation, lines, beside, apart=beside is not ax)
 
 
 def _line(ax: Axes, curve: _Curve, column: str, tone: str, style: str) -> Any:
     few = len(curve.history) <= MANY_POINTS
     values = curve.history[column].to_numpy(float)
-    return ax.plot(
+    (line,) = ax.plot(
         curve.history["iteration"],
         np.where(np.isfinite(values), values, np.nan),
         style,
@@ -176,6 +176,7 @@ def _line(ax: Axes, curve: _Curve, column: str, tone: str, style: str) -> Any:
         marker=("o" if style == "-" else "s") if few else None,
         markersize=3.5,
     )
+    return line
 
 
 def _mark(ax: Axes, curve: _Curve, column: str, tone: str) -> None:
@@ -195,40 +196,56 @@ def _whole_ticks(ax: Axes, last: int) -> None:
         ax.set_xlim(0.5, 1.5)
 
 
-def _label_right(ax: Axes, beside: Axes, label: str) -> None:
-    """A scale on the right, in the colours of the axes."""
-    beside.set_ylabel(label, color=text_colour(ax))
-    beside.set_zorder(ax.get_zorder() + 1)
-    beside.patch.set_visible(False)
+def _leave_out_the_first(ax: Axes) -> None:
+    """Let the scale be that of all iterations but the first, where that is so far off that the others look alike."""
+    values = [np.asarray(line.get_ydata(), float) for line in ax.lines if line.get_gid() != "best"]
+    first = np.array([each[0] for each in values])
+    rest = np.concatenate([each[1:] for each in values])
+    marked = [float(line.get_ydata()[0]) for line in ax.lines if line.get_gid() == "best" and len(line.get_ydata())]
+    rest = np.array([*rest, *marked])
+    if max(map(len, values)) < MANY_ENOUGH or not np.isfinite(rest).any():
+        return
+    low, high = np.nanmin(rest), np.nanmax(rest)
+    beyond = first[(first > high) | (first < low)]
+    if not len(beyond) or np.nanmax(np.abs(beyond - np.clip(beyond, low, high))) < FAR * (high - low):
+        return
+    margin = 0.08 * (high - low) or 0.01 * abs(high)
+    ax.set_ylim(low - margin, high + margin)
+    write = number_format(beyond)
+    numbers = " and ".join(sorted({write(float(value)) for value in beyond})) if len(beyond) <= 2 else "off the scale"
+    above = beyond.max() > high
+    ax.annotate(
+        f"iteration 1: {numbers}", (0.06 if ax.yaxis.get_label_position() == "left" else 0.1, 0.97 if above else 0.03),
+        xycoords="axes fraction", va="top" if above else "bottom", fontsize="small", color=text_colour(ax),
+    ).set_in_layout(False)  # fmt: skip
 
 
 def _name(
-    ax: Axes, curves: list[_Curve], column: str, validation: str | None, handles: list[Artist], beside: Axes
+    curves: list[_Curve], column: str, validation: str | None, lines: list[Any], on: Axes, *, apart: bool
 ) -> None:
     from matplotlib.lines import Line2D
 
-    names = [shortened(each.name, LONGEST_NAME) for each in curves]
+    names, handles = [shortened(each.name, LONGEST_NAME) for each in curves], list(lines)
     if len(curves) == 1:
         names = ["training"]
     elif len(names) > MANY_MODELS:
         left = len(names) - MANY_MODELS + 1
-        names, handles = [*names[: MANY_MODELS - 1], f"and {left} more"], handles[: MANY_MODELS - 1]
-        handles.append(Line2D([], [], linestyle="none"))
-    tone = text_colour(ax)
+        names = [*names[: MANY_MODELS - 1], f"and {left} more"]
+        handles = [*handles[: MANY_MODELS - 1], Line2D([], [], linestyle="none")]
+    tone = text_colour(on)
     if validation is not None:
-        line = beside.lines[0] if len(curves) == 1 else None
-        drawn = line.get_color() if line is not None else tone
         if len(curves) > 1:
             names.append("training")
             handles.append(Line2D([], [], color=tone, marker="o", markersize=3.5))
-        names.append("held out")
+        names.append(f"held out, {LABELS[validation]} (on the right)" if apart else "held out")
+        drawn = colour(1) if len(curves) == 1 else tone
         handles.append(Line2D([], [], color=drawn, linestyle="--", marker="s", markersize=3.5))
     names.append(_best_name(curves, column, validation))
     handles.append(
         Line2D([], [], linestyle="none", marker="o", markersize=9, markerfacecolor="none", markeredgecolor=tone)
     )
-    add_legend(beside if beside is not ax else ax, handles, names, fontsize="small")
-    as_it_is(ax.xaxis.label)
+    # the lines of the axes behind are not seen by "best"; one falls, one rises, and both are flat on the right
+    add_legend(on, handles, names, fontsize="small", loc="center right" if apart else "best")
 
 
 def _best_name(curves: list[_Curve], column: str, validation: str | None) -> str:
@@ -237,6 +254,6 @@ def _best_name(curves: list[_Curve], column: str, validation: str | None) -> str
     (curve,) = curves
     chosen = validation if validation is not None else column
     values = curve.history[chosen]
-    value = number_format(values)(float(values[curve.history["iteration"] == curve.best].iloc[0]))
+    value = f"{values[curve.history['iteration'] == curve.best].iloc[0]:.4g}"
     which = "best" if validation is not None else "last"
     return f"{which}: iteration {curve.best}, {value}"

@@ -247,7 +247,17 @@ def _heat_map(run: _Run, here: Sequence[int], names: tuple[str, str], ax: Axes |
         texts.append(text)
     frame = readable_on(colours(image.norm(table[marked])))
     ax.add_patch(
-        Rectangle((marked[1] - 0.5, marked[0] - 0.5), 1, 1, fill=False, edgecolor=frame, linewidth=2.5, gid="best")
+        Rectangle(
+            (marked[1] - 0.5, marked[0] - 0.5),
+            1,
+            1,
+            fill=False,
+            edgecolor=frame,
+            linewidth=2.5,
+            gid="best",
+            zorder=3,
+            clip_on=False,
+        )
     )
     before_drawing(ax, lambda renderer: _fit_into_cells(ax, texts, renderer))
     _ticks(ax, "x", names[0], across)
@@ -266,8 +276,8 @@ def _ticks(ax: Axes, side: str, name: str, values: Sequence[Any]) -> None:
     axis.set_tick_params(length=0)
     axis.set_label_text(name)
     if side == "x":
-        room = ax.get_window_extent().width * 72 / ax.figure.dpi
-        size = axis.get_ticklabels()[0].get_fontsize()
+        room = float(ax.get_window_extent().width) * 72 / ax.figure.dpi
+        size = float(axis.get_ticklabels()[0].get_fontsize())
         if sum((len(label) + 2) * 0.62 * size for label in labels) > room:
             axis.set_tick_params(rotation=90)
 
