@@ -14,7 +14,6 @@ from daskals.plots.drawing import (
     axes_or_new,
     check_axes,
     colour,
-    number_format,
     require_matplotlib,
     shortened,
     text_colour,
@@ -76,7 +75,7 @@ def trainingCurve(
         metric: in the same axes if that is an RMSE beside an RMSE; else in axes with a scale on the right, which are
         the last of ``ax.figure.axes``. A circle marks the iteration whose factors the model has
         (``model.bestIteration``): the best by validation, or the last. Where the first iteration is so far off that
-        the others would look alike, the scale is made for the others, and a note has the value of the first.
+        the others would look alike, the scale is made for the others, and the label below the axes says so.
 
     Raises
     ------
@@ -160,8 +159,11 @@ def _draw(curves: list[_Curve], column: str, validation: str | None, ax: Axes) -
             tone, chosen_by, on = colour(number + (len(curves) == 1)), validation, beside
             _line(beside, each, validation, tone, "--")
         _mark(on, each, chosen_by, tone)
-    for some in {id(each): each for each in (ax, beside)}.values():
-        _leave_out_the_first(some)
+    off = _leave_out_the_first(ax, curves, {column} if beside is not ax or validation is None else {column, validation})
+    if beside is not ax and validation is not None:
+        off = _leave_out_the_first(beside, curves, {validation}) or off
+    if off:
+        ax.set_xlabel("iteration (the first is off the scale)")
     _name(curves, column, validation, lines, beside, apart=beside is not ax)
 
 
@@ -196,28 +198,26 @@ def _whole_ticks(ax: Axes, last: int) -> None:
         ax.set_xlim(0.5, 1.5)
 
 
-def _leave_out_the_first(ax: Axes) -> None:
-    """Let the scale be that of all iterations but the first, where that is so far off that the others look alike."""
-    values = [np.asarray(line.get_ydata(), float) for line in ax.lines if line.get_gid() != "best"]
+def _leave_out_the_first(ax: Axes, curves: list[_Curve], columns: set[str]) -> bool:
+    """Let the scale be that of all iterations but the first, where that is so far off that the others look alike.
+
+    Returns whether it is so now.
+    """
+    values = [each.history[name].to_numpy(float) for each in curves for name in columns if name in each.history]
+    if max(map(len, values)) < MANY_ENOUGH:
+        return False
     first = np.array([each[0] for each in values])
     rest = np.concatenate([each[1:] for each in values])
-    marked = [float(line.get_ydata()[0]) for line in ax.lines if line.get_gid() == "best" and len(line.get_ydata())]
-    rest = np.array([*rest, *marked])
-    if max(map(len, values)) < MANY_ENOUGH or not np.isfinite(rest).any():
-        return
-    low, high = np.nanmin(rest), np.nanmax(rest)
-    beyond = first[(first > high) | (first < low)]
-    if not len(beyond) or np.nanmax(np.abs(beyond - np.clip(beyond, low, high))) < FAR * (high - low):
-        return
+    rest = rest[np.isfinite(rest)]
+    # a mark of the first iteration must be seen
+    if any(each.best == 1 for each in curves) or not len(rest) or not np.isfinite(first).any():
+        return False
+    low, high = rest.min(), rest.max()
+    if np.nanmax(np.abs(first - np.clip(first, low, high))) < FAR * (high - low):
+        return False
     margin = 0.08 * (high - low) or 0.01 * abs(high)
     ax.set_ylim(low - margin, high + margin)
-    write = number_format(beyond)
-    numbers = " and ".join(sorted({write(float(value)) for value in beyond})) if len(beyond) <= 2 else "off the scale"
-    above = beyond.max() > high
-    ax.annotate(
-        f"iteration 1: {numbers}", (0.06 if ax.yaxis.get_label_position() == "left" else 0.1, 0.97 if above else 0.03),
-        xycoords="axes fraction", va="top" if above else "bottom", fontsize="small", color=text_colour(ax),
-    ).set_in_layout(False)  # fmt: skip
+    return True
 
 
 def _name(
@@ -237,7 +237,7 @@ def _name(
         if len(curves) > 1:
             names.append("training")
             handles.append(Line2D([], [], color=tone, marker="o", markersize=3.5))
-        names.append(f"held out, {LABELS[validation]} (on the right)" if apart else "held out")
+        names.append(f"held out, {LABELS[validation]} (right)" if apart else "held out")
         drawn = colour(1) if len(curves) == 1 else tone
         handles.append(Line2D([], [], color=drawn, linestyle="--", marker="s", markersize=3.5))
     names.append(_best_name(curves, column, validation))
@@ -245,12 +245,12 @@ def _name(
         Line2D([], [], linestyle="none", marker="o", markersize=9, markerfacecolor="none", markeredgecolor=tone)
     )
     # the lines of the axes behind are not seen by "best"; one falls, one rises, and both are flat on the right
-    add_legend(on, handles, names, fontsize="small", loc="center right" if apart else "best")
+    add_legend(on, handles, names, fontsize="small", loc="center right" if apart else "best", handlelength=1.6)
 
 
 def _best_name(curves: list[_Curve], column: str, validation: str | None) -> str:
     if len(curves) > 1:
-        return "the model's factors"
+        return "factors of the model"
     (curve,) = curves
     chosen = validation if validation is not None else column
     values = curve.history[chosen]

@@ -38,7 +38,7 @@ def axes_or_new(ax: Axes | None, size: tuple[float, float] | None = None) -> Axe
         return ax
     import matplotlib.pyplot as plt
 
-    _, made = plt.subplots(figsize=size, layout="constrained")
+    made: Axes = plt.figure(figsize=size, layout="constrained").add_subplot()
     return made
 
 

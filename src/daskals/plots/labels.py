@@ -43,7 +43,7 @@ def place_labels(ax: Axes, places: Float64, names: Sequence[Drawable], choice: C
         text.set(fontfamily=name.families, path_effects=halo)
         text.set_in_layout(False)
         texts.append(text)
-    marks = ax.scatter(*places.T, s=14, color=colour(1), linewidths=0, zorder=3, gid="marked")
+    marks = ax.scatter(places[:, 0], places[:, 1], s=14, color=colour(1), linewidths=0, zorder=3, gid="marked")
     before_drawing(ax, lambda renderer: _arrange(ax, places, texts, choice, marks, renderer))
 
 

@@ -206,7 +206,9 @@ def _bars(part: Axes, each: _List, rows: int, tone: str, scale: tuple[float, flo
     part.barh(np.arange(len(each.values)), each.values, height=0.84, color=tone, alpha=0.4, linewidth=0)
     part.set_ylim(max(rows, FEWEST_ROWS) - 0.5, -0.5)
     part.set_yticks([])
-    part.set_xticks([tick for tick in MaxNLocator(5).tick_values(*scale) if scale[0] <= tick <= scale[1]])
+    part.set_xticks(
+        [tick for tick in MaxNLocator(5, steps=[1, 2, 5, 10]).tick_values(*scale) if scale[0] <= tick <= scale[1]]
+    )
     part.set_xlim(scale)
     as_it_is(part.xaxis.label).set_text(each.label)
     part.set_title(each.heading, fontsize="medium")

@@ -113,7 +113,7 @@ def _asked(found: Items, items: Any) -> Int64:
             f"{len(missing)} of the {len(wanted)} items are not in the model, the first of them {missing[0]!r}: leave "
             "them out."
         )
-    return places.astype(np.int64)
+    return np.asarray(places, np.int64)
 
 
 def _leading(found: Items) -> Int64:
@@ -128,16 +128,16 @@ def plane_of(rows: Float32, counts: Int64 | None = None) -> _Plane:
 
     Of rank 1 the rows as they are, on a line. The signs are such that the longer half of each axis points up.
     """
-    rows = rows.astype(np.float64)
-    if rows.shape[1] > 1:
-        lengths = np.linalg.norm(rows, axis=1, keepdims=True)
-        rows = np.divide(rows, lengths, out=np.zeros_like(rows), where=lengths > 0)
-    weights = np.ones(len(rows)) if counts is None or not counts.sum() else counts / counts.sum()
-    rows = rows - np.average(rows, axis=0, weights=weights)
+    unit = np.array(rows, np.float64)
+    if unit.shape[1] > 1:
+        lengths = np.linalg.norm(unit, axis=1, keepdims=True)
+        unit = np.divide(unit, lengths, out=np.zeros_like(unit), where=lengths > 0)
+    weights = np.ones(len(unit)) if counts is None or not counts.sum() else counts / counts.sum()
+    centred = unit - np.average(unit, axis=0, weights=weights)
     # the right singular vectors of the weighted rows, from a matrix of (rank, rank)
-    _, values, axes = np.linalg.svd((rows.T * weights) @ rows, hermitian=True)
-    places = np.zeros((len(rows), 2))
-    places[:, : min(2, rows.shape[1])] = rows @ axes[:2].T
+    _, values, axes = np.linalg.svd((centred.T * weights) @ centred, hermitian=True)
+    places = np.zeros((len(unit), 2))
+    places[:, : min(2, unit.shape[1])] = centred @ axes[:2].T
     shares = np.zeros(2)
     total = values.sum()
     if total > 0:

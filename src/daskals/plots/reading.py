@@ -138,7 +138,8 @@ def in_pandas(frame: Any) -> Frame:
 def brought(frame: Frame) -> pd.DataFrame:
     """A pandas frame as it is, a dask frame computed."""
     parts = [frame] if kind_of(frame) == "pandas" else current_scheduler().fetch(*frame.to_delayed())
-    return pd.concat(parts, ignore_index=True)
+    together: pd.DataFrame = pd.concat(parts, ignore_index=True)
+    return together
 
 
 # ---- titles ----------------------------------------------------------------------------------------------
