@@ -13,7 +13,7 @@ import pytest
 
 import daskals
 
-OPTIONAL = {"numba", "pyspark", "tqdm", "bokeh", "dask_jobqueue", "threadpoolctl"}
+OPTIONAL = {"numba", "pyspark", "tqdm", "bokeh", "dask_jobqueue", "threadpoolctl", "matplotlib"}
 
 
 def all_modules():
