@@ -28,6 +28,7 @@ from typing import NamedTuple
 import numpy as np
 from dask.delayed import Delayed
 
+from daskals import progress
 from daskals.blocks import in_blocks
 from daskals.blocks.ids import merge
 from daskals.blocks.ratings import CodedChunk, InBlock, Index, RatingBlock, SideName
@@ -53,22 +54,24 @@ def shuffle(
     chunk raises come through.
     """
     release_memory()
-    (chunks,) = scheduler.persist(chunks)
-    index = _index(scheduler, chunks, token)
-    users, items = index.sides
-    plan = plan_shuffle(scheduler, users.n_rows, items.n_rows, index.n_ratings, wanted)
-    bounds = task(_bounds, index.task, (plan.user_blocks, plan.item_blocks), name=f"als-bounds-{token}")
-    ((user_bounds, item_bounds),) = scheduler.fetch(bounds)
-    pieces = _split_by_user(scheduler, chunks, index, plan, user_bounds, token)
-    del chunks
-    release_memory()
-    user_side = _build_side(scheduler, "users", index, user_bounds, pieces, token)
-    del pieces
-    release_memory()
-    pieces = _split_by_item(scheduler, user_side, plan, item_bounds, token)
-    item_side = _build_side(scheduler, "items", index, item_bounds, pieces, token)
-    del pieces
-    release_memory()
+    with progress.stage("Reading the ratings", unit="parts"):
+        (chunks,) = scheduler.persist(chunks)
+    with progress.stage("Sorting the ratings by user and item"):
+        index = _index(scheduler, chunks, token)
+        users, items = index.sides
+        plan = plan_shuffle(scheduler, users.n_rows, items.n_rows, index.n_ratings, wanted)
+        bounds = task(_bounds, index.task, (plan.user_blocks, plan.item_blocks), name=f"als-bounds-{token}")
+        ((user_bounds, item_bounds),) = scheduler.fetch(bounds)
+        pieces = _split_by_user(scheduler, chunks, index, plan, user_bounds, token)
+        del chunks
+        release_memory()
+        user_side = _build_side(scheduler, "users", index, user_bounds, pieces, token)
+        del pieces
+        release_memory()
+        pieces = _split_by_item(scheduler, user_side, plan, item_bounds, token)
+        item_side = _build_side(scheduler, "items", index, item_bounds, pieces, token)
+        del pieces
+        release_memory()
     return Ratings(user_side, item_side, index.n_ratings)
 
 
