@@ -64,7 +64,7 @@ class Display:
         with self._lock:
             (self._works if parent is None else parent.parts).append(work)
             if parent is None:
-                self._say(work.label if work.unit or work.total is None else f"{work.label}: {work.total} steps")
+                self._say(work.label if work.unit or work.total is None else f"{work.label}: {work.total} {work.kind}")
 
     def end(self, work: Work, parent: Work | None) -> None:
         """A work has ended, in whatever way."""
@@ -76,7 +76,7 @@ class Display:
         with self._lock:
             work.step(note)
             if work in self._works:
-                self._say(work.line("").text())
+                self._say(work.line("").text)
 
     def count(self, work: Work, done: int, total: int) -> None:
         """So many tasks of a stage are done."""
@@ -119,9 +119,8 @@ class Display:
                 self._say(f"{words[0].upper()}{words[1:]}")
         self._said, self._last_tick = words or self._said, now
         if not self._hidden:
-            lines = [
-                each.line(words) for work in self._works for each in (work, *(work.parts if work.is_outer else ()))
-            ]
+            shown = [each for work in self._works for each in (work, *(work.parts if work.is_outer else ()))]
+            lines = [work.line("" if work.is_outer else words) for work in shown]
             self._on_screen(lambda screen: screen.show(lines))
 
     def _say(self, text: str) -> None:

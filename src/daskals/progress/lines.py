@@ -11,17 +11,27 @@ STEPS_TO_LOOK_AT = 5
 
 
 class Line(NamedTuple):
-    """A line of a display: ``lead``, a bar, ``tail``."""
+    """A line of a display."""
 
+    #: what is done
     lead: str
-    tail: str
+    #: how long it has taken, and will
+    times: str
+    #: what is known of the last step
+    note: str
     done: int
     #: None where nobody knows how much there is to do
     total: int | None
 
+    @property
+    def tail(self) -> str:
+        """What stands behind a bar, whose beginning is the lead."""
+        return f"{self.times}, {self.note}" if self.note else self.times
+
+    @property
     def text(self) -> str:
         """The line without a bar."""
-        return f"{self.lead}, {self.tail}"
+        return f"{self.lead}: {self.note} ({self.times})" if self.note else f"{self.lead} ({self.times})"
 
 
 @dataclass(eq=False)
@@ -34,6 +44,8 @@ class Work:
     done: int = 0
     #: what is counted in a stage, such as "files"; "" where nothing is
     unit: str = ""
+    #: what its steps are, such as "iterations"
+    kind: str = "steps"
     #: whether its parts have lines of their own
     is_outer: bool = False
     #: what is known of the last step
@@ -59,7 +71,7 @@ class Work:
 
     def seconds_left(self) -> float | None:
         """How long the rest will take; None where that cannot be told."""
-        if self.total is None or not 0 < self.done <= self.total:
+        if self.total is None or not 0 < self.done < self.total:
             return None
         if self.unit:
             return (time.monotonic() - self.began) / self.done * (self.total - self.done)
@@ -80,8 +92,8 @@ class Work:
         if counted is not self and counted.total is not None and not compiling:
             lead += f" {_count(counted)}"
         left = counted.seconds_left()
-        tail = [clock(time.monotonic() - self.began), "" if left is None else f"{clock(left)} left", self.note]
-        return Line(lead, ", ".join(filter(None, tail)), counted.done, counted.total)
+        times = clock(time.monotonic() - self.began) + ("" if left is None else f", {clock(left)} left")
+        return Line(lead, times, self.note, counted.done, counted.total)
 
 
 def _count(work: Work) -> str:

@@ -69,7 +69,7 @@ def _bar_class() -> Any:
     except ImportError:
         return None
 
-    class Bar(tqdm):  # type: ignore[misc, type-arg, unused-ignore]
+    class Bar(tqdm):  # type: ignore[misc]
         """A bar between two texts that we make."""
 
         monitor_interval = 0  # no thread that looks after bars: ours are drawn again and again
@@ -143,7 +143,7 @@ class PlainLines:
         """As `Screen.show`, but seldom."""
         self._write(*self._held)
         self._held = []
-        text = "; ".join(line.text() for line in lines[:1])
+        text = "; ".join(line.text for line in lines[:1])
         if time.monotonic() - self._last_time >= LINE_SECONDS and text != self._last:
             self._last = text
             self._write(text)

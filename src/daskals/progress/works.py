@@ -105,15 +105,15 @@ def stage(label: str, unit: str = "") -> Steps:
     return _NOTHING if here is None or here.display is None else Steps(here, Work(label, unit=unit))
 
 
-def steps(label: str, total: int, *, done: int = 0, is_outer: bool = False) -> Steps:
+def steps(label: str, total: int, kind: str = "steps", *, done: int = 0, is_outer: bool = False) -> Steps:
     """A context for ``total`` steps, of which some may be ``done``; call ``step`` of what it gives after each.
 
-    With ``is_outer`` what is done inside a step is shown on a line of its own.
+    ``kind`` is a word for them, such as "iterations". With ``is_outer`` what is done inside a step is shown on a line of its own.
     """
     here = _here.get()
     if here is None or here.display is None:
         return _NOTHING
-    return Steps(here, Work(label, total=total, done=done, is_outer=is_outer))
+    return Steps(here, Work(label, total=total, done=done, kind=kind, is_outer=is_outer))
 
 
 def counter(total: int) -> Callable[[int], None] | None:

@@ -186,7 +186,7 @@ class Fit:
         if checkpoints and self.options.resume:
             found = checkpoints.newest(ratings, n_iterations, lambda told: rules.best_if_reached(history.filled(told)))
         history = history.filled(found.history) if found else history
-        with progress.steps("Fitting", n_iterations, done=len(history)) as fitting:
+        with progress.steps("Fitting", n_iterations, "iterations", done=len(history)) as fitting:
             loop = Iterations(ratings, start_values_of(self.params), plan, found.point if found else start)
             best = BestFactors(loop, ratings, checkpoints)
             if found and measure:
@@ -266,6 +266,6 @@ def log_iteration(iteration: Iteration, metric: float | None, *, implicit: bool)
 
 def in_short(iteration: Iteration, metric: float | None, *, implicit: bool) -> str:
     """What progress says of an iteration. RMSE of preferences says little to people, so it is the objective then."""
-    value = f"objective {iteration.objective:.4g}" if implicit else f"RMSE {iteration.rmse:.4g}"
-    measured = "" if metric is None else f", validation {'NDCG ' if implicit else ''}{metric:.4g}"
+    value = f"objective {iteration.objective:#.5g}" if implicit else f"RMSE {iteration.rmse:#.4g}"
+    measured = "" if metric is None else f", validation {'NDCG ' if implicit else ''}{metric:#.4g}"
     return f"{duration(iteration.seconds)}, {value}{measured}"

@@ -104,7 +104,7 @@ class Validator(ValidatorParams):
             place, model = next(fits)
             with progress.stage("Measuring the model"):
                 metric = measure(model, place)
-            tuning.step(f"metric {metric:.4g}")
+            tuning.step(f"metric {metric:#.4g}")
             return Measured(place, metric, model if self.getCollectSubModels() else None)
 
         try:

@@ -162,7 +162,7 @@ class CrossValidator(Validator, CrossValidatorParams):
         if self.getFoldCol():
             check_folds(dataset, self.getFoldCol(), len(folds))
         metrics, models = [], []
-        with progress.steps("Tuning", len(folds) * len(self.getEstimatorParamMaps()) + 1, is_outer=True) as tuning:
+        with progress.steps("Tuning", len(folds) * len(self.getEstimatorParamMaps()) + 1, "fits", is_outer=True) as tuning:
             for fold in folds:
                 where = f"fold {fold} of 0 to {folds[-1]}"
                 measured = self._measure(*split(dataset, self._rule(fold), where, reads), where, tuning)
@@ -241,7 +241,7 @@ class TrainValidationSplit(Validator, TrainValidationSplitParams):
         seed, ratio = self.getSeed(), self.getTrainRatio()
         where = f"the split with trainRatio={ratio}"
         parts = split(dataset, lambda frame, number: generator(seed, number).random(len(frame)) >= ratio, where)
-        with progress.steps("Tuning", len(self.getEstimatorParamMaps()) + 1, is_outer=True) as tuning:
+        with progress.steps("Tuning", len(self.getEstimatorParamMaps()) + 1, "fits", is_outer=True) as tuning:
             measured = self._measure(*parts, where, tuning)
             metrics = [each.metric for each in measured]
             self._require_numbers([metrics])
