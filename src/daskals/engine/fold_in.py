@@ -93,7 +93,7 @@ class FoldIn:
         """The ratings of known sources, in blocks; None where there are none."""
         token = new_token()
         known = [
-            task(known_part, chunk, self.name, self.source.ids, name=f"als-known-{token}-{number}")
+            task(known_part, chunk, self.name, self.source.ids, name=f"als-known-ratings-{token}-{number}")
             for number, chunk in enumerate(chunks)
         ]
         side = shuffle_by_user(self.scheduler, known, self.source, token)
@@ -210,9 +210,9 @@ def with_rows(scheduler: Scheduler, matrix: FactorMatrix, new: FactorMatrix) -> 
     if not matrix.n_rows:
         return new.persist(scheduler)
     token = new_token()
-    ((layout,),) = scheduler.persist([task(layout_of, matrix.ids, new.ids, name=f"als-layout-{token}")])
+    ((layout,),) = scheduler.persist([task(layout_of, matrix.ids, new.ids, name=f"als-layout-of-rows-{token}")])
     runs: list[Run]
-    (runs,) = scheduler.fetch(task(runs_of, layout, matrix.bounds, len(new.blocks), name=f"als-runs-{token}"))
+    (runs,) = scheduler.fetch(task(runs_of, layout, matrix.bounds, len(new.blocks), name=f"als-runs-of-rows-{token}"))
     ids = task(_ids_of, layout, name=f"als-all-ids-{token}")
     counts = None
     if matrix.counts is not None:
@@ -231,9 +231,11 @@ def _laid_out(
 ) -> list[Delayed]:
     """A task for each block that is changed."""
     old_parts = {
-        run.block: _placed(layout, "old", matrix, run.block, f"als-old-{token}") for run in runs if not run.unchanged
+        run.block: _placed(layout, "old", matrix, run.block, f"als-old-rows-{token}")
+        for run in runs
+        if not run.unchanged
     }
-    new_parts = [_placed(layout, "new", new, block, f"als-new-{token}") for block in range(len(new.blocks))]
+    new_parts = [_placed(layout, "new", new, block, f"als-new-rows-{token}") for block in range(len(new.blocks))]
     blocks = []
     for run in runs:
         if run.unchanged:
@@ -241,7 +243,9 @@ def _laid_out(
         covering = np.flatnonzero((new.bounds[:-1] < run.last) & (new.bounds[1:] > run.first))
         # new rows after old ones, which they replace
         parts = [old_parts[run.block], *(new_parts[block] for block in covering)]
-        blocks.append(task(lay_out, run.start, run.stop, matrix.rank, *parts, name=f"als-laid-{token}-{run.start}"))
+        blocks.append(
+            task(lay_out, run.start, run.stop, matrix.rank, *parts, name=f"als-laid-rows-{token}-{run.start}")
+        )
     return blocks
 
 

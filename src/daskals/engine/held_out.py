@@ -53,7 +53,7 @@ class HeldOut:
         """A word that tells these ratings from others, whatever the blocks and the order of the rows."""
         token = new_token()
         prints = scheduler.fetch(
-            *(task(fingerprint, block, name=f"als-print-{token}-{n}") for n, block in enumerate(self.blocks))
+            *(task(fingerprint, block, name=f"als-fingerprint-{token}-{n}") for n, block in enumerate(self.blocks))
         )
         return f"{sum(prints) % 2**64:016x}"
 
@@ -66,14 +66,16 @@ def hold_out(scheduler: Scheduler, chunks: Sequence[Delayed], ratings: Ratings) 
         task(_split, users.ids, items.ids, users.bounds, *chunks[first:stop], name=f"als-split-held-{token}-{number}")
         for number, (first, stop) in enumerate(itertools.pairwise(edges))
     ]
-    given = [task(_n_ratings, chunk, name=f"als-count-held-{token}-{n}") for n, chunk in enumerate(chunks)]
+    given = [task(_n_ratings, chunk, name=f"als-count-held-ratings-{token}-{n}") for n, chunk in enumerate(chunks)]
     blocks = []
     for block, (start, stop) in enumerate(itertools.pairwise(users.bounds.tolist())):
         pieces = [
             task(_take, split, block, name=f"als-piece-held-{token}-{n}-{block}") for n, split in enumerate(splits)
         ]
-        blocks.append(task(_build, start, stop - start, items.n_rows, *pieces, name=f"als-held-{token}-{block}"))
-    counts = [task(_n_in_block, block, name=f"als-size-held-{token}-{n}") for n, block in enumerate(blocks)]
+        blocks.append(
+            task(_build, start, stop - start, items.n_rows, *pieces, name=f"als-held-ratings-{token}-{block}")
+        )
+    counts = [task(_n_in_block, block, name=f"als-size-of-held-ratings-{token}-{n}") for n, block in enumerate(blocks)]
     (held,), (sizes, all_sizes) = scheduler.persist_and_fetch([blocks], [counts, given])
     return HeldOut(held, sum(sizes), sum(all_sizes))
 

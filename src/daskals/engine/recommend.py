@@ -109,7 +109,7 @@ def _allowed(candidates: FactorMatrix, wishes: Wishes, token: str) -> Delayed | 
         return None
     return task(
         _positions_allowed, candidates.ids, wishes.candidates, candidates.counts, wishes.least_support,
-        name=f"als-allowed-{token}",
+        name=f"als-allowed-candidates-{token}",
     )  # fmt: skip
 
 

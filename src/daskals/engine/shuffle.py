@@ -56,11 +56,11 @@ def shuffle(
     release_memory()
     with progress.stage("Reading the ratings", unit="parts"):
         (chunks,) = scheduler.persist(chunks)
-    with progress.stage("Sorting the ratings by user and item"):
+    with progress.stage("Sorting the ratings"):
         index = _index(scheduler, chunks, token)
         users, items = index.sides
         plan = plan_shuffle(scheduler, users.n_rows, items.n_rows, index.n_ratings, wanted)
-        bounds = task(_bounds, index.task, (plan.user_blocks, plan.item_blocks), name=f"als-bounds-{token}")
+        bounds = task(_bounds, index.task, (plan.user_blocks, plan.item_blocks), name=f"als-bounds-of-blocks-{token}")
         ((user_bounds, item_bounds),) = scheduler.fetch(bounds)
         pieces = _split_by_user(scheduler, chunks, index, plan, user_bounds, token)
         del chunks
@@ -84,18 +84,18 @@ def shuffle_by_user(scheduler: Scheduler, chunks: Sequence[Delayed], items: Fact
     release_memory()
     (chunks,) = scheduler.persist(chunks)
     parts = [
-        task(in_blocks.index_of, chunk, "users", name=f"als-index-{token}-{number}")
+        task(in_blocks.index_of, chunk, "users", name=f"als-index-ids-{token}-{number}")
         for number, chunk in enumerate(chunks)
     ]
-    ((users,),) = scheduler.persist([tree_reduce(_merge_side, parts, f"als-index-tree-{token}")])
-    ((n_users, n_ratings),) = scheduler.fetch(task(_size, users, name=f"als-summary-{token}"))
+    ((users,),) = scheduler.persist([tree_reduce(_merge_side, parts, f"als-index-ids-tree-{token}")])
+    ((n_users, n_ratings),) = scheduler.fetch(task(_size, users, name=f"als-summary-of-ids-{token}"))
     if not n_ratings:
         return None
     ids, counts = (task(_field, users, name, name=f"als-{name}-users-{token}") for name in Index._fields)
     own = _IdsOfSide(n_users, *scheduler.persist([ids, counts])[0])
     index = _Indexes(users, (own, _IdsOfSide(items.n_rows, items.ids, items.counts)), n_ratings)
     plan = plan_shuffle(scheduler, n_users, items.n_rows, n_ratings, (None, None))
-    (bounds,) = scheduler.fetch(task(_bounds_of, users, plan.user_blocks, name=f"als-bounds-{token}"))
+    (bounds,) = scheduler.fetch(task(_bounds_of, users, plan.user_blocks, name=f"als-bounds-of-blocks-{token}"))
     pieces = _split_by_user(scheduler, chunks, index, plan, bounds, token)
     del chunks
     release_memory()
@@ -136,9 +136,9 @@ class _Indexes(NamedTuple):
 
 
 def _index(scheduler: Scheduler, chunks: Sequence[Delayed], token: str) -> _Indexes:
-    parts = [task(_indexes, chunk, name=f"als-index-{token}-{number}") for number, chunk in enumerate(chunks)]
-    ((index,),) = scheduler.persist([tree_reduce(_merge, parts, f"als-index-tree-{token}")])
-    ((n_users, n_items, n_ratings),) = scheduler.fetch(task(_summary, index, name=f"als-summary-{token}"))
+    parts = [task(_indexes, chunk, name=f"als-index-ids-{token}-{number}") for number, chunk in enumerate(chunks)]
+    ((index,),) = scheduler.persist([tree_reduce(_merge, parts, f"als-index-ids-tree-{token}")])
+    ((n_users, n_items, n_ratings),) = scheduler.fetch(task(_summary, index, name=f"als-summary-of-ids-{token}"))
     if n_ratings == 0:
         raise ValueError("No ratings: the dataset has no rows. Check the path or the filter that it comes from.")
     ids, counts = scheduler.persist(

@@ -17,7 +17,7 @@ from daskals.kernels.types import Float32, Float64, Ids, Int64
 def places_of(scheduler: Scheduler, matrix: FactorMatrix, ids: Ids) -> Int64:
     """The position of each of a few ids, -1 for those that the matrix does not have."""
     found: Int64
-    (found,) = scheduler.fetch(task(positions, matrix.ids, ids, name=f"als-places-{new_token()}"))
+    (found,) = scheduler.fetch(task(positions, matrix.ids, ids, name=f"als-places-of-ids-{new_token()}"))
     return found
 
 
@@ -27,7 +27,7 @@ def rows_at(scheduler: Scheduler, matrix: FactorMatrix, places: Int64) -> Float3
     wanted, order = np.unique(places, return_inverse=True)
     cuts = np.searchsorted(wanted, matrix.bounds)
     tasks = [
-        task(_some, block, wanted[first:stop] - start, name=f"als-some-{token}-{number}")
+        task(_some, block, wanted[first:stop] - start, name=f"als-some-rows-{token}-{number}")
         for number, (block, start, (first, stop)) in enumerate(
             zip(matrix.blocks, matrix.bounds[:-1].tolist(), itertools.pairwise(cuts.tolist()), strict=True)
         )

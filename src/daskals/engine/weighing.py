@@ -58,7 +58,8 @@ def _sums(
     """The sums over all blocks of the two numbers that a function gives of each."""
     token = new_token()
     tasks = [
-        task(function, block, *args, name=f"als-sums-{token}-{number}") for number, block in enumerate(side.in_blocks)
+        task(function, block, *args, name=f"als-sums-of-ratings-{token}-{number}")
+        for number, block in enumerate(side.in_blocks)
     ]
     parts: Sequence[tuple[float, float]] = scheduler.fetch(*tasks)
     first, second = zip(*parts, strict=True)

@@ -74,7 +74,7 @@ def collect_recommendations(
     make = flat_frame if flat else nested_frame
     token = new_token()
     out = [
-        task(make, each, labels, id_types, name=f"als-recommendations-{token}-{number}")
+        task(make, each, labels, id_types, name=f"als-frame-of-recommendations-{token}-{number}")
         for number, each in enumerate(found)
     ]
     if kind != "dask":

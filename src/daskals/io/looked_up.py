@@ -60,7 +60,7 @@ def pairs_to_look_up(
     given = [id_type_to_look_up(dataset, name, ids) for name, ids in trained]
     token, parts = new_token(), partitions(dataset[columns.named], scheduler)
     return [
-        task(_some_pairs, part, source, columns, *given, users_first, name=f"als-pairs-{token}-{source.number}")
+        task(_some_pairs, part, source, columns, *given, users_first, name=f"als-read-pairs-{token}-{source.number}")
         for part, source in with_sources(dataset, parts, columns)
     ]
 
@@ -74,10 +74,10 @@ def wanted_ids(scheduler: Scheduler, dataset: Frame, name: str, trained: IdType,
     dataset, _ = read_columns(dataset, columns, frame=frame)
     given, token = id_type_to_look_up(dataset, name, trained), new_token()
     parts = [
-        task(_distinct, part, source, name, given, name=f"als-wanted-{token}-{source.number}")
+        task(_distinct, part, source, name, given, name=f"als-wanted-ids-{token}-{source.number}")
         for part, source in with_sources(dataset, partitions(dataset[columns.named], scheduler), columns)
     ]
-    return tree_reduce(_union, parts, f"als-wanted-tree-{token}")
+    return tree_reduce(_union, parts, f"als-wanted-ids-tree-{token}")
 
 
 def _distinct(frame: pd.DataFrame, source: Source, name: str, given: IdType) -> Ids:

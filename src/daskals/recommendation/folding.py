@@ -208,7 +208,7 @@ class FoldingIn(KnowsItsFit, Recommending):
         """The factors with this matrix on one side, to whose ids those of ``new`` have come."""
         shown = "user_ids" if name == "users" else "item_ids"
         before = getattr(self._factors, shown)
-        (ids,) = scheduler.fetch(task(widened, new.ids, before, name=f"als-shown-{new_token()}"))
+        (ids,) = scheduler.fetch(task(widened, new.ids, before, name=f"als-shown-ids-{new_token()}"))
         return replace(self._factors, **{name: matrix, shown: ids})
 
     def _having(self, factors: Factors, kind: FrameKind) -> Self:

@@ -162,7 +162,9 @@ class CrossValidator(Validator, CrossValidatorParams):
         if self.getFoldCol():
             check_folds(dataset, self.getFoldCol(), len(folds))
         metrics, models = [], []
-        with progress.steps("Tuning", len(folds) * len(self.getEstimatorParamMaps()) + 1, "fits", is_outer=True) as tuning:
+        with progress.steps(
+            "Tuning", len(folds) * len(self.getEstimatorParamMaps()) + 1, "fits", is_outer=True
+        ) as tuning:
             for fold in folds:
                 where = f"fold {fold} of 0 to {folds[-1]}"
                 measured = self._measure(*split(dataset, self._rule(fold), where, reads), where, tuning)
