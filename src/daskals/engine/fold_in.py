@@ -78,7 +78,7 @@ class FoldIn:
         except SingularRowError as error:
             raise with_id(error, side, self.scheduler) from error
         name = f"{self.name}-{token}"
-        rows = rows_of_panels(solved, plan.of(side.name).panel_edges, f"als-folded-{name}")
+        rows = rows_of_panels(solved, plan.of(side.name).panel_edges, f"als-fold-{name}")
         return FactorMatrix(side.ids, side.bounds, rows, self.source.rank, name, side.counts)
 
     def nothing(self, ids: Ids) -> FactorMatrix:
@@ -93,7 +93,7 @@ class FoldIn:
         """The ratings of known sources, in blocks; None where there are none."""
         token = new_token()
         known = [
-            task(known_part, chunk, self.name, self.source.ids, name=f"als-known-ratings-{token}-{number}")
+            task(known_part, chunk, self.name, self.source.ids, name=f"als-known-{token}-{number}")
             for number, chunk in enumerate(chunks)
         ]
         side = shuffle_by_user(self.scheduler, known, self.source, token)
@@ -210,9 +210,9 @@ def with_rows(scheduler: Scheduler, matrix: FactorMatrix, new: FactorMatrix) -> 
     if not matrix.n_rows:
         return new.persist(scheduler)
     token = new_token()
-    ((layout,),) = scheduler.persist([task(layout_of, matrix.ids, new.ids, name=f"als-layout-of-rows-{token}")])
+    ((layout,),) = scheduler.persist([task(layout_of, matrix.ids, new.ids, name=f"als-layout-{token}")])
     runs: list[Run]
-    (runs,) = scheduler.fetch(task(runs_of, layout, matrix.bounds, len(new.blocks), name=f"als-runs-of-rows-{token}"))
+    (runs,) = scheduler.fetch(task(runs_of, layout, matrix.bounds, len(new.blocks), name=f"als-runs-{token}"))
     ids = task(_ids_of, layout, name=f"als-all-ids-{token}")
     counts = None
     if matrix.counts is not None:
@@ -243,9 +243,7 @@ def _laid_out(
         covering = np.flatnonzero((new.bounds[:-1] < run.last) & (new.bounds[1:] > run.first))
         # new rows after old ones, which they replace
         parts = [old_parts[run.block], *(new_parts[block] for block in covering)]
-        blocks.append(
-            task(lay_out, run.start, run.stop, matrix.rank, *parts, name=f"als-laid-rows-{token}-{run.start}")
-        )
+        blocks.append(task(lay_out, run.start, run.stop, matrix.rank, *parts, name=f"als-laid-{token}-{run.start}"))
     return blocks
 
 

@@ -66,16 +66,14 @@ def hold_out(scheduler: Scheduler, chunks: Sequence[Delayed], ratings: Ratings) 
         task(_split, users.ids, items.ids, users.bounds, *chunks[first:stop], name=f"als-split-held-{token}-{number}")
         for number, (first, stop) in enumerate(itertools.pairwise(edges))
     ]
-    given = [task(_n_ratings, chunk, name=f"als-count-held-ratings-{token}-{n}") for n, chunk in enumerate(chunks)]
+    given = [task(_n_ratings, chunk, name=f"als-count-held-{token}-{n}") for n, chunk in enumerate(chunks)]
     blocks = []
     for block, (start, stop) in enumerate(itertools.pairwise(users.bounds.tolist())):
         pieces = [
             task(_take, split, block, name=f"als-piece-held-{token}-{n}-{block}") for n, split in enumerate(splits)
         ]
-        blocks.append(
-            task(_build, start, stop - start, items.n_rows, *pieces, name=f"als-held-ratings-{token}-{block}")
-        )
-    counts = [task(_n_in_block, block, name=f"als-size-of-held-ratings-{token}-{n}") for n, block in enumerate(blocks)]
+        blocks.append(task(_build, start, stop - start, items.n_rows, *pieces, name=f"als-held-{token}-{block}"))
+    counts = [task(_n_in_block, block, name=f"als-size-held-{token}-{n}") for n, block in enumerate(blocks)]
     (held,), (sizes, all_sizes) = scheduler.persist_and_fetch([blocks], [counts, given])
     return HeldOut(held, sum(sizes), sum(all_sizes))
 
@@ -135,7 +133,7 @@ class Measure:
             task(relevant_items, *blocks, name=f"als-relevant-{token}-{n}")
             for n, blocks in enumerate(zip(self.held_out.blocks, self.ratings.users.in_blocks, strict=True))
         ]
-        users = [task(_n_users, each, name=f"als-relevant-users-{token}-{n}") for n, each in enumerate(relevant)]
+        users = [task(_n_users, each, name=f"als-size-users-{token}-{n}") for n, each in enumerate(relevant)]
         (held,), (counts,) = self.plan.scheduler.persist_and_fetch([relevant], [users])
         return replace(self, relevant=held, n_counted=sum(counts))
 

@@ -60,7 +60,7 @@ def shuffle(
         index = _index(scheduler, chunks, token)
         users, items = index.sides
         plan = plan_shuffle(scheduler, users.n_rows, items.n_rows, index.n_ratings, wanted)
-        bounds = task(_bounds, index.task, (plan.user_blocks, plan.item_blocks), name=f"als-bounds-of-blocks-{token}")
+        bounds = task(_bounds, index.task, (plan.user_blocks, plan.item_blocks), name=f"als-bounds-{token}")
         ((user_bounds, item_bounds),) = scheduler.fetch(bounds)
         pieces = _split_by_user(scheduler, chunks, index, plan, user_bounds, token)
         del chunks
@@ -87,15 +87,15 @@ def shuffle_by_user(scheduler: Scheduler, chunks: Sequence[Delayed], items: Fact
         task(in_blocks.index_of, chunk, "users", name=f"als-index-ids-{token}-{number}")
         for number, chunk in enumerate(chunks)
     ]
-    ((users,),) = scheduler.persist([tree_reduce(_merge_side, parts, f"als-index-ids-tree-{token}")])
-    ((n_users, n_ratings),) = scheduler.fetch(task(_size, users, name=f"als-summary-of-ids-{token}"))
+    ((users,),) = scheduler.persist([tree_reduce(_merge_side, parts, f"als-merge-ids-{token}")])
+    ((n_users, n_ratings),) = scheduler.fetch(task(_size, users, name=f"als-count-ids-{token}"))
     if not n_ratings:
         return None
-    ids, counts = (task(_field, users, name, name=f"als-{name}-users-{token}") for name in Index._fields)
+    ids, counts = (task(_field, users, name, name=f"als-fold-{name}-{token}") for name in Index._fields)
     own = _IdsOfSide(n_users, *scheduler.persist([ids, counts])[0])
     index = _Indexes(users, (own, _IdsOfSide(items.n_rows, items.ids, items.counts)), n_ratings)
     plan = plan_shuffle(scheduler, n_users, items.n_rows, n_ratings, (None, None))
-    (bounds,) = scheduler.fetch(task(_bounds_of, users, plan.user_blocks, name=f"als-bounds-of-blocks-{token}"))
+    (bounds,) = scheduler.fetch(task(_bounds_of, users, plan.user_blocks, name=f"als-bounds-{token}"))
     pieces = _split_by_user(scheduler, chunks, index, plan, bounds, token)
     del chunks
     release_memory()
@@ -137,13 +137,13 @@ class _Indexes(NamedTuple):
 
 def _index(scheduler: Scheduler, chunks: Sequence[Delayed], token: str) -> _Indexes:
     parts = [task(_indexes, chunk, name=f"als-index-ids-{token}-{number}") for number, chunk in enumerate(chunks)]
-    ((index,),) = scheduler.persist([tree_reduce(_merge, parts, f"als-index-ids-tree-{token}")])
-    ((n_users, n_items, n_ratings),) = scheduler.fetch(task(_summary, index, name=f"als-summary-of-ids-{token}"))
+    ((index,),) = scheduler.persist([tree_reduce(_merge, parts, f"als-merge-ids-{token}")])
+    ((n_users, n_items, n_ratings),) = scheduler.fetch(task(_summary, index, name=f"als-count-ids-{token}"))
     if n_ratings == 0:
         raise ValueError("No ratings: the dataset has no rows. Check the path or the filter that it comes from.")
     ids, counts = scheduler.persist(
         [task(_ids, index, which, name=f"als-ids-{side}-{token}") for which, side in enumerate(SIDES)],
-        [task(_counts, index, which, name=f"als-counts-{side}-{token}") for which, side in enumerate(SIDES)],
+        [task(_counts, index, which, name=f"als-count-{side}-{token}") for which, side in enumerate(SIDES)],
     )
     users, items = map(_IdsOfSide, (n_users, n_items), ids, counts)
     return _Indexes(index, (users, items), n_ratings)
@@ -242,7 +242,7 @@ def _build_side(
             task(_take, pieces, block, name=f"als-piece-{side}-{token}-{number}-{block}")
             for number, pieces in enumerate(groups)
         ]
-        name = f"als-ratings-{side}-{token}-{block}"
+        name = f"als-build-{side}-{token}-{block}"
         given = (start, stop - start, source.n_rows, side == "items")
         blocks.append(task(_build, *given, *pieces, name=name, worker=workers[block]))
     (persisted,) = scheduler.persist(blocks)

@@ -17,7 +17,7 @@ from daskals.kernels.types import Float32, Float64, Ids, Int64
 def places_of(scheduler: Scheduler, matrix: FactorMatrix, ids: Ids) -> Int64:
     """The position of each of a few ids, -1 for those that the matrix does not have."""
     found: Int64
-    (found,) = scheduler.fetch(task(positions, matrix.ids, ids, name=f"als-places-of-ids-{new_token()}"))
+    (found,) = scheduler.fetch(task(positions, matrix.ids, ids, name=f"als-places-{new_token()}"))
     return found
 
 

@@ -35,7 +35,7 @@ def weighed(scheduler: Scheduler, side: Side, source: Side, weights: CountWeight
     """A side of ratings with these weights, times those that it has; persisted."""
     token, counts = new_token(), _counts(side, source, weights)
     blocks = [
-        task(_weigh, block, side.name, weights, counts, name=f"als-weighed-{side.name}-{token}-{number}")
+        task(_weigh, block, side.name, weights, counts, name=f"als-weigh-{side.name}-{token}-{number}")
         for number, block in enumerate(side.in_blocks)
     ]
     return replace(side, in_blocks=tuple(scheduler.persist(blocks)[0]))
@@ -58,8 +58,7 @@ def _sums(
     """The sums over all blocks of the two numbers that a function gives of each."""
     token = new_token()
     tasks = [
-        task(function, block, *args, name=f"als-sums-of-ratings-{token}-{number}")
-        for number, block in enumerate(side.in_blocks)
+        task(function, block, *args, name=f"als-sums-{token}-{number}") for number, block in enumerate(side.in_blocks)
     ]
     parts: Sequence[tuple[float, float]] = scheduler.fetch(*tasks)
     first, second = zip(*parts, strict=True)

@@ -155,9 +155,9 @@ class Scheduler:
         still has the task with the value in it. It holds the value as long as there is a reference to the task.
         """
         with _large_graphs_are_meant:
-            return self.persist(
-                [task(identity, value, name=f"als-pinned-{token}-{n}") for n, value in enumerate(values)]
-            )[0]
+            return self.persist([task(identity, value, name=f"als-pin-{token}-{n}") for n, value in enumerate(values)])[
+                0
+            ]
 
     def retry(self, function: Callable[[], T], what: str, inputs: Sequence[Delayed] = ()) -> T:
         """Call ``function``; call it again if workers were lost, as often as the setting ``retries`` allows.

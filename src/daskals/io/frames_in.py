@@ -104,7 +104,7 @@ def rating_chunks(
                 "for example with pandas.to_numeric."
             )
     return [
-        task(read_ratings, part, source, columns, users, items, name=f"als-read-ratings-{token}-{source.number}")
+        task(read_ratings, part, source, columns, users, items, name=f"als-read-{token}-{source.number}")
         for part, source in with_sources(dataset, partitions(dataset[columns.named], scheduler), columns)
     ]
 

@@ -74,10 +74,10 @@ def wanted_ids(scheduler: Scheduler, dataset: Frame, name: str, trained: IdType,
     dataset, _ = read_columns(dataset, columns, frame=frame)
     given, token = id_type_to_look_up(dataset, name, trained), new_token()
     parts = [
-        task(_distinct, part, source, name, given, name=f"als-wanted-ids-{token}-{source.number}")
+        task(_distinct, part, source, name, given, name=f"als-wanted-{token}-{source.number}")
         for part, source in with_sources(dataset, partitions(dataset[columns.named], scheduler), columns)
     ]
-    return tree_reduce(_union, parts, f"als-wanted-ids-tree-{token}")
+    return tree_reduce(_union, parts, f"als-wanted-all-{token}")
 
 
 def _distinct(frame: pd.DataFrame, source: Source, name: str, given: IdType) -> Ids:

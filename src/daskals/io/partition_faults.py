@@ -80,7 +80,7 @@ def naming_bad_partitions(scheduler: Scheduler, dataset: Frame, names: Sequence[
 def _first_fault(scheduler: Scheduler, dataset: Frame, names: Sequence[str]) -> Exception | None:
     token = new_token()
     faults = [
-        task(fault_of, part, number, list(names), name=f"als-look-at-part-{token}-{number}")
+        task(fault_of, part, number, list(names), name=f"als-look-{token}-{number}")
         for number, part in enumerate(partitions(dataset, scheduler))
     ]
     with suppress(Exception):  # a partition that cannot even be made has its own error, which is raised already
