@@ -80,7 +80,7 @@ def test_a_model_holds_its_factors_in_memory_and_nothing_else_of_the_fit(client)
     before = in_memory(client)
     model = ALS(rank=4, maxIter=3).fit(lazy())
     deadline = time.monotonic() + PATIENCE
-    while (kinds := kinds_of(in_memory(client) - before)) != {"als-pinned"}:
+    while (kinds := kinds_of(in_memory(client) - before)) != {"als-pin"}:
         assert time.monotonic() < deadline, kinds
         gc.collect()
         time.sleep(0.05)

@@ -162,7 +162,7 @@ def test_workers_that_go_with_results_not_yet_fetched_are_missed_too(killable, o
 
     def wait_for(futures, watch):
         inner(futures, watch)
-        if futures[0].key.startswith("als-summary-"):
+        if futures[0].key.startswith("als-count-ids-"):
             all_gone(killable)
 
     monkeypatch.setattr(waiting, "wait_for", wait_for)
@@ -218,12 +218,12 @@ def driver(killable, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", ["als-read-", "als-split-items-", THIRD, r"als-pinned-users-[0-9a-f]+-2-"])
+@pytest.mark.parametrize("kind", ["als-read-", "als-split-items-", THIRD, r"als-pin-users-[0-9a-f]+-2-"])
 def test_an_interrupt_cancels_what_is_ours_and_leaves_the_cluster_usable(killable, driver, kind):
     with killable.plugged(At(killable.scheduler, kind, lambda _: driver.send_signal(signal.SIGINT))):
         said = driver.communicate(timeout=300)[0].splitlines()
     assert said[0].startswith("interrupted")
-    assert ("The newest checkpoint is" in said[0]) == (kind in (THIRD, r"als-pinned-users-[0-9a-f]+-2-"))
+    assert ("The newest checkpoint is" in said[0]) == (kind in (THIRD, r"als-pin-users-[0-9a-f]+-2-"))
     assert said[1:] == ["usable"]
     assert driver.returncode == 0
 

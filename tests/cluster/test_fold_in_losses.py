@@ -32,8 +32,8 @@ def undisturbed(shared, model):
 
 
 #: Tasks that are begun when a worker dies: reading, shuffling, solving, laying out, pinning.
-KINDS = ["als-read-", "als-known-", "als-split-", "als-ratings-", "als-solve-", "als-panel-items-", "als-layout-",
-         "als-laid-", "als-pinned-"]  # fmt: skip
+KINDS = ["als-read-", "als-known-", "als-split-", "als-build-", "als-solve-", "als-panel-items-", "als-layout-",
+         "als-laid-", "als-pin-"]  # fmt: skip
 
 
 @pytest.mark.parametrize("kind", a_few(KINDS, "als-solve-"))

@@ -64,7 +64,7 @@ class Kill(NamedTuple):
 
 
 #: What was done last when a worker dies: in ingest, in a half-step, or all of a half-step.
-MOMENTS = ["als-(read|index|summary|bounds|ids|split|piece|ratings)-", "als-solve-", "als-(losses|pinned)-"]
+MOMENTS = ["als-(read|index|merge|count|bounds|ids|split|piece|build)-", "als-solve-", "als-(loss|pin)-"]
 
 
 class Killer(Course):
@@ -136,13 +136,13 @@ def test_every_kind_of_fit_survives(killable, kind):
 
 STEPS = {
     "reading": "als-read-",
-    "building": "als-ratings-items-",
+    "building": "als-build-items-",
     "start values": "als-start-users-",
     "solving": r"als-solve-items-[0-9a-f]+-3-",
-    "losses": r"als-losses-items-[0-9a-f]+-3-",
-    "pinning": r"als-pinned-users-[0-9a-f]+-3-",
-    "the model's rows": "als-factors-users-",
-    "pinning the model": r"als-pinned-items-[0-9a-f]+-\d+$",
+    "losses": r"als-loss-items-[0-9a-f]+-3-",
+    "pinning": r"als-pin-users-[0-9a-f]+-3-",
+    "the model's rows": "als-model-users-",
+    "pinning the model": r"als-pin-items-[0-9a-f]+-\d+$",
     "whose checkpoint": "als-print-",
     "a checkpoint": "als-write-",
 }
@@ -177,7 +177,7 @@ def test_retries_are_bounded_and_the_error_says_how_to_go_on(killable, expected,
 def test_ratings_that_dask_gives_up_end_a_fit_and_do_not_hang_it(killable, expected, tmp_path):
     """A worker dies in an iteration, and another one while the ratings that the first one held are made again."""
     careful = als(checkpointDir=str(tmp_path / "checkpoints"), checkpointInterval=2)
-    second = killer(killable, "als-ratings-", give_up=True)
+    second = killer(killable, "als-build-", give_up=True)
 
     def strike(task):
         kill(killable.scheduler.workers.values())

@@ -39,7 +39,7 @@ def test_blocks_are_built_without_the_ids_of_the_other_side(ratings):
     """Only their number is needed, and all ids may be as much as the ratings of a block."""
     with dask.config.set(scheduler="synchronous"), Inputs() as found:
         ALS(rank=2, maxIter=1).fit(ratings)
-    assert not [key for key in keys_into(found, "als-ratings-") if key.startswith("als-ids-")]
+    assert not [key for key in keys_into(found, "als-build-") if key.startswith("als-ids-")]
 
 
 def test_recommending_takes_the_ids_of_a_block_and_not_those_of_all_queries(ratings):
@@ -66,8 +66,8 @@ def test_a_model_with_long_ids_is_not_pinned(ratings, cluster):
     texts = ratings.assign(user=ratings["user"].map(lambda n: f"{n:0500d}"))
     with cluster.as_current(), dask.config.set({"daskals.durable-bytes": "20kB"}):
         model = ALS(rank=2, maxIter=1).fit(texts)
-        assert not any(block.key.startswith("als-pinned-") for block in model._factors.users.blocks)
-        assert all(block.key.startswith("als-pinned-") for block in model._factors.items.blocks)
+        assert not any(block.key.startswith("als-pin-") for block in model._factors.users.blocks)
+        assert all(block.key.startswith("als-pin-") for block in model._factors.items.blocks)
 
 
 def test_the_name_of_one_id_is_fetched_and_not_all():

@@ -39,6 +39,8 @@ USELESS = [
     ("no-worker-timeout", "-1 s", 'null or a time, such as "10 minutes"'),
     ("no-worker-timeout", [10], 'null or a time, such as "10 minutes"'),
     ("no-worker-timeout", "soon", 'null or a time, such as "10 minutes"'),
+    ("progress", "perhaps", "auto, true or false"),
+    ("progress", None, "auto, true or false"),
 ]
 
 
@@ -59,6 +61,9 @@ USEFUL = [
     ("no-worker-timeout", "2 minutes", 120.0),
     ("no-worker-timeout", None, None),
     ("checkpoint-dir", None, None),
+    ("progress", "auto", "auto"),
+    ("progress", "False", False),
+    ("progress", True, True),
 ]
 
 

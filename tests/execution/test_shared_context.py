@@ -58,7 +58,7 @@ def test_the_threshold_of_large_graphs_is_back_after_fits_at_once(cluster, monke
         return done
 
     def watched_persist(self, *groups):
-        if groups[0][0].key.startswith("als-pinned-") and get_ident() not in came:
+        if groups[0][0].key.startswith("als-pin-") and get_ident() not in came:
             came.append(get_ident())
             both_are_inside.wait(60)
             assert dask.config.get(THRESHOLD) == "1TB"

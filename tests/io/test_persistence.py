@@ -162,7 +162,7 @@ def test_a_session_is_a_client(ratings, tmp_path, cluster):
     model = fit(ratings)
     with get_task_stream(cluster) as written:
         model.write().session(cluster).overwrite().save(tmp_path / "model")
-    counts = sum("als-write-counts" in str(each["key"]) for each in written.data)
+    counts = sum("als-write-count-" in str(each["key"]) for each in written.data)
     assert counts == 2, "a file of the numbers of ratings of each side"
     assert sum("als-write" in str(each["key"]) for each in written.data) - counts == 5
     with get_task_stream(cluster) as read:

@@ -16,7 +16,7 @@ FLOORS = [
     ["io"],
     ["engine"],
     ["execution", "blocks"],
-    ["kernels", "params"],
+    ["kernels", "params", "progress"],
 ]
 FLOOR_OF = {package: number for number, floor in enumerate(reversed(FLOORS)) for package in floor}
 LONGEST_FILE, LONGEST_FUNCTION, LONGEST_PARAMETERS = 300, 60, 8

@@ -68,12 +68,14 @@ MODEL_ALONE = {
     "itemBiases": "of a fit with biases",
     "toLocal": "the model without Dask",
 }
+VERBOSE = {"verbose": "whether progress is shown"}
 WISHES = {
     "exclude": "pairs that are not recommended",
     "candidates": "what alone is recommended",
     "minScore": "the least score",
     "minSupport": "the least number of ratings of what is recommended",
     "flat": "a row for each recommendation",
+    **VERBOSE,
 }
 VALIDATE = {"validate": "checks all ranges at once; in Spark that is in the JVM"}
 
@@ -107,7 +109,10 @@ MORE_KEYWORDS = {
         "validation": "held-out ratings that choose the best iteration",
         "callbacks": "are told of each iteration",
         "initialModel": "whose factors the fit starts from",
+        **VERBOSE,
     },
+    **{f"{name}.save": VERBOSE for _, name in CLASSES if name != "ParamGridBuilder"},
+    **{f"{each}.fit": VERBOSE for each in ("CrossValidator", "TrainValidationSplit")},
     "ALSModel.load": FRAMES,
     **{f"ALSModel.recommendFor{each}": WISHES for each in ("AllUsers", "AllItems", "UserSubset", "ItemSubset")},
     "CrossValidatorModel.load": FRAMES,

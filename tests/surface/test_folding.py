@@ -387,7 +387,7 @@ def test_the_cluster_holds_no_ratings_afterwards(cluster, frame, newcomers):
         model = ALS(**FIT).fit(both(frame)["dask"])
         folded = model.foldInUsers(both(newcomers)["dask"])
         deadline = 50
-        while deadline and any(not key.startswith("als-pinned") for key in held()):
+        while deadline and any(not key.startswith("als-pin") for key in held()):
             deadline -= 1
             cluster.sync(lambda: __import__("asyncio").sleep(0.1))
         assert {key.partition("-")[0] + key.partition("-")[2][:6] for key in held()} == {"alspinned"}

@@ -385,7 +385,7 @@ def test_of_a_measured_fit_nothing_but_the_factors_stays(cluster):
         before = in_memory()
         model = als("implicit", maxIter=9).fit(train, validation=test)
         deadline = time.monotonic() + 5
-        while kinds := {key for key in in_memory() - before if not key.startswith("als-pinned-")}:
+        while kinds := {key for key in in_memory() - before if not key.startswith("als-pin-")}:
             assert time.monotonic() < deadline, kinds
             gc.collect()
             time.sleep(0.05)

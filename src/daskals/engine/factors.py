@@ -64,7 +64,7 @@ class FactorMatrix:
         `daskals.engine.panels.gather` joins the blocks to one array in the process that uses them.
         """
         return [
-            task(_blocks, *some, name=f"als-rows-of-panel-{self.token}-{n}-{number}")
+            task(_blocks, *some, name=f"als-pack-{self.token}-{n}-{number}")
             for number, some in enumerate(cut(self.blocks, cut_into_panels(len(self.blocks), n)))
         ]
 
@@ -119,7 +119,7 @@ def _cut_rows(start: int, stop: int, first: int, *blocks: Float32) -> SolvedBloc
 def first_columns(matrix: FactorMatrix, n: int) -> FactorMatrix:
     """The same rows without the columns from ``n`` on, lazily."""
     blocks = tuple(
-        task(_cut_columns, block, n, name=f"als-first-columns-{matrix.token}-{new_token()}-{number}")
+        task(_cut_columns, block, n, name=f"als-cut-{matrix.token}-{new_token()}-{number}")
         for number, block in enumerate(matrix.blocks)
     )
     return replace(matrix, blocks=blocks, rank=n, token=f"{matrix.token}-first-{n}")
@@ -132,7 +132,7 @@ def _cut_columns(rows: Float32, n: int) -> Float32:
 def unit_rows(matrix: FactorMatrix) -> FactorMatrix:
     """The same rows scaled to length 1, lazily; rows of zeros stay as they are."""
     blocks = tuple(
-        task(_scaled, block, name=f"als-unit-rows-{matrix.token}-{new_token()}-{number}")
+        task(_scaled, block, name=f"als-unit-{matrix.token}-{new_token()}-{number}")
         for number, block in enumerate(matrix.blocks)
     )
     return replace(matrix, blocks=blocks, token=f"{matrix.token}-unit")

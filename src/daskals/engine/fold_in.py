@@ -78,7 +78,7 @@ class FoldIn:
         except SingularRowError as error:
             raise with_id(error, side, self.scheduler) from error
         name = f"{self.name}-{token}"
-        rows = rows_of_panels(solved, plan.of(side.name).panel_edges, f"als-folded-{name}")
+        rows = rows_of_panels(solved, plan.of(side.name).panel_edges, f"als-fold-{name}")
         return FactorMatrix(side.ids, side.bounds, rows, self.source.rank, name, side.counts)
 
     def nothing(self, ids: Ids) -> FactorMatrix:
@@ -231,9 +231,11 @@ def _laid_out(
 ) -> list[Delayed]:
     """A task for each block that is changed."""
     old_parts = {
-        run.block: _placed(layout, "old", matrix, run.block, f"als-old-{token}") for run in runs if not run.unchanged
+        run.block: _placed(layout, "old", matrix, run.block, f"als-old-rows-{token}")
+        for run in runs
+        if not run.unchanged
     }
-    new_parts = [_placed(layout, "new", new, block, f"als-new-{token}") for block in range(len(new.blocks))]
+    new_parts = [_placed(layout, "new", new, block, f"als-new-rows-{token}") for block in range(len(new.blocks))]
     blocks = []
     for run in runs:
         if run.unchanged:

@@ -96,7 +96,7 @@ def run_half_steps(
 def _losses_of(side: Side, panels: Sequence[Delayed], plan: Plan, token: str) -> Sequence[Delayed]:
     """Tasks for the losses of panels: one, except where no worker may be given all panels."""
     groups = [[panel] for panel in panels] if plan.of(side.name).streamed else [panels]
-    return [task(_losses, *group, name=f"als-losses-{side.name}-{token}-{n}") for n, group in enumerate(groups)]
+    return [task(_losses, *group, name=f"als-loss-{side.name}-{token}-{n}") for n, group in enumerate(groups)]
 
 
 def _losses(*panels: Panel) -> Losses:

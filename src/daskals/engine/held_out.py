@@ -53,7 +53,7 @@ class HeldOut:
         """A word that tells these ratings from others, whatever the blocks and the order of the rows."""
         token = new_token()
         prints = scheduler.fetch(
-            *(task(fingerprint, block, name=f"als-print-{token}-{n}") for n, block in enumerate(self.blocks))
+            *(task(fingerprint, block, name=f"als-fingerprint-{token}-{n}") for n, block in enumerate(self.blocks))
         )
         return f"{sum(prints) % 2**64:016x}"
 
@@ -133,7 +133,7 @@ class Measure:
             task(relevant_items, *blocks, name=f"als-relevant-{token}-{n}")
             for n, blocks in enumerate(zip(self.held_out.blocks, self.ratings.users.in_blocks, strict=True))
         ]
-        users = [task(_n_users, each, name=f"als-relevant-users-{token}-{n}") for n, each in enumerate(relevant)]
+        users = [task(_n_users, each, name=f"als-size-users-{token}-{n}") for n, each in enumerate(relevant)]
         (held,), (counts,) = self.plan.scheduler.persist_and_fetch([relevant], [users])
         return replace(self, relevant=held, n_counted=sum(counts))
 

@@ -142,7 +142,7 @@ class Iterations:
 
     def _matrix(self, side: Side, panels: Sequence[Delayed]) -> FactorMatrix:
         token = f"{side.name}-{new_token()}"
-        rows = rows_of_panels(panels, self._plan.of(side.name).panel_edges, f"als-factors-{token}")
+        rows = rows_of_panels(panels, self._plan.of(side.name).panel_edges, f"als-model-{token}")
         return FactorMatrix(side.ids, side.bounds, rows, self._plan.rank, token, side.counts)
 
     def _begin(self, point: ResumePoint | None) -> _State:

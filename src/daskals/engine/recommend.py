@@ -86,8 +86,8 @@ def recommend(
     allowed = _allowed(candidates, wishes, token)
     chosen = candidates.token if allowed is None else f"{candidates.token}-{token}"
     what = _What(wishes.k, block_size, wishes.least_score, chosen)
-    listed = _lists_of_blocks(wishes.listed, queries, candidates, f"listed-{token}")
-    unwanted = _lists_of_blocks(wishes.unwanted, queries, candidates, f"unwanted-{token}")
+    listed = _lists_of_blocks(wishes.listed, queries, candidates, f"own-{token}")
+    unwanted = _lists_of_blocks(wishes.unwanted, queries, candidates, f"seen-{token}")
     starts: list[int | None] = [None] * len(queries.blocks) if wishes.itself else queries.bounds[:-1].tolist()
     blocks = zip(ids_of_blocks(queries), queries.blocks, listed, unwanted, starts, strict=True)
     asked = [
@@ -109,7 +109,7 @@ def _allowed(candidates: FactorMatrix, wishes: Wishes, token: str) -> Delayed | 
         return None
     return task(
         _positions_allowed, candidates.ids, wishes.candidates, candidates.counts, wishes.least_support,
-        name=f"als-allowed-{token}",
+        name=f"als-candidates-{token}",
     )  # fmt: skip
 
 

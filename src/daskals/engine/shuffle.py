@@ -28,6 +28,7 @@ from typing import NamedTuple
 import numpy as np
 from dask.delayed import Delayed
 
+from daskals import progress
 from daskals.blocks import in_blocks
 from daskals.blocks.ids import merge
 from daskals.blocks.ratings import CodedChunk, InBlock, Index, RatingBlock, SideName
@@ -53,22 +54,24 @@ def shuffle(
     chunk raises come through.
     """
     release_memory()
-    (chunks,) = scheduler.persist(chunks)
-    index = _index(scheduler, chunks, token)
-    users, items = index.sides
-    plan = plan_shuffle(scheduler, users.n_rows, items.n_rows, index.n_ratings, wanted)
-    bounds = task(_bounds, index.task, (plan.user_blocks, plan.item_blocks), name=f"als-bounds-{token}")
-    ((user_bounds, item_bounds),) = scheduler.fetch(bounds)
-    pieces = _split_by_user(scheduler, chunks, index, plan, user_bounds, token)
-    del chunks
-    release_memory()
-    user_side = _build_side(scheduler, "users", index, user_bounds, pieces, token)
-    del pieces
-    release_memory()
-    pieces = _split_by_item(scheduler, user_side, plan, item_bounds, token)
-    item_side = _build_side(scheduler, "items", index, item_bounds, pieces, token)
-    del pieces
-    release_memory()
+    with progress.stage("Reading the ratings", unit="parts"):
+        (chunks,) = scheduler.persist(chunks)
+    with progress.stage("Sorting the ratings"):
+        index = _index(scheduler, chunks, token)
+        users, items = index.sides
+        plan = plan_shuffle(scheduler, users.n_rows, items.n_rows, index.n_ratings, wanted)
+        bounds = task(_bounds, index.task, (plan.user_blocks, plan.item_blocks), name=f"als-bounds-{token}")
+        ((user_bounds, item_bounds),) = scheduler.fetch(bounds)
+        pieces = _split_by_user(scheduler, chunks, index, plan, user_bounds, token)
+        del chunks
+        release_memory()
+        user_side = _build_side(scheduler, "users", index, user_bounds, pieces, token)
+        del pieces
+        release_memory()
+        pieces = _split_by_item(scheduler, user_side, plan, item_bounds, token)
+        item_side = _build_side(scheduler, "items", index, item_bounds, pieces, token)
+        del pieces
+        release_memory()
     return Ratings(user_side, item_side, index.n_ratings)
 
 
@@ -81,14 +84,14 @@ def shuffle_by_user(scheduler: Scheduler, chunks: Sequence[Delayed], items: Fact
     release_memory()
     (chunks,) = scheduler.persist(chunks)
     parts = [
-        task(in_blocks.index_of, chunk, "users", name=f"als-index-{token}-{number}")
+        task(in_blocks.index_of, chunk, "users", name=f"als-index-ids-{token}-{number}")
         for number, chunk in enumerate(chunks)
     ]
-    ((users,),) = scheduler.persist([tree_reduce(_merge_side, parts, f"als-index-tree-{token}")])
-    ((n_users, n_ratings),) = scheduler.fetch(task(_size, users, name=f"als-summary-{token}"))
+    ((users,),) = scheduler.persist([tree_reduce(_merge_side, parts, f"als-merge-ids-{token}")])
+    ((n_users, n_ratings),) = scheduler.fetch(task(_size, users, name=f"als-count-ids-{token}"))
     if not n_ratings:
         return None
-    ids, counts = (task(_field, users, name, name=f"als-{name}-users-{token}") for name in Index._fields)
+    ids, counts = (task(_field, users, name, name=f"als-fold-{name}-{token}") for name in Index._fields)
     own = _IdsOfSide(n_users, *scheduler.persist([ids, counts])[0])
     index = _Indexes(users, (own, _IdsOfSide(items.n_rows, items.ids, items.counts)), n_ratings)
     plan = plan_shuffle(scheduler, n_users, items.n_rows, n_ratings, (None, None))
@@ -133,14 +136,14 @@ class _Indexes(NamedTuple):
 
 
 def _index(scheduler: Scheduler, chunks: Sequence[Delayed], token: str) -> _Indexes:
-    parts = [task(_indexes, chunk, name=f"als-index-{token}-{number}") for number, chunk in enumerate(chunks)]
-    ((index,),) = scheduler.persist([tree_reduce(_merge, parts, f"als-index-tree-{token}")])
-    ((n_users, n_items, n_ratings),) = scheduler.fetch(task(_summary, index, name=f"als-summary-{token}"))
+    parts = [task(_indexes, chunk, name=f"als-index-ids-{token}-{number}") for number, chunk in enumerate(chunks)]
+    ((index,),) = scheduler.persist([tree_reduce(_merge, parts, f"als-merge-ids-{token}")])
+    ((n_users, n_items, n_ratings),) = scheduler.fetch(task(_summary, index, name=f"als-count-ids-{token}"))
     if n_ratings == 0:
         raise ValueError("No ratings: the dataset has no rows. Check the path or the filter that it comes from.")
     ids, counts = scheduler.persist(
         [task(_ids, index, which, name=f"als-ids-{side}-{token}") for which, side in enumerate(SIDES)],
-        [task(_counts, index, which, name=f"als-counts-{side}-{token}") for which, side in enumerate(SIDES)],
+        [task(_counts, index, which, name=f"als-count-{side}-{token}") for which, side in enumerate(SIDES)],
     )
     users, items = map(_IdsOfSide, (n_users, n_items), ids, counts)
     return _Indexes(index, (users, items), n_ratings)
@@ -239,7 +242,7 @@ def _build_side(
             task(_take, pieces, block, name=f"als-piece-{side}-{token}-{number}-{block}")
             for number, pieces in enumerate(groups)
         ]
-        name = f"als-ratings-{side}-{token}-{block}"
+        name = f"als-build-{side}-{token}-{block}"
         given = (start, stop - start, source.n_rows, side == "items")
         blocks.append(task(_build, *given, *pieces, name=name, worker=workers[block]))
     (persisted,) = scheduler.persist(blocks)

@@ -27,7 +27,7 @@ def rows_at(scheduler: Scheduler, matrix: FactorMatrix, places: Int64) -> Float3
     wanted, order = np.unique(places, return_inverse=True)
     cuts = np.searchsorted(wanted, matrix.bounds)
     tasks = [
-        task(_some, block, wanted[first:stop] - start, name=f"als-some-{token}-{number}")
+        task(_some, block, wanted[first:stop] - start, name=f"als-some-rows-{token}-{number}")
         for number, (block, start, (first, stop)) in enumerate(
             zip(matrix.blocks, matrix.bounds[:-1].tolist(), itertools.pairwise(cuts.tolist()), strict=True)
         )

@@ -49,7 +49,7 @@ def fingerprint_of_point(scheduler: Scheduler, ratings: Ratings, point: ResumePo
     token = new_token()
     prints = scheduler.fetch(
         *(
-            task(_print, side.name, int(start), block, name=f"als-print-{side.name}-{token}-{start}")
+            task(_print, side.name, int(start), block, name=f"als-fingerprint-{side.name}-{token}-{start}")
             for side, rows in ((ratings.users, point.users), (ratings.items, point.items))
             for start, block in zip(side.bounds[:-1], rows, strict=True)
         )

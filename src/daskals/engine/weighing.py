@@ -35,7 +35,7 @@ def weighed(scheduler: Scheduler, side: Side, source: Side, weights: CountWeight
     """A side of ratings with these weights, times those that it has; persisted."""
     token, counts = new_token(), _counts(side, source, weights)
     blocks = [
-        task(_weigh, block, side.name, weights, counts, name=f"als-weighed-{side.name}-{token}-{number}")
+        task(_weigh, block, side.name, weights, counts, name=f"als-weigh-{side.name}-{token}-{number}")
         for number, block in enumerate(side.in_blocks)
     ]
     return replace(side, in_blocks=tuple(scheduler.persist(blocks)[0]))

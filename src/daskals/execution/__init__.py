@@ -3,6 +3,7 @@
     tasks        making a task                       scheduler        the scheduler in force; running tasks on it
     settings     daskals' keys in Dask's config      placement        on which worker a task had best run
     waiting      for a cluster; losses of workers    memory, blas, shared_context    settings of this process
+    showing      whether progress is shown           compilations     what workers tell of kernels they compile
 
 A piece of work (a fit, a transform, an evaluation) asks once, when it begins, which scheduler is in force and what the
 configuration says (`daskals.execution.scheduler.current_scheduler`), and passes the answer down. So what another thread
@@ -15,3 +16,6 @@ A cluster can lose workers, and with them the results that they hold. The schedu
 these results. For ratings this is cheap: a part is read and shuffled again. For factors it is ruinous: all iterations
 run again. So factors are *pinned*: they are sent to the scheduler, inside tasks that do nothing but return them.
 """
+
+# so that every worker tells of kernels that it compiles: whatever task it runs, this package is imported for it
+from daskals.execution import compilations as compilations

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import dask
 from dask import multiprocessing, threaded
 from dask.base import get_scheduler
+from dask.callbacks import Callback
 from dask.delayed import Delayed, delayed
 from dask.highlevelgraph import HighLevelGraph
 from dask.local import get_sync
@@ -18,6 +19,7 @@ from distributed import Client, futures_of
 from distributed import Scheduler as DaskScheduler
 from distributed.system import MEMORY_LIMIT
 
+from daskals import progress
 from daskals.execution import waiting
 from daskals.execution.blas import one_blas_thread
 from daskals.execution.settings import Settings, read_settings
@@ -108,9 +110,23 @@ class Scheduler:
         graph = HighLevelGraph.merge(*(each.__dask_graph__() for each in tasks))
         graph = Delayed.__dask_optimize__(graph, keys)
         with self._blas():
-            results = self.get(graph, keys, **self.options)
+            results = self.get(graph, keys, **self.options, **self._counting(keys))
         held = [_holding(key, value) for key, value in zip(keys[:n_stay], results[:n_stay], strict=True)]
         return held, results[n_stay:]
+
+    def _counting(self, keys: Sequence[str]) -> dict[str, Any]:
+        """Keywords for ``get`` by which it counts those of the keys that are done, where somebody wants to know."""
+        count = progress.counter(len(keys))
+        if count is None or self.get not in (threaded.get, get_sync, multiprocessing.get):
+            return {}
+        left = set(keys)
+
+        def look(key: str, *_: Any) -> None:
+            if key in left:
+                left.remove(key)
+                count(len(keys) - len(left))
+
+        return {"callbacks": [(None, None, None, look, None), *Callback.active]}
 
     def _blas(self) -> AbstractContextManager[None]:
         """A context in which BLAS has one thread, where several threads of this process work.
@@ -139,9 +155,9 @@ class Scheduler:
         still has the task with the value in it. It holds the value as long as there is a reference to the task.
         """
         with _large_graphs_are_meant:
-            return self.persist(
-                [task(identity, value, name=f"als-pinned-{token}-{n}") for n, value in enumerate(values)]
-            )[0]
+            return self.persist([task(identity, value, name=f"als-pin-{token}-{n}") for n, value in enumerate(values)])[
+                0
+            ]
 
     def retry(self, function: Callable[[], T], what: str, inputs: Sequence[Delayed] = ()) -> T:
         """Call ``function``; call it again if workers were lost, as often as the setting ``retries`` allows.

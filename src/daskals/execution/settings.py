@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from importlib.resources import files
-from typing import Any
+from typing import Any, Literal
 
 import dask
 import yaml
@@ -32,14 +32,17 @@ class Settings:
     #: seconds; None: wait for ever
     no_worker_timeout: float | None
     checkpoint_dir: str | None
+    #: whether progress is shown; "auto" where somebody is likely to look
+    progress: Literal["auto"] | bool
 
 
 def read_settings() -> Settings:
     """The configuration as it is now; ``ValueError`` that names the key and what is allowed if a value is not."""
-    return Settings(**{field.name: _read(field.name) for field in fields(Settings)})
+    return Settings(**{field.name: read_setting(field.name) for field in fields(Settings)})
 
 
-def _read(field: str) -> Any:
+def read_setting(field: str) -> Any:
+    """One of them alone."""
     key = f"daskals.{field.replace('_', '-')}"
     value = dask.config.get(key)
     convert, allowed = _CONVERSIONS[field]
@@ -76,6 +79,11 @@ def _not_negative(convert: Callable[[Any], Any]) -> Callable[[Any], float]:
     return converted
 
 
+def _switch(value: Any) -> Literal["auto"] | bool:
+    words: dict[str, Literal["auto"] | bool] = {"auto": "auto", "true": True, "false": False}
+    return words[str(value).lower()]
+
+
 #: For each field, the function that reads a value of the configuration, and words for what it allows.
 _CONVERSIONS: dict[str, tuple[Callable[[Any], Any], str]] = {
     "user_blocks": (_optional(_number(1)), "null or a whole number >= 1"),
@@ -90,4 +98,5 @@ _CONVERSIONS: dict[str, tuple[Callable[[Any], Any], str]] = {
     "durable_bytes": (_size(0), 'a size, such as "256MiB"'),
     "no_worker_timeout": (_optional(_not_negative(parse_timedelta)), 'null or a time, such as "10 minutes"'),
     "checkpoint_dir": (_optional(str), "null, or a folder or URL"),
+    "progress": (_switch, "auto, true or false"),
 }

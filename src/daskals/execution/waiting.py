@@ -15,6 +15,8 @@ from dask.delayed import Delayed
 from distributed import Client, Future, KilledWorker, futures_of, wait
 from distributed.comm import CommClosedError
 
+from daskals import progress
+
 logger = logging.getLogger("daskals")
 T = TypeVar("T")
 
@@ -71,6 +73,7 @@ def wait_for(futures: Sequence[Future], watch: WorkerWatch) -> None:
     """Wait until all futures are done. If one fails, its exception is raised soon, even while others still run."""
     # each wait costs the client's event loop some microseconds for each future, so with many of them there are fewer
     pause = max(ERROR_SECONDS, len(futures) / 1000)
+    count = progress.counter(len(futures))
     with cancelled_on_error(futures):
         while True:
             try:
@@ -83,6 +86,8 @@ def wait_for(futures: Sequence[Future], watch: WorkerWatch) -> None:
                 error.__traceback__ = None
             for future in futures:
                 _raise_error_of(future)
+            if count is not None:
+                count(sum(future.done() for future in futures))
             if not pending and all(future.done() for future in futures):  # some may have been lost again
                 return
             watch.look()

@@ -18,7 +18,7 @@ def write_counts(scheduler: Scheduler, folder: str, counts: Delayed) -> int:
     """Write the numbers of ratings, in the order of ids; returns their checksum."""
     fs, place = fsspec.url_to_fs(folder)
     fs.makedirs(place, exist_ok=True)
-    write = task(write_file, join(folder, FILE), counts, name=f"als-write-counts-{new_token()}")
+    write = task(write_file, join(folder, FILE), counts, name=f"als-write-count-{new_token()}")
     (checksum,) = scheduler.fetch(write)
     return int(checksum)
 
@@ -29,5 +29,5 @@ def read_counts(scheduler: Scheduler, folder: str, rows: int, checksum: int) -> 
     The file is read once here, to check it; errors are those of `read_file`.
     """
     read = task(read_file, join(folder, FILE), rows, checksum, name=f"als-load-counts-{new_token()}")
-    scheduler.fetch(task(len, read, name=f"als-check-counts-{new_token()}"))
+    scheduler.fetch(task(len, read, name=f"als-check-count-{new_token()}"))
     return read

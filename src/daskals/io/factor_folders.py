@@ -46,12 +46,12 @@ def write_factors(scheduler: Scheduler, folder: str, matrix: FactorMatrix) -> tu
     fs, place = fsspec.url_to_fs(folder)
     fs.makedirs(place, exist_ok=True)
     token = new_token()
-    for_spark = task(fits_spark, matrix.ids, name=f"als-fits-{token}")
+    for_spark = task(fits_spark, matrix.ids, name=f"als-fits-spark-{token}")
     writes = []
     for number, (ids, block) in enumerate(zip(ids_of_blocks(matrix), matrix.blocks, strict=True)):
         file = join(folder, file_name_of(number, len(matrix.blocks)))
         with _where_it_is(scheduler, block):
-            writes.append(task(write_block, file, ids, block, for_spark, name=f"als-write-{token}-{number}"))
+            writes.append(task(write_block, file, ids, block, for_spark, name=f"als-write-rows-{token}-{number}"))
     *records, fits = scheduler.fetch(*writes, for_spark)
     fs.touch(f"{place}/_SUCCESS")
     return tuple(records), fits
@@ -91,11 +91,11 @@ def read_factors(scheduler: Scheduler, folder: str, rank: int, notes: SideNotes)
     check_range(files, records, notes)
     full = sorted((number for number in range(len(files)) if records[number].rows), key=lambda n: records[n].first)
     reads = [
-        task(read_again, files[number], rank, kind, records[number], name=f"als-load-{token}-{number}")
+        task(read_again, files[number], rank, kind, records[number], name=f"als-load-file-{token}-{number}")
         for number in full or range(len(files))
     ]
     of_files = [task(_ids_of, each, name=f"als-load-ids-{token}-{n}") for n, each in enumerate(reads)]
-    ids = task(_all_ids, _index(of_files, f"{token}-all"), name=f"als-load-all-ids-{token}")
+    ids = task(_all_ids, _index(of_files, f"{token}-all"), name=f"als-load-all-{token}")
     return _in_blocks(reads, [records[number] for number in full], ids, rank, token)
 
 
@@ -104,8 +104,8 @@ def _inspect(
 ) -> tuple[FileRecord, ...]:
     """What each file holds, which is what the metadata say, and no id twice."""
     # one task for each file, so that its rows are gone from memory when the next one is read
-    surveys = [task(_survey, file, rank, kind, name=f"als-check-{token}-{n}") for n, file in enumerate(files)]
-    told = [task(_record, each, name=f"als-check-record-{token}-{n}") for n, each in enumerate(surveys)]
+    surveys = [task(_survey, file, rank, kind, name=f"als-check-file-{token}-{n}") for n, file in enumerate(files)]
+    told = [task(_record, each, name=f"als-check-notes-{token}-{n}") for n, each in enumerate(surveys)]
     index = _index([task(_ids_of, each, name=f"als-check-ids-{token}-{n}") for n, each in enumerate(surveys)], token)
     *records, n_ids = scheduler.fetch(*told, task(_size, index, name=f"als-check-size-{token}"))
     check_as_written(files, records, notes)

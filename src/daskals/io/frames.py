@@ -69,7 +69,7 @@ def partitions(dataset: Frame, scheduler: Scheduler) -> list[Delayed]:
     edges = np.linspace(0, len(dataset), n + 1).astype(int)
     token = new_token()
     return [
-        task(identity, dataset.iloc[start:stop], name=f"als-slice-{token}-{start}")
+        task(identity, dataset.iloc[start:stop], name=f"als-slice-frame-{token}-{start}")
         for start, stop in itertools.pairwise(edges)
     ]
 
@@ -139,7 +139,7 @@ def keep_rows(dataset: Frame, rule: Rule, reads: Sequence[str] = ()) -> Frame:
     # Not by map_partitions: Dask numbers the partitions anew when it takes some of the result, by head() for example.
     token = new_token()
     parts = [
-        task(_kept, part, number, rule, name=f"als-rows-{token}-{number}")
+        task(_kept, part, number, rule, name=f"als-kept-rows-{token}-{number}")
         for number, part in enumerate(dataset.to_delayed())
     ]
     return of_parts(parts, dataset)
@@ -161,9 +161,10 @@ def hold(scheduler: Scheduler, dataset: Frame) -> tuple[Frame, int]:
     def held() -> tuple[Frame, int]:
         token = new_token()
         parts = [
-            task(identity, part, name=f"als-hold-{token}-{number}") for number, part in enumerate(dataset.to_delayed())
+            task(identity, part, name=f"als-hold-frame-{token}-{number}")
+            for number, part in enumerate(dataset.to_delayed())
         ]
-        counts = [task(len, part, name=f"als-count-{token}-{number}") for number, part in enumerate(parts)]
+        counts = [task(len, part, name=f"als-count-rows-{token}-{number}") for number, part in enumerate(parts)]
         (stayed,), (rows,) = scheduler.persist_and_fetch([parts], [counts])
         return of_parts(stayed, dataset), sum(rows)
 

@@ -114,7 +114,7 @@ def pair_chunks(
 ) -> list[Delayed]:
     """Tasks that read users and items, two `CodedIds` each, of a dataset that is in ``parts``."""
     return [
-        task(read_pairs, part, source, columns, users, items, name=f"als-pairs-{token}-{source.number}")
+        task(read_pairs, part, source, columns, users, items, name=f"als-read-pairs-{token}-{source.number}")
         for part, source in with_sources(dataset, parts, columns)
     ]
 

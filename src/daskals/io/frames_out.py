@@ -74,8 +74,7 @@ def collect_recommendations(
     make = flat_frame if flat else nested_frame
     token = new_token()
     out = [
-        task(make, each, labels, id_types, name=f"als-recommendations-{token}-{number}")
-        for number, each in enumerate(found)
+        task(make, each, labels, id_types, name=f"als-to-frame-{token}-{number}") for number, each in enumerate(found)
     ]
     if kind != "dask":
         return give_back(concatenated(scheduler, out), kind)

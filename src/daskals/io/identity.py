@@ -84,11 +84,11 @@ def identity_of(
     token = new_token()
     prints = scheduler.fetch(
         *(
-            task(_print_of_block, block, name=f"als-print-{token}-{number}")
+            task(_print_of_block, block, name=f"als-fingerprint-{token}-{number}")
             for number, block in enumerate(ratings.users.in_blocks)
         ),
-        task(_print_of_ids, ratings.users.ids, "users", name=f"als-print-{token}-users"),
-        task(_print_of_ids, ratings.items.ids, "items", name=f"als-print-{token}-items"),
+        task(_print_of_ids, ratings.users.ids, "users", name=f"als-fingerprint-{token}-users"),
+        task(_print_of_ids, ratings.items.ids, "items", name=f"als-fingerprint-{token}-items"),
     )
     return {
         "ratings": ratings.n_ratings,

@@ -60,7 +60,7 @@ def pairs_to_look_up(
     given = [id_type_to_look_up(dataset, name, ids) for name, ids in trained]
     token, parts = new_token(), partitions(dataset[columns.named], scheduler)
     return [
-        task(_some_pairs, part, source, columns, *given, users_first, name=f"als-pairs-{token}-{source.number}")
+        task(_some_pairs, part, source, columns, *given, users_first, name=f"als-read-pairs-{token}-{source.number}")
         for part, source in with_sources(dataset, parts, columns)
     ]
 
@@ -77,7 +77,7 @@ def wanted_ids(scheduler: Scheduler, dataset: Frame, name: str, trained: IdType,
         task(_distinct, part, source, name, given, name=f"als-wanted-{token}-{source.number}")
         for part, source in with_sources(dataset, partitions(dataset[columns.named], scheduler), columns)
     ]
-    return tree_reduce(_union, parts, f"als-wanted-tree-{token}")
+    return tree_reduce(_union, parts, f"als-wanted-all-{token}")
 
 
 def _distinct(frame: pd.DataFrame, source: Source, name: str, given: IdType) -> Ids:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
+from daskals import progress
 from daskals.engine.factors import FactorMatrix
 from daskals.execution.scheduler import Scheduler
 from daskals.io.count_folders import read_counts, write_counts
@@ -42,7 +43,8 @@ def write_sides(scheduler: Scheduler, directory: str, factors: Factors) -> Writt
     written = Written({}, [])
     for side, matrix, ids in (("user", factors.users, factors.user_ids), ("item", factors.items, factors.item_ids)):
         name = f"{side}Factors"
-        files, for_spark = write_factors(scheduler, join(directory, name), matrix)
+        with progress.stage(f"Writing the factors of {side}s", unit="files"):
+            files, for_spark = write_factors(scheduler, join(directory, name), matrix)
         counts = None
         if matrix.counts is not None:
             counts = write_counts(scheduler, join(directory, f"{side}Counts"), matrix.counts)
@@ -61,7 +63,11 @@ def read_sides(scheduler: Scheduler, path: str, fields: dict[str, Any]) -> Facto
     of its files is missing.
     """
     rank, notes = decode_sides(path, fields)
-    users, items = (_read_side(scheduler, path, side, rank, notes[side]) for side in notes)
+    sides = []
+    for side in notes:
+        with progress.stage(f"Reading the factors of {side}s", unit="files"):
+            sides.append(_read_side(scheduler, path, side, rank, notes[side]))
+    users, items = sides
     return Factors(users, items, notes["user"].ids, notes["item"].ids)
 
 

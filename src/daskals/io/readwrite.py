@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from distributed import Client
 
+from daskals import progress
+from daskals.execution.showing import showing
 from daskals.io.directories import new_directory, read_metadata, write_metadata
 from daskals.params.declared import Params
 
@@ -76,8 +78,9 @@ class MLWriter(OnCluster):
         """
         self._save_and_warn(path, stacklevel=3)
 
-    def _save_and_warn(self, path: str, stacklevel: int) -> None:
-        with self._on_cluster(), new_directory(str(path), overwrite=self._overwrite) as draft:
+    def _save_and_warn(self, path: str, stacklevel: int, verbose: bool | None = None) -> None:
+        directory = new_directory(str(path), overwrite=self._overwrite)
+        with self._on_cluster(), showing(verbose), progress.stage("Saving"), directory as draft:
             cautions = self._write(draft)
         for each in dict.fromkeys(cautions):
             warnings.warn(each, stacklevel=stacklevel)
@@ -94,7 +97,7 @@ class MLReader(OnCluster):
 
     def load(self, path: str) -> Any:
         """Read what `MLWriter.save`, or Spark, wrote; see ``Class.load``."""
-        with self._on_cluster():
+        with self._on_cluster(), showing(None):
             return self._cls._load(str(path))
 
 
@@ -112,9 +115,12 @@ class Savable(Params):
         """A writer for this instance."""
         return MLWriter(self)
 
-    def save(self, path: str) -> None:
-        """Write to a new folder, or any URL that fsspec knows: ``write().save(path)``."""
-        self.write()._save_and_warn(path, stacklevel=3)
+    def save(self, path: str, *, verbose: bool | None = None) -> None:
+        """Write to a new folder, or any URL that fsspec knows: ``write().save(path)``.
+
+        ``verbose`` says whether progress is shown, as in ``ALS.fit``.
+        """
+        self.write()._save_and_warn(path, stacklevel=3, verbose=verbose)
 
     @classmethod
     def read(cls) -> MLReader:

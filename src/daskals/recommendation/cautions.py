@@ -53,7 +53,7 @@ def warn_of_overflow(scheduler: Scheduler, factors: Factors, history: History, r
 def _longest_row(scheduler: Scheduler, matrix: FactorMatrix) -> float:
     """The largest Euclidean length of a row of factors."""
     blocks = enumerate(matrix.blocks)
-    tasks = [task(_longest, rows, name=f"als-longest-{matrix.token}-{n}") for n, rows in blocks]
+    tasks = [task(_longest, rows, name=f"als-norm-{matrix.token}-{n}") for n, rows in blocks]
     lengths: tuple[float, ...] = scheduler.fetch(*tasks)
     return max(lengths)
 

@@ -7,8 +7,9 @@ What happens in a fit is in `daskals.recommendation.fitting`, and before the fir
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any, overload
+from typing import Any, Self, overload
 
+from daskals.execution.showing import showing
 from daskals.io.frames import Frame
 from daskals.io.readwrite import Savable
 from daskals.params.keywords import keyword_only, keyword_only_like
@@ -20,9 +21,6 @@ from daskals.recommendation.fitting import FitOptions
 from daskals.recommendation.model import ALSModel
 from daskals.recommendation.parameters import OWN_VALUES, ALSParams
 from daskals.recommendation.watching import Callback
-
-if TYPE_CHECKING:
-    from typing import Self
 
 
 class ALS(ALSParams, Savable):
@@ -182,6 +180,7 @@ class ALS(ALSParams, Savable):
         validation: Frame | None = None,
         callbacks: Sequence[Callback] = (),
         initialModel: ALSModel | None = None,
+        verbose: bool | None = None,
     ) -> ALSModel: ...
 
     @overload
@@ -193,6 +192,7 @@ class ALS(ALSParams, Savable):
         validation: Frame | None = None,
         callbacks: Sequence[Callback] = (),
         initialModel: ALSModel | None = None,
+        verbose: bool | None = None,
     ) -> list[ALSModel]: ...
 
     def fit(
@@ -204,6 +204,7 @@ class ALS(ALSParams, Savable):
         validation: Frame | None = None,
         callbacks: Sequence[Callback] = (),
         initialModel: ALSModel | None = None,
+        verbose: bool | None = None,
     ) -> ALSModel | list[ALSModel]:
         """Fit a model to ratings.
 
@@ -237,13 +238,16 @@ class ALS(ALSParams, Savable):
             ``dataset`` are left out: no iteration would change what is said of them.
         callbacks : list of functions, optional
             Each is called in this process after each iteration that the fit runs itself, and after a checkpoint that is
-            due, with a `IterationInfo`: ``number``, ``objective``, ``rmse``, ``seconds``, ``validation``, ``best``.
-            True stops the fit, None and False let it go on; what one raises ends the fit and comes out of here.
+            due, with a `daskals.recommendation.watching.IterationInfo`, which has an example. True stops the fit, None
+            and False let it go on; what one raises ends the fit and comes out of here.
         initialModel : ALSModel, optional
             Start from its factors: users and items that it has from their rows (in nonnegative fits from their absolute
             values), others from the start values of ``seed``, as in any fit. What it has besides is dropped. With
             explicit ratings and the exact solver 2 iterations that start from a model of 3 are iterations 4 and 5 of
             the same fit. Part of what must agree with a checkpoint: its factors, not its name.
+        verbose : bool, optional
+            Whether progress is shown on standard error: what is done, each iteration, time left. None follows the
+            configuration ``daskals.progress``, which is "auto": in a terminal and in a notebook.
 
         Returns
         -------
@@ -269,19 +273,15 @@ class ALS(ALSParams, Savable):
 
         >>> from daskals.datasets import make_ratings
         >>> ratings = make_ratings(n_users=60, n_items=40, n_ratings=1200, seed=1)
-        >>> train, held_out = ratings.iloc[200:], ratings.iloc[:200]
-        >>> als = ALS(rank=8, maxIter=30, regParam=0.01, patience=3)
-        >>> seen = []
-        >>> model = als.fit(train, validation=held_out, callbacks=[lambda iteration: seen.append(iteration.number)])
-        >>> seen == model.history.iteration.tolist() == list(range(1, model.bestIteration + 4))
-        True
+        >>> model = ALS(rank=8, maxIter=30, patience=3).fit(ratings.iloc[200:], validation=ratings.iloc[:200])
         >>> int(model.history.validationRmse.argmin()) + 1 == model.bestIteration
         True
-        >>> more = ALS(rank=8, maxIter=2, regParam=0.01).fit(ratings, initialModel=model)  # 2 more
+        >>> more = ALS(rank=8, maxIter=2).fit(ratings, initialModel=model)  # 2 more iterations
         """
         maps, several = read_param_maps(params)
         options = FitOptions(resume, validation, callbacks, initialModel)
-        models = [model for _, model in fit_maps(self, dataset, maps, options)]
+        with showing(verbose):
+            models = [model for _, model in fit_maps(self, dataset, maps, options)]
         return models if several else models[0]
 
     def fitMultiple(self, dataset: Frame, paramMaps: Sequence[ParamMap]) -> Iterator[tuple[int, ALSModel]]:

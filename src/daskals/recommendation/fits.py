@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, TypeAlias
 
 from daskals.execution.scheduler import current_scheduler
+from daskals.execution.showing import showing
 from daskals.io.foreign import rereadable
 from daskals.io.frames import Frame
 from daskals.params.param import ParamMap
@@ -56,15 +57,20 @@ def fit_maps(
     chain = Chain()
 
     def fit(estimator: ALS, prepared: Prepared) -> ALSModel:
-        if not chained:
-            return Fit(estimator, scheduler, prepared, options).run()
-        start = replace(options, initial_model=chain.before(estimator))
-        return chain.add(estimator, Fit(estimator, scheduler, prepared, start).run())
+        with showing(None):
+            if not chained:
+                return Fit(estimator, scheduler, prepared, options).run()
+            start = replace(options, initial_model=chain.before(estimator))
+            return chain.add(estimator, Fit(estimator, scheduler, prepared, start).run())
+
+    def prepared_for(estimator: ALS) -> Prepared:
+        with showing(None):
+            return prepare(estimator, scheduler, dataset, options.validation)
 
     return FitIterator(
         estimators,
         key=lambda estimator: preparation_key(estimator, scheduler.settings),
-        prepare=lambda estimator: prepare(estimator, scheduler, dataset, options.validation),
+        prepare=prepared_for,
         fit=fit,
     )
 

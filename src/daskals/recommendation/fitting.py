@@ -14,6 +14,7 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from daskals import progress
 from daskals.blocks.goal import Learned
 from daskals.engine.factors import FactorMatrix
 from daskals.engine.held_out import HeldOut
@@ -33,6 +34,7 @@ from daskals.io.identity import identity_of
 from daskals.io.ids import id_type
 from daskals.io.model_files import Factors
 from daskals.io.partition_faults import naming_bad_partitions
+from daskals.progress import duration
 from daskals.recommendation.aims import Aim, aim_of
 from daskals.recommendation.cautions import warn_of_overflow
 from daskals.recommendation.history import History
@@ -105,7 +107,8 @@ def prepare(params: ALSParams, scheduler: Scheduler, dataset: Frame, validation:
     if validation is not None:
         # each held-out rating counts alike
         columns = columns._replace(weight=None)
-        held_out = read_validation(scheduler, validation, columns, (user_ids, item_ids), ratings)
+        with progress.stage("Reading the validation rows"):
+            held_out = read_validation(scheduler, validation, columns, (user_ids, item_ids), ratings)
     return Prepared(ratings, user_ids, item_ids, kind, held_out)
 
 
@@ -137,11 +140,12 @@ class Fit:
     def run(self) -> ALSModel:
         """Run all iterations, or those after the newest checkpoint, and make the model."""
         params = self.params
-        look = functools.partial(aim_of, self.scheduler, self.prepared.ratings, params)
-        aim = self.scheduler.retry(look, "Looking at the ratings", self.prepared.ratings.tasks)
-        plan = make_plan(self.scheduler, aim.ratings, columns_of(params), aim.goal, solver_of(params))
-        start = self._start(plan)
-        checkpoints = self._checkpoints(start)
+        with progress.stage("Preparing the fit"):
+            look = functools.partial(aim_of, self.scheduler, self.prepared.ratings, params)
+            aim = self.scheduler.retry(look, "Looking at the ratings", self.prepared.ratings.tasks)
+            plan = make_plan(self.scheduler, aim.ratings, columns_of(params), aim.goal, solver_of(params))
+            start = self._start(plan)
+            checkpoints = self._checkpoints(start)
         if plan.loses_history and not (checkpoints and params.getCheckpointInterval() > 0):
             logger.warning(
                 "These factors are more than daskals.durable-bytes: if a worker is lost, all iterations run again. "
@@ -182,23 +186,25 @@ class Fit:
         if checkpoints and self.options.resume:
             found = checkpoints.newest(ratings, n_iterations, lambda told: rules.best_if_reached(history.filled(told)))
         history = history.filled(found.history) if found else history
-        loop = Iterations(ratings, start_values_of(self.params), plan, found.point if found else start)
-        best = BestFactors(loop, ratings, checkpoints)
-        if found and measure:
-            best.read_from_checkpoint(history.best)
-        for iteration in itertools.islice(loop, 0 if rules.stop(history) else n_iterations - loop.number):
-            metric = measure.of(loop.snapshot()) if measure else None
-            history.append(iteration, metric)
-            best.look(history)
-            log_iteration(iteration, metric, implicit=plan.goal.objective.implicit)
-            if checkpoints and checkpoints.is_due(iteration.number):
-                self._write(checkpoints, loop, history, best, aim.learned)
-                if plan.loses_history:
-                    loop.restart_from(checkpoints.read(iteration.number, ratings))
-                    if measure:
-                        best.read_from_checkpoint(history.best)
-            if tell(self.options.callbacks, iteration, metric, history.best) or rules.stop(history):
-                break
+        with progress.steps("Fitting", n_iterations, "iterations", done=len(history)) as fitting:
+            loop = Iterations(ratings, start_values_of(self.params), plan, found.point if found else start)
+            best = BestFactors(loop, ratings, checkpoints)
+            if found and measure:
+                best.read_from_checkpoint(history.best)
+            for iteration in itertools.islice(loop, 0 if rules.stop(history) else n_iterations - loop.number):
+                metric = measure.of(loop.snapshot()) if measure else None
+                history.append(iteration, metric)
+                best.look(history)
+                fitting.step(in_short(iteration, metric, implicit=plan.goal.objective.implicit))
+                log_iteration(iteration, metric, implicit=plan.goal.objective.implicit)
+                if checkpoints and checkpoints.is_due(iteration.number):
+                    self._write(checkpoints, loop, history, best, aim.learned)
+                    if plan.loses_history:
+                        loop.restart_from(checkpoints.read(iteration.number, ratings))
+                        if measure:
+                            best.read_from_checkpoint(history.best)
+                if tell(self.options.callbacks, iteration, metric, history.best) or rules.stop(history):
+                    break
         return self._kept(plan, history, best, aim.learned)
 
     def _write(
@@ -214,9 +220,10 @@ class Fit:
             fields = self._model(factors, history.head(number), learned)._metadata()
             checkpoints.write(factors, number, fields, history.best)
 
-        if history.best != loop.number and not checkpoints.has(history.best):
-            self.scheduler.retry(functools.partial(write, best.factors, history.best), "Writing a checkpoint")
-        self.scheduler.retry(functools.partial(write, loop.factors, loop.number), "Writing a checkpoint")
+        with progress.stage("Writing a checkpoint"):
+            if history.best != loop.number and not checkpoints.has(history.best):
+                self.scheduler.retry(functools.partial(write, best.factors, history.best), "Writing a checkpoint")
+            self.scheduler.retry(functools.partial(write, loop.factors, loop.number), "Writing a checkpoint")
 
     def _kept(self, plan: Plan, history: History, best: BestFactors, learned: Learned) -> ALSModel:
         """The model of the best iteration, or of the last one, whose factors stay where they are."""
@@ -224,10 +231,11 @@ class Fit:
         def kept() -> Factors:
             return self.prepared.factors(*(matrix.persist(plan.scheduler) for matrix in best.factors()))
 
-        factors = plan.scheduler.retry(kept, "Keeping the model")
-        until = history.head(history.best)
-        warn = functools.partial(warn_of_overflow, plan.scheduler, factors, until, self._least_penalty(plan))
-        plan.scheduler.retry(warn, "Looking at the factors")
+        with progress.stage("Keeping the model"):
+            factors = plan.scheduler.retry(kept, "Keeping the model")
+            until = history.head(history.best)
+            warn = functools.partial(warn_of_overflow, plan.scheduler, factors, until, self._least_penalty(plan))
+            plan.scheduler.retry(warn, "Looking at the factors")
         return self._model(factors, history, learned)
 
     def _least_penalty(self, plan: Plan) -> float:
@@ -245,9 +253,19 @@ class Fit:
 
 def log_iteration(iteration: Iteration, metric: float | None, *, implicit: bool) -> None:
     """A line of the log for an iteration."""
+    if not logger.isEnabledFor(logging.INFO):
+        return
     measured = "" if metric is None else f", validation {'NDCG' if implicit else 'RMSE'} {metric:.6g}"
-    logger.info(
-        "iteration %d: objective %.6g, %s %.6g%s, %.2f s",
-        *(iteration.number, iteration.objective, "RMSE of preferences" if implicit else "training RMSE"),
-        *(iteration.rmse, measured, iteration.seconds),
-    )
+    with progress.aside():  # logs often go to the same terminal
+        logger.info(
+            "iteration %d: objective %.6g, %s %.6g%s, %.2f s",
+            *(iteration.number, iteration.objective, "RMSE of preferences" if implicit else "training RMSE"),
+            *(iteration.rmse, measured, iteration.seconds),
+        )
+
+
+def in_short(iteration: Iteration, metric: float | None, *, implicit: bool) -> str:
+    """What progress says of an iteration. RMSE of preferences says little to people, so it is the objective then."""
+    value = f"objective {iteration.objective:#.5g}" if implicit else f"RMSE {iteration.rmse:#.4g}"
+    measured = "" if metric is None else f", validation {'NDCG ' if implicit else ''}{metric:#.4g}"
+    return f"{duration(iteration.seconds)}, {value}{measured}"

@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 from dask.delayed import Delayed
 
+from daskals import progress
 from daskals.blocks.ratings import CodedChunk, SideName, other
 from daskals.engine.factors import FactorMatrix
 from daskals.engine.fold_in import FoldIn, with_rows
 from daskals.execution.scheduler import Scheduler, current_scheduler
+from daskals.execution.showing import showing
 from daskals.execution.tasks import new_token, task
 from daskals.io.frames import Frame, FrameKind
 from daskals.io.frames_in import Columns, rating_chunks, read_columns
@@ -139,8 +141,10 @@ class FoldingIn(KnowsItsFit, Recommending):
         given = {name: wishes.pop(name, None) for name in FIT_KEYWORDS}
         params = self._fit_params(given)
         dataset, kind = read_columns(ratings, self._rating_columns(params))
-        alone = self._having(self._only_rows_of(dataset, params), kind)
-        return alone.recommendForAllUsers(numItems, **{"exclude": dataset, **wishes})
+        with showing(wishes.pop("verbose", None)):
+            with progress.stage("Folding in"):
+                alone = self._having(self._only_rows_of(dataset, params), kind)
+            return alone.recommendForAllUsers(numItems, **{"exclude": dataset, **wishes})
 
     def _only_rows_of(self, ratings: Frame, params: ALSParams) -> Factors:
         """The users of ``ratings`` alone, and all items."""
@@ -204,7 +208,7 @@ class FoldingIn(KnowsItsFit, Recommending):
         """The factors with this matrix on one side, to whose ids those of ``new`` have come."""
         shown = "user_ids" if name == "users" else "item_ids"
         before = getattr(self._factors, shown)
-        (ids,) = scheduler.fetch(task(widened, new.ids, before, name=f"als-shown-{new_token()}"))
+        (ids,) = scheduler.fetch(task(widened, new.ids, before, name=f"als-shown-ids-{new_token()}"))
         return replace(self._factors, **{name: matrix, shown: ids})
 
     def _having(self, factors: Factors, kind: FrameKind) -> Self:

@@ -13,6 +13,7 @@ from daskals.engine.factors import FactorMatrix, rows_with_ids
 from daskals.engine.predict import predict
 from daskals.execution.holders import holders
 from daskals.execution.scheduler import current_scheduler
+from daskals.execution.showing import showing
 from daskals.execution.tasks import new_token
 from daskals.io.directories import MODEL_CLASS, read_metadata, write_metadata
 from daskals.io.foreign import put_beside, settled
@@ -102,7 +103,8 @@ class ALSModel(FoldingIn, Explaining, FindsNeighbours, Savable):
         there is nothing, or a side is missing; ``ValueError`` naming the file and the fault if something is
         damaged (not JSON, another class, cut Parquet, a row of another length than rank, not a finite number).
         """
-        return cls._load(str(path), frames)
+        with showing(None):
+            return cls._load(str(path), frames)
 
     @property
     def history(self) -> pd.DataFrame:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from dask.delayed import Delayed
 
+from daskals import progress
 from daskals.engine.recommend import Wishes, recommend
 from daskals.execution.scheduler import Scheduler, current_scheduler
+from daskals.execution.showing import showing
 from daskals.io.foreign import rereadable
 from daskals.io.frames import Frame
 from daskals.io.frames_in import Columns
@@ -28,6 +30,7 @@ class Recommending(HoldsFactors):
         minScore: float | None = None,
         minSupport: int | None = None,
         flat: bool = False,
+        verbose: bool | None = None,
     ) -> Frame:
         """The ``numItems`` best items for every user; all of them where there are fewer.
 
@@ -51,6 +54,8 @@ class Recommending(HoldsFactors):
             lists of explicit models, since little holds their factors back.
         flat : bool, default False
             Return a row for each recommendation, instead of one for each user.
+        verbose : bool, optional
+            Whether progress is shown, as in `ALS.fit`. (A dask frame is lazy: there is nothing to show here.)
 
         Returns
         -------
@@ -80,7 +85,8 @@ class Recommending(HoldsFactors):
         [[0, 2, 1], [1, 0, 1], [2, 0, 1]]
         """
         wishes = Given(exclude, candidates, minScore, minSupport, flat)
-        return self._recommend(None, "numItems", numItems, wishes, users_first=True)
+        with showing(verbose):
+            return self._recommend(None, "numItems", numItems, wishes, users_first=True)
 
     def recommendForAllItems(
         self,
@@ -91,13 +97,15 @@ class Recommending(HoldsFactors):
         minScore: float | None = None,
         minSupport: int | None = None,
         flat: bool = False,
+        verbose: bool | None = None,
     ) -> Frame:
         """The ``numUsers`` best users for every item: `recommendForAllUsers` with the sides exchanged.
 
         ``candidates`` has the column of users, or pairs; ``minSupport`` is the least number of ratings of a user.
         """
         wishes = Given(exclude, candidates, minScore, minSupport, flat)
-        return self._recommend(None, "numUsers", numUsers, wishes, users_first=False)
+        with showing(verbose):
+            return self._recommend(None, "numUsers", numUsers, wishes, users_first=False)
 
     def recommendForUserSubset(
         self,
@@ -109,6 +117,7 @@ class Recommending(HoldsFactors):
         minScore: float | None = None,
         minSupport: int | None = None,
         flat: bool = False,
+        verbose: bool | None = None,
     ) -> Frame:
         """The ``numItems`` best items for the users of ``dataset``, as `recommendForAllUsers`.
 
@@ -116,7 +125,8 @@ class Recommending(HoldsFactors):
         gets one row. Nulls, and users who were not in the training data, get none.
         """
         wishes = Given(exclude, candidates, minScore, minSupport, flat)
-        return self._recommend(dataset, "numItems", numItems, wishes, users_first=True)
+        with showing(verbose):
+            return self._recommend(dataset, "numItems", numItems, wishes, users_first=True)
 
     def recommendForItemSubset(
         self,
@@ -128,10 +138,12 @@ class Recommending(HoldsFactors):
         minScore: float | None = None,
         minSupport: int | None = None,
         flat: bool = False,
+        verbose: bool | None = None,
     ) -> Frame:
         """The ``numUsers`` best users for the items of ``dataset``: see `recommendForUserSubset`."""
         wishes = Given(exclude, candidates, minScore, minSupport, flat)
-        return self._recommend(dataset, "numUsers", numUsers, wishes, users_first=False)
+        with showing(verbose):
+            return self._recommend(dataset, "numUsers", numUsers, wishes, users_first=False)
 
     def _recommend(self, subset: Frame | None, name: str, k: int, given: Given, *, users_first: bool) -> Frame:
         """Recommend to the queries in ``subset``, or to all. ``name`` is that of the argument ``k``."""
@@ -145,7 +157,9 @@ class Recommending(HoldsFactors):
         asked = None if subset is None else wanted_ids(scheduler, subset, queries.column, queries.ids)
         wishes = self._wishes(scheduler, k, asked, given, users_first=users_first)
         found = recommend(queries.matrix, candidates.matrix, wishes, self.getBlockSize(), scheduler.settings.panels)
-        return collect_recommendations(scheduler, found, labels, (queries.ids, candidates.ids), kind, flat=given.flat)
+        with progress.stage("Recommending", unit="blocks"):
+            ids = queries.ids, candidates.ids
+            return collect_recommendations(scheduler, found, labels, ids, kind, flat=given.flat)
 
     def _wishes(
         self, scheduler: Scheduler, k: int, asked: Delayed | None, given: Given, *, users_first: bool

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import numpy as np
 
+from daskals import progress
 from daskals.engine.factors import FactorMatrix
 from daskals.engine.held_out import HeldOut, Measure, hold_out
 from daskals.engine.loop import Iteration, Iterations
@@ -142,7 +144,18 @@ class BestFactors:
 
 @dataclass(frozen=True)
 class IterationInfo:
-    """What a callback is told after an iteration; the numbers are those of `ALSModel.history`."""
+    """What a callback is told after an iteration; the numbers are those of `ALSModel.history`.
+
+    >>> from daskals import ALS
+    >>> from daskals.datasets import make_ratings
+    >>> ratings = make_ratings(n_users=60, n_items=40, n_ratings=1200, seed=1)
+    >>> train, held_out = ratings.iloc[200:], ratings.iloc[:200]
+    >>> als = ALS(rank=8, maxIter=30, regParam=0.01, patience=3)
+    >>> seen = []
+    >>> model = als.fit(train, validation=held_out, callbacks=[lambda iteration: seen.append(iteration.number)])
+    >>> seen == model.history.iteration.tolist() == list(range(1, model.bestIteration + 4))
+    True
+    """
 
     #: the first one is 1
     number: int
@@ -172,7 +185,8 @@ def check_callbacks(callbacks: Any) -> None:
 def tell(callbacks: Sequence[Callback], iteration: Iteration, metric: float | None, best: int) -> bool:
     """Call all callbacks; whether any of them wants the fit to stop. ``TypeError`` if one returns something else."""
     info = IterationInfo(iteration.number, iteration.objective, iteration.rmse, iteration.seconds, metric, best)
-    answers = [callback(info) for callback in callbacks]
+    with progress.aside() if callbacks else nullcontext():  # they may print
+        answers = [callback(info) for callback in callbacks]
     for callback, answer in zip(callbacks, answers, strict=True):
         if answer is not None and not isinstance(answer, bool | np.bool_):
             raise TypeError(

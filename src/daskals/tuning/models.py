@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, overload
 import numpy as np
 import pandas as pd
 
+from daskals.execution.showing import showing
 from daskals.io.directories import join, read_metadata, write_metadata
 from daskals.io.frames import Frame, FrameKind
 from daskals.io.notes import encode_numbers
@@ -146,7 +147,8 @@ class TuningModel(ValidatorParams):
 
         The estimator must be an `ALS`, and the evaluator one of `daskals.evaluation`.
         """
-        return cls._load(str(path), frames)
+        with showing(None):
+            return cls._load(str(path), frames)
 
     def _save(self, directory: str) -> list[str]:
         return self._save_all(directory, self.subModels is not None)

@@ -8,11 +8,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from daskals import progress
+from daskals.execution.showing import showing
 from daskals.io.foreign import settled
 from daskals.io.frames import Frame
 from daskals.params.converters import to_boolean, to_int, whole_from
 from daskals.params.maps import read_param_maps
 from daskals.params.param import Param, ParamMap
+from daskals.progress import Steps
 from daskals.recommendation.cautions import caution
 from daskals.recommendation.estimator import ALS
 from daskals.recommendation.fits import fit_maps
@@ -75,19 +78,25 @@ class Validator(ValidatorParams, ValidatorAccessors):
         for place, each in enumerate(paramMaps):
             yield place, validator.fit(dataset, each)
 
-    def _fit_maps(self, dataset: Frame, params: ParamMap | Iterable[ParamMap] | None) -> Any:
+    def _fit_maps(
+        self, dataset: Frame, params: ParamMap | Iterable[ParamMap] | None, verbose: bool | None = None
+    ) -> Any:
         """What ``fit`` returns: a model, or a list of them where ``params`` is a list."""
         maps, several = read_param_maps(params)
         dataset = settled(dataset)
-        models = [self.copy(each)._search(dataset) for each in maps]
+        with showing(verbose):
+            models = [self.copy(each)._search(dataset) for each in maps]
         return models if several else models[0]
 
     def _search(self, dataset: Frame) -> TuningModel:
         """Measure all maps, and fit the best one to all rows."""
         raise NotImplementedError
 
-    def _measure(self, train: Frame, validation: Frame, where: str) -> list[Measured]:
-        """Fit all maps to ``train`` and evaluate their models on ``validation``; returned in the order of the maps."""
+    def _measure(self, train: Frame, validation: Frame, where: str, tuning: Steps) -> list[Measured]:
+        """Fit all maps to ``train`` and evaluate their models on ``validation``; returned in the order of the maps.
+
+        Each is a step of ``tuning``.
+        """
         maps, estimator = self.getEstimatorParamMaps(), self.getEstimator()
         measure = measure_for(estimator, maps, self.getEvaluator(), train, validation)
         warm = self.getWarmStart()
@@ -95,7 +104,10 @@ class Validator(ValidatorParams, ValidatorAccessors):
 
         def measure_next(_: object) -> Measured:
             place, model = next(fits)
-            return Measured(place, measure(model, place), model if self.getCollectSubModels() else None)
+            with progress.stage("Measuring the model"):
+                metric = measure(model, place)
+            tuning.step(f"metric {metric:#.4g}")
+            return Measured(place, metric, model if self.getCollectSubModels() else None)
 
         try:
             measured = sorted(in_threads(measure_next, maps, self.getParallelism()), key=lambda each: each.place)

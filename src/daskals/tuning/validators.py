@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
+from daskals import progress
 from daskals.io.frames import Frame, Rule, generator
 from daskals.params.keywords import keyword_only, keyword_only_like
 from daskals.params.param import ParamMap
@@ -119,13 +120,21 @@ class CrossValidator(Validator, CrossValidatorParams, CrossValidatorAccessors):
         return self._set(**self._input_kwargs)
 
     @overload
-    def fit(self, dataset: Frame, params: ParamMap | None = None) -> CrossValidatorModel: ...
+    def fit(
+        self, dataset: Frame, params: ParamMap | None = None, *, verbose: bool | None = None
+    ) -> CrossValidatorModel: ...
 
     @overload
-    def fit(self, dataset: Frame, params: Sequence[ParamMap]) -> list[CrossValidatorModel]: ...
+    def fit(
+        self, dataset: Frame, params: Sequence[ParamMap], *, verbose: bool | None = None
+    ) -> list[CrossValidatorModel]: ...
 
     def fit(
-        self, dataset: Frame, params: ParamMap | Iterable[ParamMap] | None = None
+        self,
+        dataset: Frame,
+        params: ParamMap | Iterable[ParamMap] | None = None,
+        *,
+        verbose: bool | None = None,
     ) -> CrossValidatorModel | list[CrossValidatorModel]:
         """Find the best map and fit it to all rows.
 
@@ -138,12 +147,14 @@ class CrossValidator(Validator, CrossValidatorParams, CrossValidatorAccessors):
             is room.
         params : dict, or list of dict, optional
             Values that override those of this validator, its estimator or its evaluator. For a list, a model each.
+        verbose : bool, optional
+            Whether progress is shown, that of all fits and of the one under way; as in `ALS.fit`.
 
         Raises ``TypeError`` for what is no frame and a foldCol that is not of integers; ``ValueError`` for a missing
         or invalid parameter, a fold number out of range, a fold without rows, and if the metric of every map is NaN;
         and whatever the estimator and the evaluator raise.
         """
-        found: CrossValidatorModel | list[CrossValidatorModel] = self._fit_maps(dataset, params)
+        found: CrossValidatorModel | list[CrossValidatorModel] = self._fit_maps(dataset, params, verbose)
         return found
 
     def _search(self, dataset: Frame) -> CrossValidatorModel:
@@ -152,13 +163,16 @@ class CrossValidator(Validator, CrossValidatorParams, CrossValidatorAccessors):
         if self.getFoldCol():
             check_folds(dataset, self.getFoldCol(), len(folds))
         metrics, models = [], []
-        for fold in folds:
-            where = f"fold {fold} of 0 to {folds[-1]}"
-            measured = self._measure(*split(dataset, self._rule(fold), where, reads), where)
-            metrics.append([each.metric for each in measured])
-            models.append([each.model for each in measured])
-            self._require_numbers(metrics)
-        best = self._fit_best(dataset, self._best(metrics))
+        with progress.steps(
+            "Tuning", len(folds) * len(self.getEstimatorParamMaps()) + 1, "fits", is_outer=True
+        ) as tuning:
+            for fold in folds:
+                where = f"fold {fold} of 0 to {folds[-1]}"
+                measured = self._measure(*split(dataset, self._rule(fold), where, reads), where, tuning)
+                metrics.append([each.metric for each in measured])
+                models.append([each.model for each in measured])
+                self._require_numbers(metrics)
+            best = self._fit_best(dataset, self._best(metrics))
         averages, deviations = np.mean(metrics, axis=0).tolist(), np.std(metrics, axis=0).tolist()
         model = CrossValidatorModel(best, averages, models if self.getCollectSubModels() else None, deviations)
         self._copyValues(model)
@@ -205,16 +219,24 @@ class TrainValidationSplit(Validator, TrainValidationSplitParams, TrainValidatio
         return self._set(**self._input_kwargs)
 
     @overload
-    def fit(self, dataset: Frame, params: ParamMap | None = None) -> TrainValidationSplitModel: ...
+    def fit(
+        self, dataset: Frame, params: ParamMap | None = None, *, verbose: bool | None = None
+    ) -> TrainValidationSplitModel: ...
 
     @overload
-    def fit(self, dataset: Frame, params: Sequence[ParamMap]) -> list[TrainValidationSplitModel]: ...
+    def fit(
+        self, dataset: Frame, params: Sequence[ParamMap], *, verbose: bool | None = None
+    ) -> list[TrainValidationSplitModel]: ...
 
     def fit(
-        self, dataset: Frame, params: ParamMap | Iterable[ParamMap] | None = None
+        self,
+        dataset: Frame,
+        params: ParamMap | Iterable[ParamMap] | None = None,
+        *,
+        verbose: bool | None = None,
     ) -> TrainValidationSplitModel | list[TrainValidationSplitModel]:
         """Find the best map and fit it to all rows; see `CrossValidator.fit`. A dask frame is computed three times."""
-        found: TrainValidationSplitModel | list[TrainValidationSplitModel] = self._fit_maps(dataset, params)
+        found: TrainValidationSplitModel | list[TrainValidationSplitModel] = self._fit_maps(dataset, params, verbose)
         return found
 
     def _search(self, dataset: Frame) -> TrainValidationSplitModel:
@@ -222,10 +244,11 @@ class TrainValidationSplit(Validator, TrainValidationSplitParams, TrainValidatio
         seed, ratio = self.getSeed(), self.getTrainRatio()
         where = f"the split with trainRatio={ratio}"
         parts = split(dataset, lambda frame, number: generator(seed, number).random(len(frame)) >= ratio, where)
-        measured = self._measure(*parts, where)
-        metrics = [each.metric for each in measured]
-        self._require_numbers([metrics])
-        best = self._fit_best(dataset, self._best([metrics]))
+        with progress.steps("Tuning", len(self.getEstimatorParamMaps()) + 1, "fits", is_outer=True) as tuning:
+            measured = self._measure(*parts, where, tuning)
+            metrics = [each.metric for each in measured]
+            self._require_numbers([metrics])
+            best = self._fit_best(dataset, self._best([metrics]))
         models = [each.model for each in measured] if self.getCollectSubModels() else None
         model = TrainValidationSplitModel(best, metrics, models)
         self._copyValues(model)

@@ -8,6 +8,9 @@ from functools import cache
 from typing import Any
 
 from numba import njit
+from numba.core import event
+
+from daskals.kernels import compilations
 
 _logger = logging.getLogger("daskals")
 #: All liberties with the order of sums, but no "nnan": a NaN pivot must be seen.
@@ -49,6 +52,25 @@ def _compile(function: Callable[..., Any], **options: Any) -> Callable[..., Any]
         _tell_that_nothing_is_kept()
         kernel = njit(nogil=True, **options)(function)
     return kernel
+
+
+class _Compilations(event.Listener):  # type: ignore[misc]
+    """Passes on what Numba tells: that it found no kept code of one of our functions and begins to compile."""
+
+    def on_start(self, event: Any) -> None:
+        """Numba begins."""
+        self._tell(event, 1)
+
+    def on_end(self, event: Any) -> None:
+        """Numba has ended, or failed."""
+        self._tell(event, -1)
+
+    def _tell(self, event: Any, change: int) -> None:
+        if event.data["dispatcher"].py_func.__module__.startswith(__name__.rpartition(".")[0]):
+            compilations.tell(change, not _tell_that_nothing_is_kept.cache_info().currsize)
+
+
+event.register("numba:compile", _Compilations())
 
 
 @cache
