@@ -7,7 +7,8 @@ if TYPE_CHECKING:
     from daskals.recommendation import ALS, ALSModel
 
 __all__ = ["ALS", "ALSModel"]
-__version__ = "0.1.0"
+__version__: str
+_UNKNOWN_VERSION = "0.0+unknown"
 
 logging.getLogger("daskals").addHandler(logging.NullHandler())
 
@@ -23,7 +24,28 @@ if not TYPE_CHECKING:  # where types are checked, a misspelt name is an error
             import daskals.recommendation
 
             return getattr(daskals.recommendation, name)
+        if name == "__version__":
+            return _version()
         raise AttributeError(f"module 'daskals' has no attribute {name!r}")
+
+
+def _version() -> str:
+    """The version that was installed with this file, read only when it is asked for.
+
+    Of a source tree that is not installed none is known, even where another daskals is installed.
+    """
+    from importlib.metadata import PackageNotFoundError, distribution
+    from pathlib import Path
+
+    here = Path(__file__).resolve().parent
+    try:
+        installed = distribution("daskals")
+    except PackageNotFoundError:
+        return _UNKNOWN_VERSION
+    copied = Path(str(installed.locate_file("daskals"))).resolve() == here
+    # of an editable installation the metadata name the project's folder
+    editable = f'"{here.parents[1].as_uri()}"' in (installed.read_text("direct_url.json") or "")
+    return installed.version if copied or editable else _UNKNOWN_VERSION
 
 
 def __dir__() -> list[str]:

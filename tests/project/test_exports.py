@@ -5,7 +5,6 @@ import importlib
 import pkgutil
 import subprocess
 import sys
-import tomllib
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -90,12 +89,6 @@ def test_type_checkers_see_the_public_names():
     tree = ast.parse(Path(daskals.__file__).read_text(encoding="utf-8"))
     (block,) = [node for node in tree.body if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"]
     assert {alias.name for node in block.body for alias in node.names} == set(daskals.__all__)
-
-
-def test_the_version_is_that_of_the_project():
-    """pyproject.toml and the package say the same."""
-    project = Path(__file__).parents[2] / "pyproject.toml"
-    assert daskals.__version__ == tomllib.loads(project.read_text(encoding="utf-8"))["project"]["version"]
 
 
 def test_the_package_is_typed():
