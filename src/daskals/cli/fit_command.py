@@ -8,6 +8,7 @@ from daskals.cli.options import (
     ModelOptions,
     ReadingOptions,
     Running,
+    Sectioned,
     Saving,
     checkpoints,
     model_parameters,
@@ -16,7 +17,7 @@ from daskals.cli.options import (
 )
 
 
-@click.command(name="fit", short_help="Fit a model to a file of ratings, and save it.")
+@click.command(name="fit", cls=Sectioned, short_help="Fit a model to a file of ratings, and save it.")
 @click.argument("ratings")
 @click.option("-o", "--out", metavar="MODEL", help="Where the model goes (default: the name of the file, .model).")
 @click.option("--overwrite", is_flag=True, help="Replace a model that is there.")

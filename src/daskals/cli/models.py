@@ -21,9 +21,10 @@ import fsspec
 
 from daskals.cli.reading import Ratings, Reading, read_ratings
 from daskals.cli.sources import PACKED, is_model
-from daskals.cli.talking import say
+from daskals.io.count_files import FILE, read_file
 from daskals.io.directories import MODEL_CLASS, join, read_metadata
 from daskals.io.notes import decode_sides
+from daskals.kernels.types import Int64
 
 REMEMBERED = "ratings.json"
 
@@ -115,12 +116,21 @@ def ratings_of(saved: Saved, given: str | None, reading: Reading, *, why: str, r
         source, reading = found
         if "://" not in source and not any(sign in source for sign in "*?[") and not os.path.exists(source):
             raise ValueError(f"{saved.path} was fitted to {source}, which is not there any more. {why}")
-        say(f"Items that users have are those in {source}, to which the model was fitted")
-    return like_model(saved, source, reading, rated=rated)
+    return like_model(saved, source, reading, rated=rated, quiet=given is None)
 
 
-def like_model(saved: Saved, source: str, reading: Reading, *, rated: bool) -> Ratings:
+def like_model(saved: Saved, source: str, reading: Reading, *, rated: bool, quiet: bool = False) -> Ratings:
     """Ratings, or pairs, in a file, with columns as the model has them."""
-    given = replace(reading, text_ids=saved.text_ids | reading.text_ids)
-    found = read_ratings(source, given, prefer=(saved.user, saved.item), rated=rated)
+    asked = replace(reading, text_ids=saved.text_ids | reading.text_ids)
+    found = read_ratings(source, asked, prefer=(saved.user, saved.item), rated=rated, quiet=quiet)
     return found.called(saved.user, saved.item)
+
+
+def item_counts(saved: Saved) -> Int64 | None:
+    """How many ratings each item had in the fit; None where the model does not know it."""
+    _, notes = decode_sides(saved.path, dict(saved.fields))
+    of_items = notes["item"]
+    if of_items.counts is None or of_items.files is None:
+        return None
+    n = sum(file.rows for file in of_items.files)
+    return read_file(join(saved.path, "itemCounts", FILE), n, of_items.counts)

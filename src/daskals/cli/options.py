@@ -18,9 +18,18 @@ Decorator = Callable[[Command], Command]
 TRACEBACK = "daskals.traceback"
 
 
-def gathered(make: Callable[..., Any], name: str, options: Sequence[Decorator]) -> Decorator:
-    """Options whose values come to the command as one, a dataclass whose fields are called like the options."""
+#: Under which heading of the help the options of these names stand.
+HEADINGS: dict[str, str] = {"traceback": "How it runs"}
+
+
+def gathered(make: Callable[..., Any], name: str, options: Sequence[Decorator], heading: str | None = None) -> Decorator:
+    """Options whose values come to the command as one, a dataclass whose fields are called like the options.
+
+    In the help they stand under a heading of their own, if there is one.
+    """
     names = [field.name for field in fields(make)]  # type: ignore[arg-type]
+    if heading is not None:
+        HEADINGS.update(dict.fromkeys(names, heading))
 
     def decorate(function: Command) -> Command:
         @functools.wraps(function)
@@ -33,6 +42,22 @@ def gathered(make: Callable[..., Any], name: str, options: Sequence[Decorator]) 
         return call
 
     return decorate
+
+
+class Sectioned(click.Command):
+    """A command whose help has its options under headings, those of its own first."""
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the options."""
+        sections: dict[str, list[tuple[str, str]]] = {"Options": []}
+        for param in self.get_params(ctx):
+            record = param.get_help_record(ctx)
+            if record is not None and isinstance(param, click.Option):
+                sections.setdefault(HEADINGS.get(str(param.name), "Options"), []).append(record)
+        for heading, records in sections.items():
+            if records:
+                with formatter.section(heading):
+                    formatter.write_dl(records, col_max=26)
 
 
 # ---- how it runs -----------------------------------------------------------------------------------------
@@ -70,6 +95,7 @@ running = gathered(
             help="Show where an error came from. [env: DASKALS_DEBUG=1]",
         ),
     ],
+    "How it runs",
 )
 
 
@@ -113,6 +139,7 @@ reading = gathered(
         click.option("--encoding", metavar="NAME", help="Such as utf-8, latin-1, utf-16 (default: guessed)."),
         click.option("--text-ids", is_flag=True, help="Take ids as text even if all are whole numbers."),
     ],
+    "The file of ratings, if it is guessed wrongly",
 )
 
 
@@ -133,7 +160,7 @@ class ModelOptions:
     sets: tuple[str, ...]
 
 
-def _parameters(_: click.Context, __: click.Parameter, incomplete: str) -> list[CompletionItem]:
+def parameter_names(_: click.Context, __: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """Completes the name in NAME=VALUE."""
     from click.shell_completion import CompletionItem
 
@@ -166,10 +193,11 @@ model_parameters = gathered(
             "sets",
             multiple=True,
             metavar="NAME=VALUE",
-            shell_complete=_parameters,
+            shell_complete=parameter_names,
             help="Any other parameter of ALS, such as solver=cg; may be repeated. 'daskals params' lists them.",
         ),
     ],
+    "The model",
 )
 
 
@@ -234,4 +262,5 @@ checkpoints = gathered(
         ),
         click.option("--patience", metavar="TIME", help="How long to wait for them, such as 2h (default: for ever)."),
     ],
+    "Long fits",
 )

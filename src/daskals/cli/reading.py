@@ -73,12 +73,13 @@ class Ratings:
 
 
 def read_ratings(
-    source: str, reading: Reading, *, prefer: Sequence[str] = (), lazy: bool | None = None, rated: bool = True
+    source: str, reading: Reading, *, prefer: Sequence[str] = (), rated: bool = True, quiet: bool = False
 ) -> Ratings:
     """The ratings in a file, a folder, the files of a pattern, or at a URL.
 
-    ``prefer`` are the names that a model has for users and items. ``lazy`` is decided by the size where it is None.
-    Without ``rated`` pairs of users and items are enough, and a column of ratings is not looked for.
+    In memory or as a Dask frame, which the size of the files decides. ``prefer`` are the names that a model has for
+    users and items. Without ``rated`` pairs of users and items are enough, and a column of ratings is not looked for.
+    What is read, and what was guessed, is told unless ``quiet``.
 
     ``ValueError`` or ``OSError`` with one line that says what was found, and what was expected.
     """
@@ -86,8 +87,9 @@ def read_ratings(
     layout = _layout(files, source, reading)
     rating = reading.rating if rated else reading.rating or "none"
     roles = guess_roles(source, layout, reading.user, reading.item, rating, prefer)
-    _tell(source, len(files), layout, roles, rated=rated)
-    lazy = _is_large(files, layout.form) if lazy is None else lazy
+    if not quiet:
+        _tell(source, len(files), layout, roles, rated=rated)
+    lazy = _is_large(files, layout.form)
     columns = _kinds(layout, roles, reading.text_ids, lazy=lazy)
     search = None
     if lazy:

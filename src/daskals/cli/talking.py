@@ -35,7 +35,7 @@ def _plain(value: Any) -> Any:
     if value is None or isinstance(value, bool | int | str):
         return value
     if isinstance(value, float):
-        return value if math.isfinite(value) else None
+        return float(f"{value:.7g}") if math.isfinite(value) else None  # what single precision has
     return None if str(value) in ("<NA>", "NaT") else str(value)
 
 
