@@ -12,8 +12,31 @@ USERS = (
 ITEMS = (
     *("itemid", "item", "iid", "movieid", "movie", "filmid", "film", "productid", "product", "parentasin", "asin"),
     *("sku", "isbn", "bookid", "book", "artistid", "artist", "songid", "song", "trackid", "track", "albumid", "album"),
-    *("gameid", "game", "animeid", "anime", "articleid", "article", "businessid", "business", "restaurantid", "placeid"),
-    *("recipeid", "recipe", "courseid", "course", "jokeid", "videoid", "video", "venueid", "venue", "newsid", "stockcode"),
+    *(
+        "gameid",
+        "game",
+        "animeid",
+        "anime",
+        "articleid",
+        "article",
+        "businessid",
+        "business",
+        "restaurantid",
+        "placeid",
+    ),
+    *(
+        "recipeid",
+        "recipe",
+        "courseid",
+        "course",
+        "jokeid",
+        "videoid",
+        "video",
+        "venueid",
+        "venue",
+        "newsid",
+        "stockcode",
+    ),
 )
 RATINGS = ("rating", "ratings", "stars", "star", "score", "overall", "bookrating", "userrating", "reviewscore", "grade")
 #: Names of columns that count what somebody did, rather than what he thought of it.

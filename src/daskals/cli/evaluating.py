@@ -52,7 +52,10 @@ def evaluate(
         table = pd.DataFrame(report["metrics"]).T
         click.echo(aligned(table.reset_index(names=f"first {measure.number}")))
         if report["metrics"]["model"]["ndcgAtK"] <= report["metrics"]["most popular"]["ndcgAtK"]:
-            say("This model is no better than the most popular items: try 'daskals tune', or another --alpha")
+            say(
+                "This model is no better than the most popular items: try --rating-col none (counts in the thousands "
+                "drown the others), another --alpha, or 'daskals tune'"
+            )
     else:
         _tell_errors(report)
 
@@ -73,9 +76,7 @@ def _saved(source: str, test: str | None, measure: Measure, options: ReadingOpti
     return Trial(ALSModel.load(source, frames="pandas"), train, held_out, ranking)
 
 
-def _fitted(
-    source: str, test: str | None, measure: Measure, options: ReadingOptions, choices: ModelOptions
-) -> Trial:
+def _fitted(source: str, test: str | None, measure: Measure, options: ReadingOptions, choices: ModelOptions) -> Trial:
     reading = options.reading()
     ratings = read_ratings(source, reading)
     als = estimator_for(ratings, choices)
@@ -114,7 +115,7 @@ def _errors(trial: Trial) -> dict[str, Any]:
         report[metric] = RegressionEvaluator(labelCol=label, metricName=metric).evaluate(predicted)
     source = trial.train or test
     mean = source.frame[str(source.rating)].mean()
-    mean = float(mean if isinstance(mean, float) else mean.compute()) if kind_of(source.frame) != "pandas" else float(mean)
+    mean = float(mean if kind_of(source.frame) == "pandas" else mean.compute())
     guess = predicted.assign(prediction=mean)
     report["mean"] = mean
     report["rmseOfMean"] = RegressionEvaluator(labelCol=label, metricName="rmse").evaluate(guess)

@@ -59,8 +59,8 @@ def _require_all(column: pd.Series, source: str, first: int, what: str) -> None:
     if missing.any():
         row = int(np.argmax(missing))
         raise ValueError(
-            f"{source}, line {row + first}: {what} in {_shown(str(column.name))} ({int(missing.sum()):,} such); drop or "
-            "repair those lines"
+            f"{source}, line {row + first}: {what} in {_shown(str(column.name))} ({int(missing.sum()):,} such); "
+            "drop or repair those lines"
         )
 
 
@@ -116,5 +116,7 @@ def _fault_in(column: pd.Series, kind: ColumnKind, decimal: str, what: str) -> t
     if not bad.any():
         return None
     row = int(np.argmax(bad))
-    how = "a number is expected" if kind == "number" else "the ids before are whole numbers; --text-ids takes all as text"
+    how = (
+        "a number is expected" if kind == "number" else "the ids before are whole numbers; --text-ids takes all as text"
+    )
     return row, f"holds {column.iloc[row]!r}, where {how}"

@@ -112,7 +112,7 @@ def _unpacked(file: str, first: bytes, compression: str) -> bytes:
 
             return bytes(pa.CompressedInputStream(pa.BufferReader(first), "zstd").read(HEAD))
         with _OPENERS[compression](io.BytesIO(first)) as opened:
-            parts = []
+            parts: list[bytes] = []
             try:
                 while sum(map(len, parts)) <= HEAD and (part := opened.read(4096)):
                     parts.append(part)

@@ -160,7 +160,7 @@ def _of_json(file: str, form: TableForm, lines: Sequence[str]) -> Layout:
         except ValueError as error:
             raise ValueError(f"{file}: line {number} is not JSON: {error}") from None
         if not isinstance(found, dict):
-            raise ValueError(f"{file}: line {number} is no JSON object, such as {{\"user\": 1, \"item\": 2}}: {line[:60]}")
+            raise ValueError(f'{file}: line {number} is no JSON object, such as {{"user": 1, "item": 2}}: {line[:60]}')
         objects.append(found)
     names = tuple(dict.fromkeys(str(name) for each in objects for name in each))
     rows = [["" if each.get(name) is None else str(each[name]) for name in names] for each in objects]

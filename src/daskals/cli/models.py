@@ -80,11 +80,7 @@ def remember(path: str, source: str, reading: Reading) -> None:
     if "://" in source and ("@" in source or "?" in source):
         return
     place = source if "://" in source else os.path.abspath(source)
-    said = {
-        name: value
-        for name, value in vars(reading).items()
-        if value is not None and name != "text_ids"
-    }
+    said = {name: value for name, value in vars(reading).items() if value is not None and name != "text_ids"}
     with fsspec.open(join(path, REMEMBERED), "w", encoding="utf-8") as file:
         json.dump({"source": place, **said}, file)
 

@@ -22,7 +22,9 @@ TRACEBACK = "daskals.traceback"
 HEADINGS: dict[str, str] = {"traceback": "How it runs"}
 
 
-def gathered(make: Callable[..., Any], name: str, options: Sequence[Decorator], heading: str | None = None) -> Decorator:
+def gathered(
+    make: Callable[..., Any], name: str, options: Sequence[Decorator], heading: str | None = None
+) -> Decorator:
     """Options whose values come to the command as one, a dataclass whose fields are called like the options.
 
     In the help they stand under a heading of their own, if there is one.
@@ -37,9 +39,10 @@ def gathered(make: Callable[..., Any], name: str, options: Sequence[Decorator], 
             values = {each: given.pop(each) for each in names}
             return function(**given, **{name: make(**values)})
 
+        made: Command = call
         for option in reversed(options):
-            call = option(call)
-        return call
+            made = option(made)
+        return made
 
     return decorate
 
@@ -132,7 +135,9 @@ reading = gathered(
         click.option("--user-col", metavar="COL", help="Column of users, by name or number from 1 (default: guessed)."),
         click.option("--item-col", metavar="COL", help="Column of items (default: guessed)."),
         click.option(
-            "--rating-col", metavar="COL", help="Column of ratings or counts; none: each row counts 1 (default: guessed)."
+            "--rating-col",
+            metavar="COL",
+            help="Column of ratings or counts; none: each row counts 1 (default: guessed).",
         ),
         click.option("--sep", metavar="SEP", help="Separator: tab, comma, semicolon, '|', '::' (default: guessed)."),
         click.option("--header/--no-header", default=None, help="Whether the first line has names (default: guessed)."),
@@ -183,7 +188,7 @@ model_parameters = gathered(
         click.option(
             "--implicit/--explicit",
             default=None,
-            help="Ratings are counts of what users did, such as plays / are opinions, such as stars (default: guessed).",
+            help="Ratings count what users did, such as plays / are opinions, such as stars (default: guessed).",
         ),
         click.option("--alpha", type=float, metavar="X", help="With --implicit: trust in a count of 1 (default: 1)."),
         click.option("--biases/--no-biases", default=None, help="With --explicit: predict a mean and two biases too."),

@@ -114,9 +114,7 @@ def names_of(roles: Roles) -> tuple[str, str, str | None]:
 
 def _layout(files: Sequence[str], source: str, reading: Reading) -> Layout:
     """How the first file is laid out; the others must be laid out alike."""
-    first, *others = (
-        layout_of(file, look_at(file), reading.sep, reading.header, reading.encoding) for file in files
-    )
+    first, *others = (layout_of(file, look_at(file), reading.sep, reading.header, reading.encoding) for file in files)
     for file, other in zip(files[1:], others, strict=True):
         if other.form._replace(colons=False) != first.form._replace(colons=False):
             raise ValueError(

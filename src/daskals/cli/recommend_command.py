@@ -39,7 +39,13 @@ wish = gathered(
     [
         click.option("-u", "--user", multiple=True, metavar="ID", help="To this user alone; may be repeated."),
         click.option(
-            "-n", "--number", type=click.IntRange(1), default=10, show_default=True, metavar="N", help="Items for a user."
+            "-n",
+            "--number",
+            type=click.IntRange(1),
+            default=10,
+            show_default=True,
+            metavar="N",
+            help="Items for a user.",
         ),
         click.option("-o", "--out", metavar="FILE", help="Write to .csv, .tsv, .jsonl or .parquet (default: print)."),
         click.option(
@@ -49,7 +55,9 @@ wish = gathered(
             help="Whether items that a user has rated already are left out.",
         ),
         click.option(
-            "--ratings", metavar="FILE", help="What users have rated already (default: the file the model was fitted to)."
+            "--ratings",
+            metavar="FILE",
+            help="What users have rated already (default: the file the model was fitted to).",
         ),
         click.option("--min-support", type=click.IntRange(1), metavar="N", help="Only items with so many ratings."),
         click.option("--save", metavar="MODEL", help="Where SOURCE is ratings: keep the model that is fitted to them."),

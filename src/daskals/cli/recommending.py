@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from daskals.cli import fitting
@@ -17,8 +18,7 @@ from daskals.cli.steps import add_titles, described, estimator_for, read_titles
 from daskals.cli.talking import in_words, say, show_json
 from daskals.cli.writing import show_table, write_table
 from daskals.execution.scheduler import current_scheduler
-from daskals.io.frames import Frame, kind_of
-from daskals.kernels.types import Int64
+from daskals.io.frames import Frame, FrameKind, kind_of
 from daskals.recommendation import ALSModel
 from daskals.serving import LocalModel
 
@@ -74,7 +74,8 @@ def recommend(
 
 def in_memory(table: Frame) -> pd.DataFrame:
     """The same table as a pandas frame."""
-    return table if kind_of(table) == "pandas" else table.compute().reset_index(drop=True)
+    held: pd.DataFrame = table if kind_of(table) == "pandas" else table.compute().reset_index(drop=True)
+    return held
 
 
 def _report(rows: int, table: Frame, basis: Basis, out: str, *, as_json: bool) -> None:
@@ -105,7 +106,7 @@ def _from_model(path: str, wish: Wish, options: ReadingOptions) -> Basis:
     support = wish.min_support or (usual_support(item_counts(saved)) if saved.implicit is False else None)
     if wish.user:
         return Basis(None, LocalModel.load(path), saved.user, saved.item, seen, support)
-    kind = "dask" if current_scheduler().client is not None else "pandas"
+    kind: FrameKind = "dask" if current_scheduler().client is not None else "pandas"
     model = ALSModel.load(path, frames=kind)
     return Basis(model, None, saved.user, saved.item, seen, support)
 
@@ -132,7 +133,7 @@ def _from_ratings(source: str, wish: Wish, options: ReadingOptions, choices: Mod
     return Basis(model, None, ratings.user, ratings.item, left_out, support)
 
 
-def usual_support(counts: Int64 | None, what: str = "item") -> int | None:
+def usual_support(counts: npt.NDArray[Any] | None, what: str = "item") -> int | None:
     """The least number of ratings of an item that is recommended where nobody says, and the ratings are opinions.
 
     A film that two people gave five stars would lead most lists, since nothing else is known of it. But half of the
@@ -188,5 +189,3 @@ def _seen_by(seen: Ratings, users: list[Any]) -> dict[Any, list[Any]]:
         theirs = in_memory(seen.frame[seen.frame[seen.user].isin(users)])
     found = {user: rows[seen.item].tolist() for user, rows in theirs.groupby(seen.user)}
     return {user: found.get(user, []) for user in users}
-
-

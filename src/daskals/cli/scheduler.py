@@ -78,9 +78,7 @@ def _cluster(wanted: str | None) -> Iterator[Client]:
     elif ":" in wanted:
         client = _connected(wanted, address=wanted)
     else:
-        raise click.BadParameter(
-            f"{wanted!r} is no file, and no address; expected {ALLOWED}", param_hint="--scheduler"
-        )
+        raise click.BadParameter(f"{wanted!r} is no file, and no address; expected {ALLOWED}", param_hint="--scheduler")
     with client:
         say(f"Working on {client.scheduler.address}, {len(client.nthreads())} worker processes")
         yield client

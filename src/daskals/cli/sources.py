@@ -76,7 +76,7 @@ def _in_folder(source: str, fs: object, place: str) -> list[str]:
     names = {each: PurePosixPath(each).name for each in listed}
     names = {each: name for each, name in names.items() if not name.startswith((".", "_"))}
     kinds: dict[str, list[str]] = {}
-    for each, name in names.items():
+    for name in names.values():
         packed = next((ending for ending in PACKED if name.endswith(ending)), "")
         kind = PurePosixPath(name.removesuffix(packed)).suffix
         if kind in ENDINGS:
@@ -86,7 +86,9 @@ def _in_folder(source: str, fs: object, place: str) -> list[str]:
     has = ", ".join(list(names.values())[:5]) + (", ..." if len(names) > 5 else "") if names else "nothing"
     if not kinds:
         raise ValueError(f"{source} is a folder without files of ratings (it has {has}); {EXPECTED}")
-    raise ValueError(f"{source} is a folder of several kinds of files ({has}): name a file, or a pattern such as '*.csv'")
+    raise ValueError(
+        f"{source} is a folder of several kinds of files ({has}): name a file, or a pattern such as '*.csv'"
+    )
 
 
 def _downloaded(url: str) -> str:

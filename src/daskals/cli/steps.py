@@ -56,9 +56,7 @@ def _estimator(choices: ModelOptions, sets: Mapping[str, Any], more: Mapping[str
         raise click.UsageError(words[2] or words[0]) from None
 
 
-def estimator_for(
-    ratings: Ratings, choices: ModelOptions, saving: Saving | None = None, *, tell: bool = True
-) -> ALS:
+def estimator_for(ratings: Ratings, choices: ModelOptions, saving: Saving | None = None, *, tell: bool = True) -> ALS:
     """The estimator for a file of ratings. Whether they are counts is guessed where nobody says."""
     sets = parameters_of(choices.sets)
     implicit = sets.get("implicitPrefs", False) if choices.implicit is None else choices.implicit

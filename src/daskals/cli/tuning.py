@@ -12,7 +12,7 @@ from daskals.cli import fitting
 from daskals.cli.models import remember
 from daskals.cli.options import ModelOptions, ReadingOptions
 from daskals.cli.reading import Ratings, read_ratings
-from daskals.cli.steps import described, estimator_for, first_id
+from daskals.cli.steps import estimator_for, first_id
 from daskals.cli.talking import in_words, one_line, say, show_json
 from daskals.cli.writing import aligned
 from daskals.evaluation import RankingEvaluator, RegressionEvaluator
@@ -39,17 +39,17 @@ def tune(
     grid = grid_of(als, search.grid or USUAL)
     evaluator = evaluator_of(search, ratings, implicit=als.getImplicitPrefs())
     metric = evaluator.getMetricName()
-    how = f"{search.folds} folds" if search.folds else f"a share of {search.fraction:g} held out"
-    say(f"Trying {in_words(len(grid), 'combination')}, measured by {metric} with {how}, of {described(als)}")
+    how = f"in {search.folds} folds" if search.folds else f"on {search.fraction:.0%} of the ratings, held out"
+    names = " and ".join(param.name for param in grid[0])
+    say(f"Trying {in_words(len(grid), 'combination')} of {names}, measured by {metric} {how}")
     parts = {"estimator": als, "estimatorParamMaps": grid, "evaluator": evaluator}
     with ratings.naming_faults():
         if search.folds:
             crossed = CrossValidator(**parts, numFolds=search.folds).fit(ratings.frame)
-            found, metrics = crossed, crossed.avgMetrics
+            model, metrics, best = crossed.bestModel, crossed.avgMetrics, crossed.bestParams
         else:
             halved = TrainValidationSplit(**parts, trainRatio=1 - search.fraction).fit(ratings.frame)
-            found, metrics = halved, halved.validationMetrics
-    model = found.bestModel
+            model, metrics, best = halved.bestModel, halved.validationMetrics, halved.bestParams
     model.write().overwrite().save(place)
     remember(place, source, reading)
     tried = [
@@ -58,12 +58,16 @@ def tune(
     ]
     tried.sort(key=lambda each: each[metric], reverse=evaluator.isLargerBetter())
     if as_json:
-        show_json({"metric": metric, "tried": tried, "best": found.bestParams, "model": place})
+        show_json({"metric": metric, "tried": tried, "best": best, "model": place})
         return
     click.echo(aligned(pd.DataFrame(tried)))
-    best = ", ".join(f"{name}={value:g}" if isinstance(value, float) else f"{name}={value}" for name, value in found.bestParams.items())
-    click.echo(f"Best: {best}; fitted to all ratings, in {place}")
+    click.echo(f"Best: {', '.join(map(_shown, best.items()))}; fitted to all ratings, in {place}")
     say(f"Next: daskals recommend {place} --user {first_id(model)}")
+
+
+def _shown(pair: tuple[str, Any]) -> str:
+    name, value = pair
+    return f"{name}={value:g}" if isinstance(value, float) else f"{name}={value}"
 
 
 def grid_of(als: ALS, given: tuple[str, ...]) -> list[ParamMap]:
@@ -92,7 +96,8 @@ def evaluator_of(search: Search, ratings: Ratings, *, implicit: bool) -> Any:
         return RegressionEvaluator(labelCol=ratings.rating, metricName=name)
     if name not in RANKING_METRICS:
         raise click.BadParameter(
-            f"there is no metric {name!r}; the metrics are {', '.join((*ERRORS, *RANKING_METRICS))}", param_hint="--metric"
+            f"there is no metric {name!r}; the metrics are {', '.join((*ERRORS, *RANKING_METRICS))}",
+            param_hint="--metric",
         )
     return RankingEvaluator(
         metricName=name, k=search.number, labelCol=ratings.rating or "label", relevantFrom=search.relevant_from

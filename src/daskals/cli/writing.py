@@ -175,9 +175,10 @@ def aligned(table: pd.DataFrame) -> str:
 
 
 def _cell(value: Any) -> str:
-    if value is None or value is pd.NA or (isinstance(value, float | np.floating) and np.isnan(value)):
+    if value is None or value is pd.NA:
         return "-"
     if isinstance(value, float | np.floating):
-        return f"{value:.4f}" if abs(value) < 1e6 else f"{value:.4g}"
+        number = float(value)
+        return "-" if np.isnan(number) else f"{number:.4f}" if abs(number) < 1e6 else f"{number:.4g}"
     text = " ".join(str(value).split())
     return text if len(text) <= WIDEST else f"{text[: WIDEST - 3]}..."

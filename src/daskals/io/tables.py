@@ -51,16 +51,18 @@ class TableForm(NamedTuple):
 def read_table(files: Sequence[str], form: TableForm, columns: Mapping[str, ColumnKind]) -> pd.DataFrame:
     """Some columns of a table that lies in one or several files, in memory; what pandas raises comes out of here."""
     parts = [_read_file(file, form, columns) for file in files]
-    return parts[0] if len(parts) == 1 else pd.concat(parts, ignore_index=True)
+    whole: pd.DataFrame = parts[0] if len(parts) == 1 else pd.concat(parts, ignore_index=True)
+    return whole
 
 
 def _read_file(file: str, form: TableForm, columns: Mapping[str, ColumnKind]) -> pd.DataFrame:
     names = list(columns)
     if form.kind == "parquet":
-        return _as_wanted(pd.read_parquet(file, columns=names), columns)
-    if form.kind == "json":
-        return _as_wanted(pd.read_json(file, **_json_options(form)).reindex(columns=names), columns)
-    read: pd.DataFrame = pd.read_csv(file, **_text_options(form, columns))
+        read: pd.DataFrame = _as_wanted(pd.read_parquet(file, columns=names), columns)
+    elif form.kind == "json":
+        read = _as_wanted(pd.read_json(file, **_json_options(form)).reindex(columns=names), columns)
+    else:
+        read = pd.read_csv(file, **_text_options(form, columns))
     return read[names]
 
 
