@@ -12,6 +12,7 @@ import numpy as np
 from daskals.cli.models import Saved, remembered, saved_at
 from daskals.cli.talking import show_json
 from daskals.io.directories import join
+from daskals.io.factor_folders import fits_spark
 from daskals.io.model_files import read_history
 from daskals.kernels.types import Ids
 from daskals.serving import LocalModel
@@ -32,7 +33,7 @@ def describe(path: str, *, as_json: bool) -> None:
 def _key(words: str) -> str:
     """The name of a fact as programs like it: "user ids" is userIds."""
     first, *others = words.split()
-    return first.lower() + "".join(each.capitalize() for each in others)
+    return first.lower() + "".join(each if each.isupper() else each.capitalize() for each in others)
 
 
 def _shown(value: Any) -> str:
@@ -62,16 +63,22 @@ def _facts(saved: Saved, local: LocalModel) -> dict[str, Any]:
         "iterations": history["iteration"][-1] if history["iteration"] else None,
         "parameters": (parent or {}).get("paramMap"),
         "fitted to": None if found is None else found[0],
+        "for Spark": _for_spark(local),
         "saved": None if when is None else datetime.fromtimestamp(when / 1000, UTC).strftime("%Y-%m-%d %H:%M UTC"),
         "size in bytes": fs.du(place),
         "NumPy copy": bool(fs.exists(join(place, "arrays", "arrays.json"))),
     }
-    for error, name in (("rmse", "training rmse"), ("preferenceRmse", "preference rmse")):
+    for error, name in (("rmse", "training RMSE"), ("preferenceRmse", "preference RMSE")):
         if history.get(error):
             facts[name] = float(history[error][-1])
     if parent is None:
         facts["fit"] = "not known; the model was written by Spark, or without it"
     return facts
+
+
+def _for_spark(local: LocalModel) -> str:
+    fit = all(fits_spark(ids) for ids in (local.userIds, local.itemIds))
+    return "yes" if fit else "no: its ids must be integers of 32 bits"
 
 
 def _ids(ids: Ids) -> str:

@@ -51,6 +51,10 @@ def checked(frame: pd.DataFrame, source: str, roles: Roles, *, header: bool) -> 
             raise ValueError(_no_number(source, row + first, _shown(roles.rating), column.iloc[row], int(bad.sum())))
         frame = frame.assign(**{roles.rating: numbers})
     _require_all(frame[roles.rating], source, first, "there is no rating")
+    values = frame[roles.rating].to_numpy(np.float64)
+    if not np.isfinite(values).all():
+        row = int(np.argmin(np.isfinite(values)))
+        raise ValueError(_no_number(source, row + first, _shown(roles.rating), values[row], None))
     return frame
 
 
@@ -70,7 +74,7 @@ def _shown(name: str) -> str:
 
 def _no_number(source: str, line: int, column: str, value: object, times: int | None) -> str:
     more = "" if times is None else f" ({times:,} such)"
-    return f"{source}, line {line}: {column} holds {value!r}, where a number is expected{more}"
+    return f"{source}, line {line}: {column} holds {value!r}, where a finite number is expected{more}"
 
 
 @contextmanager
@@ -112,11 +116,13 @@ def _fault_in(column: pd.Series, kind: ColumnKind, decimal: str, what: str) -> t
     if kind not in ("integer", "number"):
         return None
     numbers = pd.to_numeric(column.str.replace(decimal, ".") if decimal != "." else column, errors="coerce")
-    bad = numbers.isna().to_numpy(bool)
+    bad = ~np.isfinite(numbers.to_numpy(np.float64, na_value=np.nan))
     if not bad.any():
         return None
     row = int(np.argmax(bad))
     how = (
-        "a number is expected" if kind == "number" else "the ids before are whole numbers; --text-ids takes all as text"
+        "a finite number is expected"
+        if kind == "number"
+        else "the ids before are whole numbers; --text-ids takes all as text"
     )
     return row, f"holds {column.iloc[row]!r}, where {how}"

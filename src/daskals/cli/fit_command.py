@@ -19,7 +19,7 @@ from daskals.cli.options import (
 
 @click.command(name="fit", cls=Sectioned, short_help="Fit a model to a file of ratings, and save it.")
 @click.argument("ratings")
-@click.option("-o", "--out", metavar="MODEL", help="Where the model goes (default: the name of the file, .model).")
+@click.option("-o", "--out", metavar="MODEL", help="Where the model goes [default: named like the file, here].")
 @click.option("--overwrite", is_flag=True, help="Replace a model that is there.")
 @click.option("--test", metavar="FILE", help="More ratings, to measure the error with.")
 @reading
@@ -36,7 +36,8 @@ def command(
     saving: Saving,
     running: Running,
 ) -> None:
-    """Fit a model to RATINGS, and save it as a directory that Spark can load too.
+    """Fit a model to RATINGS, and save it as a directory, which Spark can load too
+    where ids are integers.
 
     RATINGS is a file (CSV, TSV, '::', JSON lines, Parquet; also .gz), a folder, a pattern such as 'ratings-*.csv', or
     a URL.

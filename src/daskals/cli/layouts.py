@@ -57,9 +57,17 @@ def layout_of(
     if head.kind == "json":
         return _of_json(file, form, head.lines)
     lines = head.lines[:SAMPLE]
-    separator = separator or _separator_of(file, lines)
-    rows = split_lines(lines, separator)
+    rows = split_lines(lines, separator) if separator else []
+    if separator is None:
+        separator = _separator_of(file, lines)
+        rows = split_lines(lines, separator)
+    elif max(map(len, rows)) == 1:
+        raise ValueError(
+            f"{file}: the separator {IN_WORDS.get(separator, separator)} makes one column of its lines; the first is "
+            f"{_shortened(lines[0])!r}"
+        )
     width = Counter(map(len, rows)).most_common(1)[0][0]
+    _check_widths(file, rows, width)
     decimal = "," if separator == ";" and _has_decimal_commas(rows) else "."
     if header is None:
         header = _has_header(rows, width, decimal)
@@ -99,13 +107,26 @@ def _separator_of(file: str, lines: Sequence[str]) -> str:
     if "::" in found:
         return "::"
     if not found:
-        shown = lines[0] if len(lines[0]) <= 60 else f"{lines[0][:60]}..."
         raise ValueError(
-            f"{file}: no separator makes columns of its lines; the first is {shown!r}. Expected lines such as "
-            "user,item,rating with commas, tabs, semicolons, | or :: between them. Name another one with --sep"
+            f"{file}: no separator makes columns of its lines; the first is {_shortened(lines[0])!r}. Expected lines "
+            "such as user,item,rating with commas, tabs, semicolons, | or :: between them. Name another one with --sep"
         )
     # a space is what titles have, too: only where there is nothing else
     return max((each for each in found if each != " "), key=lambda each: found[each], default=" ")
+
+
+def _shortened(line: str) -> str:
+    return line if len(line) <= 60 else f"{line[:60]}..."
+
+
+def _check_widths(file: str, rows: Sequence[Sequence[str]], width: int) -> None:
+    """A line of more fields than the others has a separator inside of one: all behind it would be read wrongly."""
+    long = next((number for number, row in enumerate(rows, start=1) if len(row) > width), None)
+    if long is not None:
+        raise ValueError(
+            f"{file}, line {long}: there are {len(rows[long - 1])} fields where the other lines have {width}; a field "
+            "with the separator in it must be in quotes"
+        )
 
 
 def _has_header(rows: Sequence[Sequence[str]], width: int, decimal: str) -> bool:

@@ -112,6 +112,8 @@ def _plain_warnings() -> Iterator[None]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         warnings.simplefilter("default", UserWarning)
+        # true of all text ids, and of interest to users of Spark alone: 'daskals info' tells them
+        warnings.filterwarnings("ignore", "Spark cannot load this model")
         warnings.showwarning = show
         yield
 

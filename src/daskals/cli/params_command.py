@@ -33,6 +33,7 @@ def command(name: str | None, as_json: bool) -> None:
         daskals params regExponent
         daskals fit ratings.csv --set regExponent=0 --set solver=cg
     """
+    from daskals.cli.steps import told_of_als
     from daskals.cli.talking import show_json
     from daskals.recommendation import ALS
 
@@ -40,7 +41,7 @@ def command(name: str | None, as_json: bool) -> None:
     try:
         params = als.params if name is None else [als.getParam(name)]
     except ValueError as error:
-        raise click.UsageError(str(error).partition(" has ")[2].join(["there is ", ""])) from None
+        raise click.UsageError(told_of_als(error)) from None
     if as_json:
         show_json([{"name": each.name, "doc": each.doc, "default": each.default} for each in params])
         return

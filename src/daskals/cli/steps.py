@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import shlex
 from collections.abc import Mapping
 from typing import Any
 
@@ -30,7 +32,13 @@ def parameters_of(sets: tuple[str, ...]) -> dict[str, Any]:
     try:
         return dict(map(fitting.set_parameter, sets))
     except ValueError as error:
-        raise click.BadParameter(one_line(error), param_hint="--set") from None
+        raise click.BadParameter(told_of_als(error), param_hint="--set") from None
+
+
+def told_of_als(error: Exception) -> str:
+    """What ALS says of a parameter, without the name of the instance, which nobody has seen."""
+    words = re.sub(r"^ALS_\w+ ", "", one_line(error))
+    return words.removeprefix("was given invalid values: ").replace("has no parameter", "there is no parameter")
 
 
 def check_choices(choices: ModelOptions) -> None:
@@ -52,8 +60,7 @@ def _estimator(choices: ModelOptions, sets: Mapping[str, Any], more: Mapping[str
     try:
         return fitting.estimator(given, sets.items())
     except (TypeError, ValueError) as error:
-        words = one_line(error).partition("was given invalid values: ")
-        raise click.UsageError(words[2] or words[0]) from None
+        raise click.UsageError(told_of_als(error)) from None
 
 
 def estimator_for(ratings: Ratings, choices: ModelOptions, saving: Saving | None = None, *, tell: bool = True) -> ALS:
@@ -134,18 +141,18 @@ def report_fit(model: ALSModel, report: Mapping[str, Any], as_json: bool) -> Non
         return
     error = ""
     if report.get("trainingRmse") is not None:
-        error = f"; RMSE {report['trainingRmse']:.4f} on these ratings"
+        error = f"; training RMSE {report['trainingRmse']:.4f}"
     if "rmse" in report:
         error += f", {report['rmse']:.4f} on the test ratings"
     users, items = in_words(report["users"], "user"), in_words(report["items"], "item")
     click.echo(f"Model of {users} and {items} in {report['model']} ({report['seconds']:.1f} s{error})")
-    say(f"Next: daskals recommend {report['model']} --user {first_id(model)}")
+    say(f"Next: daskals recommend {shlex.quote(report['model'])} --user {first_id(model)}")
 
 
-def first_id(model: ALSModel) -> Any:
-    """An id of a user, for examples."""
+def first_id(model: ALSModel) -> str:
+    """An id of a user, for examples, as a shell takes it."""
     head = model.userFactors.head(1)
-    return head["id"].iloc[0]
+    return shlex.quote(str(head["id"].iloc[0]))
 
 
 # ---- titles ----------------------------------------------------------------------------------------------

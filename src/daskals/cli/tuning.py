@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -12,8 +13,8 @@ from daskals.cli import fitting
 from daskals.cli.models import remember
 from daskals.cli.options import ModelOptions, ReadingOptions
 from daskals.cli.reading import Ratings, read_ratings
-from daskals.cli.steps import estimator_for, first_id
-from daskals.cli.talking import in_words, one_line, say, show_json
+from daskals.cli.steps import estimator_for, first_id, told_of_als
+from daskals.cli.talking import in_words, say, show_json
 from daskals.cli.writing import aligned
 from daskals.evaluation import RankingEvaluator, RegressionEvaluator
 from daskals.params.param import ParamMap
@@ -62,7 +63,7 @@ def tune(
         return
     click.echo(aligned(pd.DataFrame(tried)))
     click.echo(f"Best: {', '.join(map(_shown, best.items()))}; fitted to all ratings, in {place}")
-    say(f"Next: daskals recommend {place} --user {first_id(model)}")
+    say(f"Next: daskals recommend {shlex.quote(place)} --user {first_id(model)}")
 
 
 def _shown(pair: tuple[str, Any]) -> str:
@@ -82,8 +83,7 @@ def grid_of(als: ALS, given: tuple[str, ...]) -> list[ParamMap]:
         for each in grid:
             als.copy(each).validate()
     except (TypeError, ValueError) as error:
-        words = one_line(error)
-        raise click.BadParameter(words.partition("invalid values: ")[2] or words, param_hint="--grid") from None
+        raise click.BadParameter(told_of_als(error), param_hint="--grid") from None
     return list(grid)
 
 
