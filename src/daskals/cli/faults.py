@@ -54,7 +54,7 @@ def checked(frame: pd.DataFrame, source: str, roles: Roles, *, header: bool) -> 
     values = frame[roles.rating].to_numpy(np.float64)
     if not np.isfinite(values).all():
         row = int(np.argmin(np.isfinite(values)))
-        raise ValueError(_no_number(source, row + first, _shown(roles.rating), values[row], None))
+        raise ValueError(_no_number(source, row + first, _shown(roles.rating), float(values[row]), None))
     return frame
 
 

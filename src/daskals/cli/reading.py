@@ -135,7 +135,8 @@ def _kinds(layout: Layout, roles: Roles, text_ids: frozenset[str], *, lazy: bool
         elif layout.form.kind == "parquet" or not lazy:
             kinds[name] = "id"
         else:
-            kinds[name] = "integer" if all(_is_integer(value) for value in sample) else "text"
+            whole = all(_is_integer(value) for value in sample)
+            kinds[name] = "integer" if whole and layout.is_numeric(name) else "text"
     if roles.rating is not None:
         # in memory a text among the numbers is to be seen, and told with its line
         kinds[roles.rating] = "number" if lazy and layout.form.kind == "text" else "id"

@@ -63,6 +63,8 @@ def recommend(
     if titles is not None:
         table = in_memory(table)
         table = add_titles(table, basis.item, titles)
+    if kind_of(table) == "pandas" and table.empty:
+        say("There is nothing to recommend: these users have all items already (--include-seen takes them in too)")
     if wish.out is not None:
         rows = write_table(table, wish.out)
         _report(rows, table, basis, wish.out, as_json=as_json)
@@ -137,11 +139,11 @@ def usual_support(counts: npt.NDArray[Any] | None, what: str = "item") -> int | 
     """The least number of ratings of an item that is recommended where nobody says, and the ratings are opinions.
 
     A film that two people gave five stars would lead most lists, since nothing else is known of it. But half of the
-    items stay in any case.
+    items, and more, stay in any case.
     """
     if counts is None or not len(counts):
         return None
-    least = min(SUPPORT, int(np.median(counts)))
+    least = min(SUPPORT, int(np.median(counts)) // 2)
     if least > counts.min():
         fewer = int((counts < least).sum())
         say(f"Leaving out {in_words(fewer, what)} with fewer than {least} ratings (--min-support 1 takes them in)")
