@@ -1,5 +1,8 @@
 """Fit ratings that stand in files, on whatever Dask runs on here: what all ways of deployment share.
 
+The work is that of the command ``daskals fit`` (`daskals.cli.fitting`); this script adds a log of progress, and the
+arguments that the scripts of queues share.
+
     python deploy/fit_job.py ratings.csv --model-out model                       # threads of this process
     python deploy/local.py -- deploy/fit_job.py ratings.csv --model-out model    # a cluster on this machine
     python deploy/fit_job.py ratings/ --scheduler-file scheduler.json ...        # a cluster that is there
@@ -19,25 +22,20 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import argparse
 import json
 import logging
-import time
 from contextlib import AbstractContextManager, nullcontext
-from pathlib import Path
 from typing import Any
 
 import dask
-import dask.dataframe as dd
 from dask.utils import parse_timedelta
 from distributed import Client
 
-from daskals import ALS, ALSModel
-from daskals.evaluation import RegressionEvaluator
+from daskals import ALS
+from daskals.cli import fitting
+from daskals.cli.reading import Reading, read_ratings
+from daskals.cli.workers import wait_for_workers
 
-logger = logging.getLogger("daskals.deploy")
-
-#: How the names of files end that hold user, item, rating, timestamp between tabs, without a line of names.
-MOVIELENS = (".base", ".test", ".data", ".tsv")
-#: Bytes of text in a partition. Dask's own choice differs between machines.
-BLOCK = "64MB"
+#: Columns, for those who do not name them; names of a file without names.
+NAMES = ("user", "item", "rating")
 
 
 # ---- command line ----------------------------------------------------------------------------------------
@@ -48,12 +46,13 @@ def add_fit_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "ratings",
         metavar="RATINGS",
-        help="file, folder or URL: *.csv with a line of column names (a pattern such as 'ratings/*.csv' works); "
-        f"*{', *'.join(MOVIELENS)} as published by MovieLens; anything else is Parquet",
+        help="file, folder, pattern such as 'ratings/*.csv', or URL: CSV, TSV, ::, JSON lines or Parquet, as "
+        "'daskals fit' reads them; separator and line of names are found out",
     )
-    parser.add_argument("--user", default="user", metavar="COL", help="column of users (default: user)")
-    parser.add_argument("--item", default="item", metavar="COL", help="column of items (default: item)")
-    parser.add_argument("--rating", default="rating", metavar="COL", help="column of ratings (default: rating)")
+    for name in NAMES:
+        parser.add_argument(
+            f"--{name}", f"--{name}-col", metavar="COL", help=f"column of {name}s, by name or number (default: guessed)"
+        )
     parser.add_argument("--rank", type=int, metavar="N", help="number of factors (default: that of ALS)")
     parser.add_argument("--max-iter", type=int, metavar="N", help="number of iterations (default: that of ALS)")
     parser.add_argument("--seed", type=int, metavar="N", help="seed of the start values (default: that of ALS)")
@@ -96,21 +95,15 @@ def seconds(text: str) -> float:
 
 def parameter(text: str) -> tuple[str, Any]:
     """The name and the value, of the type that ALS wants, in NAME=VALUE; for argparse."""
-    name, _, value = text.partition("=")
     try:
-        of_text = isinstance(ALS().getParam(name).default, str | None)
-    except ValueError as error:  # names those there are
+        return fitting.set_parameter(text)
+    except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
-    try:
-        return name, value if of_text else json.loads(value)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r}: the value must be a number, true or false") from None
 
 
 def checkpoint_dir(options: argparse.Namespace) -> str | None:
     """The folder of checkpoints that is in force."""
-    folder: str | None = options.checkpoint_dir or dask.config.get("daskals.checkpoint-dir")
-    return folder
+    return fitting.checkpoint_dir(options.checkpoint_dir)
 
 
 def show_progress() -> None:
@@ -119,117 +112,43 @@ def show_progress() -> None:
     logging.getLogger("daskals").setLevel(logging.INFO)
 
 
-# ---- workers ---------------------------------------------------------------------------------------------
-
-
-def wait_for_workers(client: Client, number: int, patience: float | None) -> None:
-    """Wait for so many worker processes. The fit divides the ratings by the threads that there are when it starts."""
-    logger.info("waiting for %d worker processes", number)
-    try:
-        client.wait_for_workers(number, timeout=patience)
-    except TimeoutError:
-        raise TimeoutError(
-            f"{len(client.nthreads())} of {number} worker processes came within {patience:.0f} s. Look at the queue, "
-            "and at the logs of the workers: a wrong network interface, a Python without daskals, and a full queue "
-            "are the usual reasons."
-        ) from None
-
-
-class Attendance:
-    """Counts the workers that leave and come inside a with block, and says so."""
-
-    def __init__(self, client: Client) -> None:
-        self._client = client
-        #: worker processes: at the start, lost since, come since
-        self.counts = {"start": len(client.nthreads()), "lost": 0, "came": 0}
-
-    def __enter__(self) -> "Attendance":
-        self._client.subscribe_topic("all", self._note)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        # else the scheduler writes a traceback when the client leaves: it tells a client of its own departure
-        self._client.unsubscribe_topic("all")
-
-    def _note(self, event: tuple[float, Any]) -> None:
-        _, message = event
-        action = message.get("action") if isinstance(message, dict) else None
-        for known, word in (("remove-worker", "lost"), ("add-worker", "came")):
-            if action == known:
-                self.counts[word] += 1
-                logger.info("worker %s %s", message["worker"], word)
-
-
 # ---- the fit ---------------------------------------------------------------------------------------------
 
 
 def run(options: argparse.Namespace, client: Client | None = None) -> dict[str, Any]:
-    """Read, fit, save, measure. ``client`` is current, or None where there is no cluster.
+    """Read, fit, save, measure: `daskals.cli.fitting.run`. ``client`` is current, or None where there is no cluster.
 
     Returns rank, iterations, trainingRmse (preferenceRmse of implicit fits), seconds (of the fit, reading included),
     and where they were asked for rmse (on the test ratings whose user and item are known) and model; on a cluster also
-    workers: see `Attendance`.
+    workers, by `daskals.cli.workers.Attendance`.
     """
-    # all that can be wrong with the arguments shows now, not after a night
-    als = estimator(options)
-    als.validate()
-    ratings = read_ratings(options.ratings, options)
-    test = read_ratings(options.evaluate, options) if options.evaluate else None
-    if options.model_out and "://" not in options.model_out:
-        Path(options.model_out).absolute().parent.mkdir(parents=True, exist_ok=True)
-
-    with Attendance(client) if client else nullcontext() as attendance:
-        start = time.monotonic()
-        model = als.fit(ratings, resume=checkpoint_dir(options) is not None)
-        report = {"rank": model.rank, **last_iteration(model), "seconds": round(time.monotonic() - start, 2)}
-        if options.model_out:
-            model.write().overwrite().save(options.model_out)
-            report["model"] = options.model_out
-        if test is not None:
-            report["rmse"] = RegressionEvaluator(labelCol=options.rating).evaluate(model.transform(test))
-        if attendance:
-            report["workers"] = attendance.counts
-    return report
+    estimator(options, NAMES)  # all that can be wrong with the arguments shows now, not after a night
+    reading = Reading(options.user, options.item, options.rating)
+    ratings = read_ratings(options.ratings, reading)
+    als = estimator(options, (ratings.user, ratings.item, ratings.rating or ""))
+    test = None
+    if options.evaluate:
+        held_out = read_ratings(options.evaluate, reading, prefer=(ratings.user, ratings.item))
+        test = held_out.called(ratings.user, ratings.item)
+    order = fitting.Order(als, options.model_out, overwrite=True, resume=checkpoint_dir(options) is not None)
+    return fitting.run(order, ratings, test, client)[1]
 
 
-def estimator(options: argparse.Namespace) -> ALS:
-    """The estimator that the arguments describe."""
+def estimator(options: argparse.Namespace, columns: tuple[str, str, str]) -> ALS:
+    """The estimator that the arguments describe, for these columns of users, items and ratings."""
     folder = checkpoint_dir(options)
-    named = {
+    user, item, rating = columns
+    given = {
         "rank": options.rank,
         "maxIter": options.max_iter,
         "seed": options.seed,
         "checkpointDir": folder,
         "checkpointInterval": options.checkpoint_interval if folder else None,
-        "userCol": options.user,
-        "itemCol": options.item,
-        "ratingCol": options.rating,
+        "userCol": user,
+        "itemCol": item,
+        "ratingCol": rating,
     }
-    given = {name: value for name, value in named.items() if value is not None}
-    return ALS(**{"coldStartStrategy": "drop", **dict(options.set), **given})
-
-
-def read_ratings(source: str, options: argparse.Namespace) -> dd.DataFrame:
-    """A lazy frame of the ratings in a file, a folder, or at a URL."""
-    columns = [options.user, options.item, options.rating]
-    # were ratings not declared, dask would take whole numbers at the head of a file for integers all through
-    if source.endswith(".csv"):
-        return dd.read_csv(source, dtype={options.rating: "float64"}, blocksize=BLOCK)
-    if source.endswith(MOVIELENS):
-        dtypes = dict(zip(columns, ("int64", "int64", "float64"), strict=True))
-        return dd.read_csv(
-            source, sep="\t", header=None, names=[*columns, "timestamp"], dtype=dtypes, blocksize=BLOCK
-        )  # fmt: skip
-    return dd.read_parquet(source)
-
-
-def last_iteration(model: ALSModel) -> dict[str, Any]:
-    """How many iterations there were, and the error after the last: of ratings, or of preferences in implicit fits."""
-    history = model.history
-    error, name = ("rmse", "trainingRmse") if "rmse" in history else ("preferenceRmse", "preferenceRmse")
-    if history.empty:
-        return {"iterations": 0, name: None}
-    return {"iterations": int(history["iteration"].iloc[-1]), name: float(history[error].iloc[-1])}
+    return fitting.estimator(given, [("coldStartStrategy", "drop"), *options.set])
 
 
 # ---- as a script -----------------------------------------------------------------------------------------

@@ -9,6 +9,7 @@ import pytest
 
 #: From the roof down. Packages on one line do not know each other.
 FLOORS = [
+    ["cli"],
     ["plots"],
     ["tuning"],
     ["recommendation", "evaluation", "datasets"],
@@ -94,7 +95,7 @@ def test_the_house_was_found():
     assert own_packages(TREES[Path("recommendation/fitting.py")]) >= {"engine", "io", "execution"}
     assert own_packages(TREES[Path("recommendation/meanings.py")]) >= {"engine", "kernels"}
     assert "dask" in libraries(TREES[Path("engine/loop.py")])
-    assert [path for path in TREES if len(path.parts) == 1] == [Path("__init__.py")]
+    assert {path for path in TREES if len(path.parts) == 1} == {Path("__init__.py"), Path("__main__.py")}
 
 
 @pytest.mark.parametrize(
@@ -184,6 +185,22 @@ def test_serving_stands_on_what_has_no_dask():
     assert Path("io/frames.py") in closure([Path("io/ids.py")])
     bad = {str(path) for path in ground if libraries(TREES[path]) & {"dask", "distributed", "numba", "llvmlite"}}
     assert not bad
+
+
+def test_python_m_daskals_is_the_command():
+    """What stands beside the packages has no code of its own."""
+    assert set(imported(TREES[Path("__main__.py")])) == {"daskals.cli.main.run"}
+
+
+def test_help_of_the_command_needs_no_numpy():
+    """What `daskals --help`, and the help of each command, run: click and the standard library alone."""
+    shown = [path for path in INSIDE if package(path) == "cli" and path.stem.endswith(("main", "options", "_command"))]
+    ground = closure([*shown, Path("__main__.py")])
+    heavy = {"dask", "distributed", "numpy", "pandas", "pyarrow", "numba", "fsspec"}
+    assert Path("cli/talking.py") in ground
+    assert not {
+        str(path) for path in ground if {name.partition(".")[0] for name in imported_at_once(TREES[path])} & heavy
+    }
 
 
 @each_file

@@ -1,0 +1,194 @@
+"""What several commands do: an estimator from options, a fit that is saved, titles for a table, a report."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Mapping
+from typing import Any
+
+import click
+import pandas as pd
+from distributed import Client
+
+from daskals.cli import fitting
+from daskals.cli.guessing import guess_titles
+from daskals.cli.heads import look_at
+from daskals.cli.layouts import layout_of
+from daskals.cli.models import remember
+from daskals.cli.options import ModelOptions, ReadingOptions, Saving, TitleOptions
+from daskals.cli.reading import Ratings, read_ratings
+from daskals.cli.sources import files_of
+from daskals.cli.talking import in_words, one_line, say, show_json
+from daskals.cli.workers import wait_for_workers
+from daskals.io.tables import read_table
+from daskals.recommendation import ALS, ALSModel
+
+# ---- fits ------------------------------------------------------------------------------------------------
+
+
+def parameters_of(sets: tuple[str, ...]) -> dict[str, Any]:
+    """The parameters in several NAME=VALUE; `click.BadParameter` with the words of ALS for one that is none."""
+    try:
+        return dict(map(fitting.set_parameter, sets))
+    except ValueError as error:
+        raise click.BadParameter(told_of_als(error), param_hint="--set") from None
+
+
+def told_of_als(error: Exception) -> str:
+    """What ALS says of a parameter, without the name of the instance, which nobody has seen."""
+    words = re.sub(r"^ALS_\w+ ", "", one_line(error))
+    return words.removeprefix("was given invalid values: ").replace("has no parameter", "there is no parameter")
+
+
+def check_choices(choices: ModelOptions) -> None:
+    """That ALS takes these parameters: told before a file is read."""
+    _estimator(choices, parameters_of(choices.sets), {})
+
+
+def _estimator(choices: ModelOptions, sets: Mapping[str, Any], more: Mapping[str, Any]) -> ALS:
+    given = {
+        "rank": choices.rank,
+        "maxIter": choices.iterations,
+        "regParam": choices.reg,
+        "implicitPrefs": choices.implicit,
+        "alpha": choices.alpha,
+        "biases": choices.biases,
+        "seed": choices.seed,
+        **more,
+    }
+    try:
+        return fitting.estimator(given, sets.items())
+    except (TypeError, ValueError) as error:
+        raise click.UsageError(told_of_als(error)) from None
+
+
+def estimator_for(ratings: Ratings, choices: ModelOptions, saving: Saving | None = None, *, tell: bool = True) -> ALS:
+    """The estimator for a file of ratings. Whether they are counts is guessed where nobody says."""
+    sets = parameters_of(choices.sets)
+    implicit = sets.get("implicitPrefs", False) if choices.implicit is None else choices.implicit
+    if choices.implicit is None and "implicitPrefs" not in sets and ratings.counts:
+        implicit = True
+        what = f"column {ratings.rating} looks like counts" if ratings.rating else "there is no column of ratings"
+        if tell:
+            say(f"Fitting what users do, not opinions (--implicit), since {what}; --explicit for opinions")
+    if ratings.rating is None and not implicit:
+        raise click.UsageError("there is no column of ratings: --explicit needs one; name it with --rating-col")
+    folder = fitting.checkpoint_dir(saving.checkpoint_dir) if saving else None
+    more = {
+        "implicitPrefs": implicit or None,
+        "userCol": ratings.user,
+        "itemCol": ratings.item,
+        "ratingCol": ratings.rating or "",
+        "checkpointDir": folder,
+        "checkpointInterval": saving.checkpoint_interval if saving and folder else None,
+    }
+    return _estimator(choices, sets, more)
+
+
+def fit_and_save(
+    source: str,
+    place: str,
+    test: str | None,
+    options: ReadingOptions,
+    choices: ModelOptions,
+    saving: Saving,
+    client: Client | None,
+) -> tuple[ALSModel, dict[str, Any]]:
+    """Read, fit, save. The model's directory comes into place when all of it is written."""
+    check_choices(choices)
+    if client is not None:
+        wait_for_workers(client, saving.workers, _seconds(saving.patience))
+    reading = options.reading()
+    ratings = read_ratings(source, reading)
+    als = estimator_for(ratings, choices, saving)
+    held_out = None
+    if test is not None:
+        held_out = read_ratings(test, reading, prefer=(ratings.user, ratings.item)).called(ratings.user, ratings.item)
+    order = fitting.Order(als, place, overwrite=True, resume=bool(als.getCheckpointDir()))
+    say(f"Fitting {described(als)}")
+    model, report = fitting.run(order, ratings, held_out, client)
+    remember(place, source, reading)
+    return model, {**report, **sizes(model)}
+
+
+def _seconds(text: str | None) -> float | None:
+    from dask.utils import parse_timedelta
+
+    try:
+        return None if text is None else float(parse_timedelta(text))
+    except (KeyError, ValueError):
+        raise click.BadParameter(f"{text!r} is no time; write it as 90s, 30m or 2h", param_hint="--patience") from None
+
+
+def described(als: ALS) -> str:
+    """What is fitted, in a few words."""
+    kind = "implicit feedback" if als.getImplicitPrefs() else "ratings"
+    more = ", biases" if als.getBiases() else ""
+    return f"{kind}: rank {als.getRank()}, {als.getMaxIter()} iterations, regularisation {als.getRegParam():g}{more}"
+
+
+def sizes(model: ALSModel) -> dict[str, int]:
+    """How many users and items there are."""
+    factors = {"users": model.userFactors, "items": model.itemFactors}
+    return {name: len(frame) for name, frame in factors.items()}
+
+
+def report_fit(model: ALSModel, report: Mapping[str, Any], as_json: bool) -> None:
+    """Tell what was fitted, and what to do next."""
+    if as_json:
+        show_json(report)
+        return
+    error = ""
+    if report.get("trainingRmse") is not None:
+        error = f"; training RMSE {report['trainingRmse']:.4f}"
+    if "rmse" in report:
+        error += f", {report['rmse']:.4f} on the test ratings"
+    users, items = in_words(report["users"], "user"), in_words(report["items"], "item")
+    click.echo(f"Model of {users} and {items} in {report['model']} ({report['seconds']:.1f} s{error})")
+    say(f"Next: daskals recommend {shlex.quote(report['model'])} --user {first_id(model)}")
+
+
+def first_id(model: ALSModel) -> str:
+    """An id of a user, for examples, as a shell takes it."""
+    head = model.userFactors.head(1)
+    return shlex.quote(str(head["id"].iloc[0]))
+
+
+# ---- titles ----------------------------------------------------------------------------------------------
+
+
+def read_titles(naming: TitleOptions, item: str) -> dict[str, str] | None:
+    """Titles by the text of the id, from the second table; None where there is none."""
+    if naming.titles is None:
+        return None
+    chosen = None
+    if naming.titles_columns is not None:
+        parts = [part.strip() for part in naming.titles_columns.split(",")]
+        if len(parts) != 2 or not all(parts):
+            raise click.BadParameter("expected two columns, ID,TITLE", param_hint="--titles-columns")
+        chosen = (parts[0], parts[1])
+    files = files_of(naming.titles)
+    layout = layout_of(naming.titles, look_at(files[0]))
+    id_, title = guess_titles(naming.titles, layout, item, chosen)
+    frame = read_table(files, layout.form, {id_: "text", title: "text"}).dropna()
+    say(f"Titles: {len(frame):,} in {naming.titles}")
+    return dict(zip((key_of(each) for each in frame[id_]), frame[title].astype(str), strict=True))
+
+
+def key_of(id_: object) -> str:
+    """The text of an id by which titles are found: 7, 007 and 7.0 are the same."""
+    text = str(id_)
+    plain = text.removesuffix(".0")
+    return str(int(plain)) if plain.isdecimal() else text
+
+
+def add_titles(table: pd.DataFrame, column: str, titles: Mapping[str, str] | None, name: str = "title") -> pd.DataFrame:
+    """The same table with a column of titles behind that of ids; ids that have none are left empty."""
+    if titles is None:
+        return table
+    place = list(table.columns).index(column) + 1
+    known = pd.Series([titles.get(key_of(each), "") for each in table[column]], index=table.index, dtype="object")
+    out = table.copy()
+    out.insert(place, name, known)
+    return out
