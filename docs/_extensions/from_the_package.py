@@ -176,6 +176,7 @@ class Parameters(FromLines):
     option_spec: ClassVar[dict[str, Any]] = {"whose": directives.unchanged}
 
     def run(self) -> list[nodes.Node]:
+        """What stands in the page instead."""
         rows = parameter_rows(named(self.arguments[0]), self.options.get("whose", "all"))
         return self.parsed(table(["Parameter", "Default", "Meaning"], [24, 18, 58], rows))
 
@@ -184,6 +185,7 @@ class Configuration(FromLines):
     """See the head of this file."""
 
     def run(self) -> list[nodes.Node]:
+        """What stands in the page instead."""
         return self.parsed(configuration_lines())
 
 
@@ -193,6 +195,7 @@ class Functions(FromLines):
     required_arguments = 1
 
     def run(self) -> list[nodes.Node]:
+        """What stands in the page instead."""
         try:
             module = importlib.import_module(self.arguments[0])
         except ModuleNotFoundError:
@@ -207,6 +210,7 @@ class CommandHelp(Directive):
     final_argument_whitespace = True
 
     def run(self) -> list[nodes.Node]:
+        """What stands in the page instead."""
         text = command_help(self.arguments[0].split() if self.arguments else [])
         if text is None:
             return [nodes.paragraph("", "This version of daskals does not have it.")]
