@@ -39,7 +39,7 @@ def blocks(text: str) -> list[Block]:
     """All fenced blocks of a page, in their order."""
     found = list(FENCE.finditer(text))
     made = []
-    for match, after in zip(found, [*found[1:], None], strict=True):
+    for match, after in zip(found, [*found, None][1:], strict=True):
         above = MARK.search(text[: match.start()])
         mark = {above["kind"]: above["what"]} if above else {}
         follows = after is not None and after["info"].strip() == "text"
