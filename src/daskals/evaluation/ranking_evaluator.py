@@ -147,12 +147,6 @@ class RankingEvaluator(Evaluator, Savable, RankingEvaluatorAccessors):
         ratingCol : str, default "rating"
             Column of ratings in ``heldOut``, for ``relevantFrom`` alone.
 
-        With ``heldOut``, users without held-out rows are left out; users with held-out rows but without
-        recommendations count 0. If any is a Dask frame, all are shuffled by user.
-
-        The first call with ``heldOut`` and without ``exclude`` warns: a model puts what a user had in training on top,
-        where it can never be a hit, and the better it knows its data, the worse it looks.
-
         Raises
         ------
         TypeError
@@ -161,6 +155,14 @@ class RankingEvaluator(Evaluator, Savable, RankingEvaluatorAccessors):
         ValueError
             Absent columns; no rows, or none that counts; missing lists, items or users; users who occur twice in nested
             recommendations; a metric or ``relevantFrom`` without the frame that it needs.
+
+        Notes
+        -----
+        With ``heldOut``, users without held-out rows are left out; users with held-out rows but without
+        recommendations count 0. If any is a Dask frame, all are shuffled by user.
+
+        The first call with ``heldOut`` and without ``exclude`` warns: a model puts what a user had in training on top,
+        where it can never be a hit, and the better it knows its data, the worse it looks.
         """
         evaluator = self._ready(params)
         metric = evaluator._metric(METRICS)

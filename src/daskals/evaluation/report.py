@@ -58,12 +58,18 @@ def rankingReport(model: Any, train: Frame, test: Frame, k: int = 10) -> pd.Data
         "random" (any items of the catalogue, the same ones in each call); a column for each metric, named as in
         `RankingEvaluator`.
 
+    Raises
+    ------
+    TypeError, ValueError
+        As ``RankingEvaluator.evaluate``; for a ``k`` that is no positive integer, and for what is no model.
+
+    Notes
+    -----
     A model that is not well above "most popular" in ndcgAtK is not worth its while for top lists, whatever its RMSE.
     ``train`` is computed three times, so ``persist`` a dask frame if that is costly.
 
-    Raises ``TypeError`` and ``ValueError`` as ``RankingEvaluator.evaluate``, for a ``k`` that is no positive integer,
-    and for what is no model.
-
+    Examples
+    --------
     >>> import pandas as pd
     >>> from daskals.recommendation import ALS
     >>> pairs = [(user, item) for user in range(30) for item in range(12) if user % 3 == item % 3]

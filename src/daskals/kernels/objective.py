@@ -21,15 +21,16 @@ class Objective(NamedTuple):
     pair without a rating counts. With W the weight of a rating's row (1 unless the fit has weights),
 
     explicit
-        p = r, w = W, g = 0
+        ``p = r``, ``w = W``, ``g = 0``
     implicit, ``unobserved_weight`` = g
-        p = 1 if r > 0 else 0, w = W alpha |r|, o = 0
+        ``p = 1 if r > 0 else 0``, ``w = W alpha |r|``, ``o = 0``
     implicit, ``unobserved_weight`` None: Spark's
-        sum over ALL pairs c (p - x_u . y_i)^2 with c = 1 + alpha |r|. That is the formula with g = 1, in which a
-        rating's terms are (1 + alpha |r|) p - 2 (1 + alpha |r|) p (x_u . y_i) + alpha |r| (x_u . y_i)^2. A weight W
-        takes them W times, as a row that stands W times would.
+        The sum over ALL pairs of ``c (p - x_u . y_i)^2`` with ``c = 1 + alpha |r|``. That is the formula with
+        ``g = 1``, in which a rating's terms are
+        ``(1 + alpha |r|) p - 2 (1 + alpha |r|) p (x_u . y_i) + alpha |r| (x_u . y_i)^2``. A weight W takes them W
+        times, as a row that stands W times would.
 
-    The penalty of a row is c = L (n + B)^v: L is ``reg``, v ``reg_exponent``, n the sum of W over the row's ratings
+    The penalty of a row is ``c = L (n + B)^v``: L is ``reg``, v ``reg_exponent``, n the sum of W over the row's ratings
     (in the implicit objectives: over those > 0), and B ``reg_base``, which is 0, or g times the number of rows of the
     other side: then n + B is the weight of everything in the row. Spark has v = 1 and B = 0.
 

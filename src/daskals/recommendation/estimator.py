@@ -29,10 +29,10 @@ class ALS(ALSParams, Savable):
     Finds a row of ``rank`` numbers for every user and every item whose dot products come close to the ratings.
     Parameters have Spark's names, defaults and meaning; ``als.explainParams()`` lists them. The objectives stand
     in `daskals.kernels.objective.Objective`. With the same seed, ``numUserBlocks`` and data the factors are Spark's, to
-    float32 rounding.
+    float32 rounding. Spark does not have those that are listed here as other parameters.
 
-    Parameters that Spark does not have
-    -----------------------------------
+    Other Parameters
+    ----------------
     precision : "single" (default) or "double"
         Normal equations in float32, fast, or in float64, as Spark. Factors are float32 in both.
     sparkRandom : "3" (default) or "2"
@@ -77,8 +77,10 @@ class ALS(ALSParams, Savable):
     validationK : int, default 10
         In implicit fits the metric is NDCG of so many items for each user (`fit`, ``validation``).
 
-    Parameters that differ
-    ----------------------
+    Notes
+    -----
+    Of Spark's own parameters these differ:
+
     ratingCol
         May be empty in implicit fits: each row then counts 1, whatever else the frame has.
     seed
@@ -88,21 +90,19 @@ class ALS(ALSParams, Savable):
         ratings are held; the automatic number otherwise (see `daskals.engine.plan`). The latter never changes a
         result. The configuration ``daskals.user-blocks`` and ``daskals.item-blocks`` overrides both.
     nonnegative
-        Starts from the absolute values of Spark's start values. From Spark's own, all factors can become zero, and
-        then they stay zero.
+        Starts from absolute values: from Spark's start values as they are, all factors can become zero for good.
     intermediateStorageLevel, finalStorageLevel
         Have no effect; a warning says so where they are set to something else than the default. The same holds for
         checkpointInterval where no checkpointDir is set, and for patience in a fit without validation.
 
     A value of a wrong type raises ``TypeError`` at once; one out of range raises ``ValueError`` when `fit` is called.
 
+    Examples
+    --------
     >>> import pandas as pd
-    >>> ratings = pd.DataFrame(
-    ...     [(0, 0, 4.0), (0, 1, 2.0), (1, 1, 3.0), (1, 2, 4.0), (2, 1, 1.0), (2, 2, 5.0)],
-    ...     columns=["user", "item", "rating"],
-    ... )
-    >>> als = ALS(rank=10, seed=0, maxIter=5)
-    >>> model = als.fit(ratings)
+    >>> rows = [(0, 0, 4.0), (0, 1, 2.0), (1, 1, 3.0), (1, 2, 4.0), (2, 1, 1.0), (2, 2, 5.0)]
+    >>> ratings = pd.DataFrame(rows, columns=["user", "item", "rating"])
+    >>> model = ALS(rank=10, seed=0, maxIter=5).fit(ratings)
     >>> test = pd.DataFrame({"user": [0, 1, 2], "item": [2, 0, 0]})
     >>> model.transform(test).prediction.astype(float).round(4).tolist()  # the numbers of Spark's own documentation
     [0.6929, 3.4736, -0.8992]
@@ -271,6 +271,8 @@ class ALS(ALSParams, Savable):
         OSError
             A checkpoint cannot be written. Earlier ones stay usable.
 
+        Examples
+        --------
         >>> from daskals.datasets import make_ratings
         >>> ratings = make_ratings(n_users=60, n_items=40, n_ratings=1200, seed=1)
         >>> model = ALS(rank=8, maxIter=30, patience=3).fit(ratings.iloc[200:], validation=ratings.iloc[:200])

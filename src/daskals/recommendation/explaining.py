@@ -91,6 +91,8 @@ class Explaining(KnowsItsFit):
             No ``ratings``, or none of this user of an item of the model; an item that the model does not have; a
             nonnegative model, whose scores are no sums; ``n`` below 1; and as `ALSModel.foldInUsers`.
 
+        Examples
+        --------
         >>> import pandas as pd
         >>> from daskals import ALS
         >>> rows = [(0, 0, 4.0), (0, 1, 2.0), (1, 1, 3.0), (1, 2, 4.0), (2, 1, 1.0), (2, 2, 5.0)]

@@ -79,6 +79,8 @@ class FoldingIn(KnowsItsFit, Recommending):
         The solution is exact also where the fit used conjugate gradients. Of the matrix only the blocks are written
         anew in which new rows are. Many new ratings change what items should be: fit again now and then.
 
+        Examples
+        --------
         >>> import pandas as pd
         >>> from daskals import ALS
         >>> rows = [(0, 0, 4.0), (0, 1, 2.0), (1, 1, 3.0), (1, 2, 4.0), (2, 1, 1.0), (2, 2, 5.0)]
@@ -130,6 +132,8 @@ class FoldingIn(KnowsItsFit, Recommending):
         TypeError, ValueError
             Those of `foldInUsers` and of ``recommendForAllUsers``.
 
+        Examples
+        --------
         >>> import pandas as pd
         >>> from daskals import ALS
         >>> rows = [(0, 0, 4.0), (0, 1, 2.0), (1, 1, 3.0), (1, 2, 4.0), (2, 1, 1.0), (2, 2, 5.0)]

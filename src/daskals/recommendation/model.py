@@ -99,9 +99,17 @@ class ALSModel(FoldingIn, Explaining, FindsNeighbours, Savable):
         frames : "dask" (default), "pandas", "polars" or "pyarrow"
             The kind of frame of ``userFactors`` and ``recommendForAllUsers``.
 
-        All files are read once, to check them; rows are read again when they are needed. ``FileNotFoundError`` if
-        there is nothing, or a side is missing; ``ValueError`` naming the file and the fault if something is
-        damaged (not JSON, another class, cut Parquet, a row of another length than rank, not a finite number).
+        Raises
+        ------
+        FileNotFoundError
+            There is nothing, or a side is missing.
+        ValueError
+            A file is damaged (not JSON, another class, cut Parquet, a row of another length than rank, not a finite
+            number). The message names the file and the fault.
+
+        Notes
+        -----
+        All files are read once, to check them; rows are read again when they are needed.
         """
         with showing(None):
             return cls._load(str(path), frames)

@@ -68,8 +68,12 @@ class FindsNeighbours(HasBiases):
         TypeError, ValueError
             As `daskals.recommendation.recommending.Recommending.recommendForAllUsers`; another ``metric``.
 
+        Notes
+        -----
         Through the kernels that recommend: the similarities of all pairs are never in memory at once.
 
+        Examples
+        --------
         >>> import pandas as pd
         >>> from daskals import ALS
         >>> rows = [(user, item, 5.0 if (user + item) % 2 else 1.0) for user in range(6) for item in range(4)]

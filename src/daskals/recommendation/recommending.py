@@ -65,7 +65,8 @@ class Recommending(HoldsFactors):
             preference). With ``flat``: the columns of users and of items, ``rating`` (float32) and ``rank`` (int32,
             from 1).
 
-        Rows of ``exclude`` and ``candidates`` with a null, or with an id that the model does not know, are passed over.
+            Rows of ``exclude`` and ``candidates`` with a null, or with an id that the model does not know, are passed
+            over.
 
         Raises
         ------
@@ -76,6 +77,8 @@ class Recommending(HoldsFactors):
             ``numItems`` is not positive; a column is missing; two columns of the result would have one name;
             ``minSupport`` where the numbers of ratings are not known, as of models that Spark saved.
 
+        Examples
+        --------
         >>> import pandas as pd
         >>> from daskals import ALS
         >>> rows = [(0, 0, 4.0), (0, 1, 2.0), (1, 1, 3.0), (1, 2, 4.0), (2, 1, 1.0), (2, 2, 5.0)]

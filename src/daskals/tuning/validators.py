@@ -65,6 +65,8 @@ class CrossValidator(Validator, CrossValidatorParams, CrossValidatorAccessors):
         The best map is fitted to all rows in the same way, by the maps before it. Only for an `ALS`, and with
         parallelism 1.
 
+    Notes
+    -----
     Give the estimator ``coldStartStrategy="drop"``: a user or item none of whose ratings is in the training rows of a
     fold makes the metric NaN otherwise. A map whose metric is NaN never wins: a warning says so.
 
@@ -75,6 +77,8 @@ class CrossValidator(Validator, CrossValidatorParams, CrossValidatorAccessors):
     these ``k`` items. On a dask frame the training pairs of a fold are held on the workers as well, and all that is
     recommended stays there.
 
+    Examples
+    --------
     >>> import pandas as pd
     >>> from daskals import ALS
     >>> from daskals.evaluation import RegressionEvaluator
@@ -150,9 +154,13 @@ class CrossValidator(Validator, CrossValidatorParams, CrossValidatorAccessors):
         verbose : bool, optional
             Whether progress is shown, that of all fits and of the one under way; as in `ALS.fit`.
 
-        Raises ``TypeError`` for what is no frame and a foldCol that is not of integers; ``ValueError`` for a missing
-        or invalid parameter, a fold number out of range, a fold without rows, and if the metric of every map is NaN;
-        and whatever the estimator and the evaluator raise.
+        Raises
+        ------
+        TypeError
+            What is no frame; a foldCol that is not of integers; and whatever the estimator and the evaluator raise.
+        ValueError
+            A missing or invalid parameter, a fold number out of range, a fold without rows; the metric of every map is
+            NaN; and whatever the estimator and the evaluator raise.
         """
         found: CrossValidatorModel | list[CrossValidatorModel] = self._fit_maps(dataset, params, verbose)
         return found
