@@ -2,8 +2,8 @@
 
 A file has what was measured (``title``, ``data``), by which ``command``, on which ``machine``, with which ``versions``
 and in how many ``rounds``; ``columns`` and, for each of the ``rows``, ``what`` and its ``values`` (null: not measured,
-or not reached). How numbers are written follows from ``units`` (a column each) or the ``unit`` of a row. ``multiples_of``
-names for a column the one of which its multiple is shown in brackets.
+or not reached). How numbers are written follows from ``units`` (one for each column) or from the ``unit`` of a row.
+``multiples_of`` names for a column the one of which its multiple is shown in brackets.
 """
 
 from __future__ import annotations
@@ -15,9 +15,11 @@ from typing import Any
 
 FOLDER = Path(__file__).parents[1] / "benchmarks"
 NAMES = tuple(sorted(path.stem for path in FOLDER.glob("*.json")))
-PAGES = tuple(sorted(FOLDER.glob("*.md")))
-#: Where a page has the figures of a file.
-PLACE = re.compile(r"(<!-- figures: ([\w-]+) -->\n)(.*?)(<!-- end of figures -->)", re.DOTALL)
+README = FOLDER.parents[1] / "README.md"
+#: The texts that have figures of the files.
+PAGES = (README, *sorted(FOLDER.glob("*.md")), *sorted((FOLDER.parent / "explanation").glob("*.md")))
+#: Where they have them: all figures of a file, or a table of only some rows.
+PLACE = re.compile(r"(<!-- figures: ([\w-]+)(?:; only: (.+?))? -->\n)(.*?)(<!-- end of figures -->)", re.DOTALL)
 
 
 def load(name: str) -> dict[str, Any]:
@@ -112,13 +114,22 @@ def conditions(content: dict[str, Any]) -> str:
     return "; ".join(parts) + "." + (f" With {versions}." if versions else "")
 
 
-def section(name: str) -> str:
-    """What a page has of a file: the command, the conditions, the table and what its star means."""
+def section(name: str, only: str | None = None) -> str:
+    """What a page has of a file: the command, the conditions, the table and what its star means.
+
+    Or, of the rows that ``only`` names between semicolons, the table alone.
+    """
     content = load(name)
-    star = f"\n\\* {content['starred']}.\n" if "starred" in content else ""
+    if only:
+        wanted = only.split("; ")
+        content["rows"] = [row for row in content["rows"] if row["what"] in wanted]
+        if len(content["rows"]) != len(wanted):
+            raise ValueError(f"{name}.json has not all of the rows {wanted}")
+        return f"\n{table(content)}\n\n"
+    star = f"\n\\* {content['starred'][:1].upper()}{content['starred'][1:]}.\n" if "starred" in content else ""
     return f"\n```sh\n{content['command']}\n```\n\n{conditions(content)}\n\n{table(content)}\n{star}\n"
 
 
 def filled(page: str) -> str:
     """The text of a page with the figures as they stand in the files."""
-    return PLACE.sub(lambda found: found[1] + section(found[2]) + found[4], page)
+    return PLACE.sub(lambda found: found[1] + section(found[2], found[3]) + found[5], page)

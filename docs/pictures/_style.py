@@ -66,7 +66,7 @@ def settings() -> dict[str, Any]:
 
 
 def figure(height: float, *axes: int, **options: Any) -> Any:
-    """A figure as wide as a line of text, and its Axes: ``axes`` are rows and columns of a grid, if there are several."""
+    """A figure, as wide as all are, and its Axes; ``axes`` are rows and columns of a grid, where there are several."""
     import matplotlib as mpl
 
     mpl.use("svg")

@@ -1,4 +1,4 @@
-"""Draws the plots of measured figures, and writes the tables into docs/benchmarks/*.md, both from docs/benchmarks/*.json.
+"""Draws the plots of measured figures, and writes the tables into the pages, both from docs/benchmarks/*.json.
 
     python docs/pictures/benchmarks.py
 
@@ -17,7 +17,7 @@ from _style import COLOURS
 
 HERE = Path(__file__)
 #: The names of columns in pictures.
-SHOWN = {"spark": "Spark", "daskals-numpy": "daskals, NumPy"}
+SHOWN = {"daskals-numpy": "daskals, NumPy"}
 
 
 def sources(*names: str) -> tuple[Path, ...]:

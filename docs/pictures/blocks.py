@@ -183,8 +183,12 @@ def lost_worker() -> None:
     for x, number in ((38, 1), (47, 2), (83, 3), (92, 4)):
         arrow(axes, (x + 0.5, lanes["worker A"] + 8), (x + 0.5, lanes["scheduler"] + 0.3), "warm")
         label(axes, x + 0.5, lanes["scheduler"] + 4.4, f"users {number}", "warm", fontsize=12)
-    axes.plot([LOST - 1, LOST + 1], [lanes["worker B"] + 1.5, lanes["worker B"] + 6.5], color=COLOURS["gone"], linewidth=3)
-    axes.plot([LOST - 1, LOST + 1], [lanes["worker B"] + 6.5, lanes["worker B"] + 1.5], color=COLOURS["gone"], linewidth=3)
+    axes.plot(
+        [LOST - 1, LOST + 1], [lanes["worker B"] + 1.5, lanes["worker B"] + 6.5], color=COLOURS["gone"], linewidth=3
+    )
+    axes.plot(
+        [LOST - 1, LOST + 1], [lanes["worker B"] + 6.5, lanes["worker B"] + 1.5], color=COLOURS["gone"], linewidth=3
+    )
     label(axes, LOST + 3, lanes["worker B"] + 4, "lost, with its share of the ratings", "gone", ha="left", fontsize=12)
     arrow(axes, (66.5, lanes["scheduler"] - 0.5), (75.5, lanes["worker A"] + 8), "warm", linestyle="--")
     label(axes, 65.5, lanes["scheduler"] + 4.4, "users 2 are still here", "faint", fontsize=12)
