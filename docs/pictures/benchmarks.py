@@ -33,7 +33,7 @@ def bars(axes: Any, title: str, entries: list[tuple[str, float]], unit: str) -> 
         axes.barh(place, value, color=COLOURS["ours" if name.startswith("daskals") else "other"], height=0.72)
         figure = three_digits(value) + " s" if unit == "s" else f"{value:,.0f} MB"
         text = figure if place == 0 else f"{figure}  ({multiple(value, ours)})"
-        axes.annotate(text, (value, place), xytext=(6, 0), textcoords="offset points", va="center", fontsize=13)
+        axes.annotate(text, (value, place), xytext=(6, 0), textcoords="offset points", va="center", fontsize=12)
     axes.set_yticks(range(len(entries)), [name for name, _ in entries])
     axes.invert_yaxis()
     axes.tick_params(length=0)
@@ -45,15 +45,15 @@ def scale(axes: Any, most: float, unit: str) -> None:
     """The scale under bars: powers of ten for seconds, from zero for memory."""
     if unit == "s":
         axes.set_xscale("log")
-        axes.set_xlim(0.1, most * 9)
+        axes.set_xlim(0.1, most * 14)
         axes.set_xticks([0.1, 1, 10, 100] if most > 50 else [0.1, 1, 10])
         axes.minorticks_off()
         axes.xaxis.set_major_formatter(lambda value, _: f"{value:g} s")
         axes.set_xlabel("seconds, on a logarithmic scale")
     else:
-        axes.set_xlim(0, most * 1.35)
+        axes.set_xlim(0, most * 1.45)
         axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f} MB")
-        axes.locator_params(axis="x", nbins=5)
+        axes.locator_params(axis="x", nbins=4)
 
 
 def entries_of(name: str, what: str) -> list[tuple[str, float]]:
@@ -68,7 +68,7 @@ def panels(name: str, file: str, parts: list[tuple[str, str]], title: str, *, un
     """A picture with a panel of bars for each row that is named: ``parts`` are what was measured, and its title."""
     found = [(heading, entries_of(file, what)) for what, heading in parts]
     sizes = [len(entries) for _, entries in found]
-    height = 0.4 * sum(sizes) + 0.52 * len(parts) + 0.7
+    height = 0.34 * sum(sizes) + 0.46 * len(parts) + 0.6
     drawn, axes = _style.figure(
         height, len(parts), 1, gridspec_kw={"height_ratios": sizes}, squeeze=False, sharex=True
     )  # fmt: skip
@@ -82,7 +82,7 @@ def scaling() -> None:
     """Seconds of a whole fit by the number of ratings, each way of fitting a line."""
     content = load("scaling")
     sizes = [int(row["what"].replace(",", "")) for row in content["rows"]]
-    drawn, axes = _style.figure(4.2)
+    drawn, axes = _style.figure(3.4)
     ways = {
         "1 thread": ("other", "1 thread"),
         "from Parquet: 2 processes": ("warm", "2 processes"),
@@ -96,8 +96,8 @@ def scaling() -> None:
         axes.annotate(end, (sizes[-1], seconds[-1]), xytext=(10, 0), textcoords="offset points", va="center")
     axes.set_xscale("log")
     axes.set_yscale("log")
-    axes.set_xlim(sizes[0] / 1.15, sizes[-1] * 2.1)
-    axes.set_xticks(sizes, [f"{size / 1e6:g} million" for size in sizes])
+    axes.set_xlim(sizes[0] / 1.15, sizes[-1] * 3.4)
+    axes.set_xticks(sizes, [f"{size / 1e6:g} M" for size in sizes])
     axes.set_yticks([2, 5, 10, 20], ["2 s", "5 s", "10 s", "20 s"])
     axes.minorticks_off()
     axes.set_xlabel("ratings")
@@ -109,19 +109,19 @@ def short_rows() -> None:
     """Seconds of an iteration by rank, on short rows."""
     content = load("short-rows")
     ranks = [int(row["what"]) for row in content["rows"]]
-    drawn, axes = _style.figure(4.2)
+    drawn, axes = _style.figure(3.4)
     styles = {"exact": "-", "cg": "--"}
     for place, column in enumerate(content["columns"]):
         library, solver = column.split(", ")
         colour = COLOURS["ours" if library == "daskals" else "other"]
         seconds = [row["values"][place] for row in content["rows"]]
         axes.plot(ranks, seconds, marker="o", color=colour, linestyle=styles[solver])
-        nudge = {"daskals, exact": 7, "daskals, cg": -2, "implicit, cg": -14}.get(column, 0)
+        nudge = {"daskals, exact": 9, "daskals, cg": -3, "implicit, cg": -15}.get(column, 0)
         end = f"{column}, {three_digits(seconds[-1])} s"
         axes.annotate(end, (ranks[-1], seconds[-1]), xytext=(10, nudge), textcoords="offset points", va="center")
     axes.set_xscale("log")
     axes.set_yscale("log")
-    axes.set_xlim(ranks[0] / 1.1, ranks[-1] * 2.1)
+    axes.set_xlim(ranks[0] / 1.1, ranks[-1] * 3.0)
     axes.set_xticks(ranks, [f"rank {rank}" for rank in ranks])
     axes.set_yticks([0.1, 1, 10], ["0.1 s", "1 s", "10 s"])
     axes.minorticks_off()
@@ -136,7 +136,7 @@ def main() -> None:
         [
             ("iteration, exact", "One iteration, rank 64"),
             ("whole fit, exact, 4 iterations", "A whole fit of four iterations"),
-            ("recommendForAllUsers(10)", "Ten recommendations for each of 138,493 users"),
+            ("ten items for all users", "Ten items for each of 138,493 users"),
         ],
         "Seconds on 20 million ratings: daskals, Spark, implicit and cmfrec",
     )  # fmt: skip
@@ -145,7 +145,7 @@ def main() -> None:
         [
             ("iteration, exact", "One iteration, rank 10"),
             ("whole fit, exact, 10 iterations", "A whole fit of ten iterations"),
-            ("recommendForAllUsers(10)", "Ten recommendations for each of 138,493 users"),
+            ("ten items for all users", "Ten items for each of 138,493 users"),
         ],
         "Seconds on 20 million ratings, rank 10: daskals, Spark and cmfrec",
     )  # fmt: skip
@@ -154,7 +154,7 @@ def main() -> None:
         [
             ("iteration, exact", "One iteration, exact, rank 64"),
             ("iteration, cg", "One iteration, conjugate gradients"),
-            ("recommendForAllUsers(10)", "Ten recommendations for each of 138,493 users"),
+            ("ten items for all users", "Ten items for each of 138,493 users"),
         ],
         "Seconds on 20 million implicit ratings: daskals and implicit",
     )  # fmt: skip

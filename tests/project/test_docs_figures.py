@@ -112,12 +112,12 @@ def test_seconds_have_three_digits(value, text):
 @pytest.mark.parametrize(
     ("picture", "file", "whats"),
     [
-        ("seconds", "ml20m-rank64", ["iteration, exact", "whole fit, exact, 4 iterations", "recommendForAllUsers(10)"]),
+        ("seconds", "ml20m-rank64", ["iteration, exact", "whole fit, exact, 4 iterations", "ten items for all users"]),
         ("seconds-rank10", "ml20m-rank10", ["iteration, exact", "whole fit, exact, 10 iterations"]),
         (
             "seconds-implicit",
             "ml20m-rank64-implicit",
-            ["iteration, exact", "iteration, cg", "recommendForAllUsers(10)"],
+            ["iteration, exact", "iteration, cg", "ten items for all users"],
         ),
         ("memory", "ml20m-rank64", ["peak memory, first fit"]),
     ],

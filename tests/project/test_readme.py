@@ -97,9 +97,7 @@ def test_what_ci_runs_of_the_readme_is_there(heading, words):
 
 def test_scripts_that_are_named_exist():
     named = {
-        each
-        for page in PAGES
-        for each in re.findall(r"\b(?:benchmarks|examples|deploy|docs)/[\w/]+\.py\b", read(page))
+        each for page in PAGES for each in re.findall(r"\b(?:benchmarks|examples|deploy|docs)/[\w/]+\.py\b", read(page))
     }
     assert {"examples/movielens.py", "benchmarks/compare.py", "examples/quality.py"} <= named
     assert not [each for each in named if not (ROOT / each).exists()]
