@@ -107,7 +107,7 @@ def test_the_commands_that_are_named_exist():
     """``daskals recommend`` and the others, with their options."""
     cli = pytest.importorskip("daskals.cli.main").cli
     lines = [line for page in PAGES for _, code in FENCED.findall(read(page)) for line in code.splitlines()]
-    used = [line.partition("#")[0].split() for line in lines if line.startswith("daskals ")]
+    used = [line.partition("#")[0].split() for line in lines if re.match(r"(\.venv/bin/)?daskals ", line)]
     assert used
     for _, name, *words in used:
         command = cli.get_command(None, name)
