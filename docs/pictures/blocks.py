@@ -174,7 +174,7 @@ def lost_worker() -> None:
         axes.plot([15, 99], [y, y], color=COLOURS["grid"], linewidth=1)
     parts = [
         ("read", 15, 10, "box"), ("1", 26, 9, "ours-pale"), ("2", 36, 9, "ours-pale"), ("3", 46, 5, "warm-pale"),
-        ("B's share", 55, 18, "box"), ("3", 74, 9, "ours-pale"), ("4", 84, 9, "ours-pale"),
+        ("read again", 55, 18, "box"), ("3", 74, 9, "ours-pale"), ("4", 84, 9, "ours-pale"),
     ]  # fmt: skip
     for text, x, width, fill in parts:
         for name in ("worker A", "worker B") if x < LOST else ("worker A",):
