@@ -4,7 +4,7 @@
 
     python benchmarks/which_model.py FOLDER     # ml-100k as published, or the folder that holds it
 
-Prints the figures of the README's section "Which model to recommend by": split ua, ten unseen films for each user.
+Prints the figures of "Which model to recommend by" in docs/benchmarks/quality.md: split ua, ten unseen films a user.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""How good models get on four public data sets: the figures of the README's table of quality.
+"""How good models get on four public data sets: the figures of docs/benchmarks/quality.md.
 
     python examples/quality.py FOLDER                       # all four
     python examples/quality.py FOLDER ml-100k               # one
