@@ -12,16 +12,18 @@ __version__ = "0.1.0"
 logging.getLogger("daskals").addHandler(logging.NullHandler())
 
 
-def __getattr__(name: str) -> Any:
-    """Import `ALS` and `ALSModel` when they are asked for (PEP 562).
+if not TYPE_CHECKING:  # where types are checked, a misspelt name is an error
 
-    So ``import daskals.datasets`` brings no kernels, and a package that needs no Dask can live below this one.
-    """
-    if name in __all__:
-        import daskals.recommendation
+    def __getattr__(name: str) -> Any:
+        """Import `ALS` and `ALSModel` when they are asked for (PEP 562).
 
-        return getattr(daskals.recommendation, name)
-    raise AttributeError(f"module 'daskals' has no attribute {name!r}")
+        So ``import daskals.datasets`` brings no kernels, and a package that needs no Dask can live below this one.
+        """
+        if name in __all__:
+            import daskals.recommendation
+
+            return getattr(daskals.recommendation, name)
+        raise AttributeError(f"module 'daskals' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:

@@ -439,7 +439,7 @@ def test_nobody_can_change_its_arrays():
 def test_it_can_be_pickled():
     model = small()
     assert pickle.loads(pickle.dumps(model)).recommend("ann", 4) == model.recommend("ann", 4)
-    assert repr(model) == "LocalModel: uid=LocalModel, rank=2, 2 users, 4 items"
+    assert repr(model) == "LocalModel: uid=LocalModel, rank=2, users=2, items=4"
 
 
 @pytest.mark.parametrize(

@@ -56,7 +56,8 @@ def assert_same(loaded, model):
     assert_frame_equal(pandas(loaded.userFactors), pandas(model.userFactors))
     assert_frame_equal(pandas(loaded.itemFactors), pandas(model.itemFactors))
     assert_frame_equal(loaded.history, model.history)
-    assert (loaded.uid, repr(loaded)) == (model.uid, repr(model))
+    # all that is shown, but for where the factors are
+    assert (loaded.uid, repr(loaded).split(", factors=")[0]) == (model.uid, repr(model).split(", factors=")[0])
     assert loaded.extractParamMap() == model.extractParamMap()
 
 

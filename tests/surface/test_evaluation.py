@@ -772,15 +772,6 @@ def test_set_params_sets_what_is_passed_and_refuses_the_rest():
     assert not RegressionEvaluator().isDefined("weightCol")
 
 
-def test_repr_shows_the_values_in_force():
-    assert repr(RegressionEvaluator(labelCol="rating")) == (
-        "RegressionEvaluator(labelCol='rating', metricName='rmse', predictionCol='prediction', throughOrigin=False)"
-    )
-    assert repr(RankingEvaluator(k=5)) == (
-        "RankingEvaluator(k=5, labelCol='label', metricName='meanAveragePrecision', predictionCol='prediction')"
-    )
-
-
 def test_an_evaluator_of_ones_own():
     class Rows(Evaluator):
         def _evaluate(self, dataset):

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from daskals.evaluation.accessors import EvaluatorAccessors, RegressionEvaluatorAccessors
 from daskals.evaluation.checks import distinct_columns, raise_faults, require_columns, require_numbers, require_rows
 from daskals.evaluation.parts import regression_part
 from daskals.evaluation.regression import REGRESSION_METRICS, merge_moments, regression_metric
@@ -27,15 +28,11 @@ if TYPE_CHECKING:
     from typing import Self
 
 
-class Evaluator(Params):
+class Evaluator(Params, EvaluatorAccessors):
     """What tuning needs of an evaluator: a number for a frame, and whether more of it is better."""
 
     predictionCol = Param("predictionCol", "column of predictions", to_string, default="prediction")
     labelCol = Param("labelCol", "column of true values", to_string, default="label")
-
-    def __repr__(self) -> str:
-        values = (f"{p.name}={self.getOrDefault(p)!r}" for p in self.params if self.isDefined(p))
-        return f"{type(self).__name__}({', '.join(values)})"
 
     def evaluate(self, dataset: Any, params: Mapping[Param, Any] | None = None) -> float:
         """The metric of a frame of any kind; ``params`` (parameter -> value) hold for this call only."""
@@ -62,7 +59,7 @@ class Evaluator(Params):
         return next((choice for choice in choices if choice.lower() == name.lower()), name)
 
 
-class RegressionEvaluator(Evaluator, Savable):
+class RegressionEvaluator(Evaluator, Savable, RegressionEvaluatorAccessors):
     """Compare predicted numbers with true ones; ``pyspark.ml.evaluation.RegressionEvaluator``.
 
     ``metricName`` is "rmse" (default), "mse", "mae", "r2" or "var"; for the formulas, with weights, see

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from daskals.blocks.ranking import RANKING_METRICS
+from daskals.evaluation.accessors import RankingEvaluatorAccessors
 from daskals.evaluation.beyond_accuracy import CATALOGUE_METRICS
 from daskals.evaluation.checks import distinct_columns, require_columns, require_lists, require_numbers
 from daskals.evaluation.comparing import Comparison, compare
@@ -37,7 +38,7 @@ SPARK_METRICS = ("meanAveragePrecision", "meanAveragePrecisionAtK", "precisionAt
 FINITE = Check(math.isfinite, "a finite number")
 
 
-class RankingEvaluator(Evaluator, Savable):
+class RankingEvaluator(Evaluator, Savable, RankingEvaluatorAccessors):
     """Compare ranked lists with the set of relevant items; ``pyspark.ml.evaluation.RankingEvaluator``.
 
     ``metricName`` is one of Spark's, "meanAveragePrecision" (default), "meanAveragePrecisionAtK", "precisionAtK",

@@ -19,19 +19,22 @@ Counterparts in Spark: ``pyspark.ml.param.Param``, ``Params`` and ``TypeConverte
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
+from daskals.params.accessors import add_accessors
+from daskals.params.keywords import in_order_of_keywords
 from daskals.params.maps import require_map
 from daskals.params.names import explain_unknown, misspelt
-from daskals.params.param import Param, ParamMap, UnknownParamError, about_assignment, capitalized
+from daskals.params.param import Param, ParamMap, UnknownParamError, about_assignment
+from daskals.params.shown import Picture, Row, Shown, count, short
 
 if TYPE_CHECKING:
     from typing import Self
 
 
-class Params:
+class Params(Shown):
     """An object with parameters, as ``pyspark.ml.param.Params``.
 
     Subclasses declare `Param` class attributes. They get ``getX`` methods for all of these, and ``setX`` methods for
@@ -43,19 +46,12 @@ class Params:
     uid: str
     _setters: tuple[str, ...] | None = None
     _input_kwargs: dict[str, Any]
-
-    if TYPE_CHECKING:  # the generated getters and setters
-
-        def __getattr__(self, name: str) -> Any: ...
+    #: the getters and setters that this class has added to those that it inherits
+    _accessors: ClassVar[dict[str, Param]] = {}
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        for param in _declared(cls):
-            name = capitalized(param.name)
-            if not hasattr(cls, f"get{name}"):
-                setattr(cls, f"get{name}", _getter(param))
-            if not hasattr(cls, f"set{name}") and (cls._setters is None or param.name in cls._setters):
-                setattr(cls, f"set{name}", _setter(param))
+        cls._accessors = add_accessors(cls, _declared(cls), cls._setters)
 
     def __init__(self) -> None:
         self.uid = f"{type(self).__name__}_{uuid.uuid4().hex[-12:]}"
@@ -71,8 +67,18 @@ class Params:
                 raise AttributeError(about_assignment(self, name, meant, value))
         super().__setattr__(name, value)
 
-    def __repr__(self) -> str:
-        return self.uid
+    def _picture(self) -> Picture:
+        """A call of the constructor with what is not as the class declares it; all else folded away."""
+        changed: list[Row] = []
+        others: list[Row] = []
+        for param in in_order_of_keywords(type(self), _declared(type(self))):
+            defined = self.isDefined(param)
+            value = self.getOrDefault(param) if defined else None
+            is_changed = defined and not _same(value, param.default)
+            rows = changed if is_changed else others
+            rows.append(Row(param.name, short(value) if defined else "not set", param.doc))
+        heading = f"{count(len(others), 'parameter')} at default"
+        return Picture(type(self).__name__, changed, is_call=True, folded=(heading, others))
 
     # -- what there is
 
@@ -238,17 +244,6 @@ def _declared(cls: type[Params]) -> tuple[Param, ...]:
     return tuple(param for param in found if isinstance(param, Param))
 
 
-def _getter(param: Param) -> Callable[[Params], Any]:
-    def get(self: Params) -> Any:
-        return self.getOrDefault(param.name)
-
-    get.__doc__ = f"The value of {param.name}, or its default: {param.doc}."
-    return get
-
-
-def _setter(param: Param) -> Callable[[Params, Any], Params]:
-    def set_(self: Params, value: Any) -> Params:
-        return self._set(**{param.name: value})
-
-    set_.__doc__ = f"Set {param.name} and return self: {param.doc}."
-    return set_
+def _same(value: object, default: object) -> bool:
+    """Whether a value is its default; it may be of any type, an array too."""
+    return value is default or bool(type(value) is type(default) and value == default)

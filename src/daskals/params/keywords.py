@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeVar
 
 from daskals.params.names import explain_unknown, shown
@@ -58,3 +58,9 @@ def _about_unknown(cls: type, unknown: Sequence[str], known: Sequence[str]) -> s
             call = f"set{capitalized(name)}(value)"
             return f"{name!r} is a parameter of {cls.__name__} but no keyword, as in Spark: call {call}"
     return f"{cls.__name__} has no parameter {explain_unknown(unknown, known)}"
+
+
+def in_order_of_keywords(cls: type, params: Iterable[Param]) -> list[Param]:
+    """Parameters of a class in the order in which its constructor has them, those that are no keywords at the end."""
+    names = list(inspect.signature(cls.__init__).parameters)  # type: ignore[misc]
+    return sorted(params, key=lambda param: names.index(param.name) if param.name in names else len(names))

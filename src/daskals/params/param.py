@@ -43,7 +43,9 @@ class Param:
         return f"{self.parent}__{self.name}"
 
     def __repr__(self) -> str:
-        return f"Param(parent={self.parent!r}, name={self.name!r})"
+        """``ALS.rank`` of the parameter of an instance, whose class its uid names, and else ``Param('rank')``."""
+        owner, _, number = self.parent.rpartition("_")
+        return f"{owner}.{self.name}" if owner.isidentifier() and number else f"Param({self.name!r})"
 
     def __get__(self, instance: object, owner: type | None = None) -> Param:
         if instance is None:

@@ -188,7 +188,7 @@ class ALS(ALSParams, Savable):
     def fit(
         self,
         dataset: Frame,
-        params: list[ParamMap] | tuple[ParamMap, ...],
+        params: Sequence[ParamMap],
         *,
         validation: Frame | None = None,
         callbacks: Sequence[Callback] = (),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pickle import PicklingError
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 import pandas as pd
@@ -11,6 +11,7 @@ from distributed import futures_of
 
 from daskals.engine.factors import FactorMatrix, rows_with_ids
 from daskals.engine.predict import predict
+from daskals.execution.holders import holders
 from daskals.execution.scheduler import current_scheduler
 from daskals.execution.tasks import new_token
 from daskals.io.directories import MODEL_CLASS, read_metadata, write_metadata
@@ -24,12 +25,14 @@ from daskals.io.model_files import Factors, read_history, read_parent, read_side
 from daskals.io.notes import encode_numbers
 from daskals.io.readwrite import Savable
 from daskals.params.param import ParamMap
+from daskals.params.shown import Picture, Row, count
 from daskals.recommendation.explaining import Explaining
 from daskals.recommendation.folding import FoldingIn
 from daskals.recommendation.history import History
 from daskals.recommendation.neighbours import FindsNeighbours
 from daskals.recommendation.parameters import OWN_VALUES
 from daskals.recommendation.parentage import parent_of
+from daskals.recommendation.shown import row_of_places, rows_of_history
 from daskals.serving import LocalModel
 
 if TYPE_CHECKING:
@@ -45,19 +48,37 @@ class ALSModel(FoldingIn, Explaining, FindsNeighbours, Savable):
 
     _java_class = MODEL_CLASS
     _own_values = OWN_VALUES
+    #: the directory that a model was loaded from, from whose files its factors are read
+    _path: str | None = None
 
     def __init__(self, factors: Factors, frame_kind: FrameKind, history: pd.DataFrame) -> None:
         super().__init__(factors, frame_kind)
         self._history = history
 
-    def __repr__(self) -> str:
-        return f"ALSModel: uid={self.uid}, rank={self.rank}"
+    def _picture(self) -> Picture:
+        """Spark's own line, and how large the model is, how good its fit was, and where its factors are."""
+        users, items = self._factors.users.n_rows, self._factors.items.n_rows
+        own = super()._picture().rows
+        fit = [] if self._parent is None else self._parent._picture().rows
+        set_ = {row.name: row for row in (*fit, *own)}  # the model's own value of what both have
+        return Picture(
+            type(self).__name__,
+            [
+                Row("uid", self.uid),
+                Row("rank", str(self.rank), "two of them for biases" if self.intercept is not None else ""),
+                Row("users", str(users)),
+                Row("items", str(items)),
+                *rows_of_history({str(name): values.tolist() for name, values in self._history.items()}),
+                row_of_places(holders(self._factor_tasks()), self._path),
+            ],
+            folded=(f"{count(len(set_), 'parameter')} not at default", list(set_.values())),
+        )
 
     def __getstate__(self) -> dict[str, Any]:
         """What is pickled; ``PicklingError`` if the factors are on a cluster, for a pickle would not hold them."""
         if futures_of(self._factor_tasks()):
             raise PicklingError(
-                f"{self!r} cannot be pickled: its factors are on the workers of a cluster, and the pickle would hold "
+                f"{self.uid} cannot be pickled: its factors are on the workers of a cluster, and the pickle would hold "
                 "their names alone. Call model.save(path), and ALSModel.load(path) where the model is needed."
             )
         return dict(vars(self))
@@ -124,6 +145,12 @@ class ALSModel(FoldingIn, Explaining, FindsNeighbours, Savable):
     def _factor_frame(self, matrix: FactorMatrix, shown: IdType) -> Frame:
         self._check_alive()
         return collect_factors(current_scheduler(), rows_with_ids(matrix), matrix.rank, shown, self._frame_kind)
+
+    @overload
+    def transform(self, dataset: pd.DataFrame, params: ParamMap | None = None) -> pd.DataFrame: ...
+
+    @overload
+    def transform(self, dataset: Frame, params: ParamMap | None = None) -> Frame: ...
 
     def transform(self, dataset: Frame, params: ParamMap | None = None) -> Frame:
         """Predict: the dataset with one more column, the dot product of its user's and its item's factors.
@@ -215,6 +242,7 @@ class ALSModel(FoldingIn, Explaining, FindsNeighbours, Savable):
         history = History.of(read_history(path, fields))
         model = cls(factors, kind, history.frame())
         model._take(path, fields)
+        model._path = path
         known = read_parent(path, fields, parent_of)
         if known is not None:
             model._parent, model._learned = known

@@ -17,6 +17,7 @@ from daskals.params.converters import (
 )
 from daskals.params.declared import Params
 from daskals.params.param import Param
+from daskals.recommendation.accessors import ALSParamsAccessors, ModelParamsAccessors
 
 #: Spark's default seed in Scala: the hash code of "org.apache.spark.ml.recommendation.ALS". (PySpark's is the
 #: hash of a string, another one in every process.)
@@ -40,7 +41,7 @@ def _is_interval(value: int) -> bool:
 CHECKPOINTS = Check(_is_interval, f"-1 (never) or an integer >= 1, and at most {LARGEST_INT}")
 
 
-class ModelParams(Params):
+class ModelParams(Params, ModelParamsAccessors):
     """The parameters that an estimator and its model have in common."""
 
     userCol = Param("userCol", "name of the column of user ids", to_string, "user")
@@ -64,7 +65,7 @@ class ModelParams(Params):
     )
 
 
-class ALSParams(ModelParams):
+class ALSParams(ModelParams, ALSParamsAccessors):
     """The parameters of the estimator."""
 
     rank = Param("rank", "number of factors", to_int, 10, whole_from(1))

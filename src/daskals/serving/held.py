@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from daskals.kernels.types import Float32, Ids, Int64
+from daskals.params.shown import Picture, Row, Shown
 from daskals.serving.arrays import open_copy, write_copy
 from daskals.serving.asking import checked_side, read_only
 from daskals.serving.objectives import decode_parent
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-class HoldsArrays:
+class HoldsArrays(Shown):
     """The factors of a model in this process. What is done with them is in `daskals.serving.LocalModel`."""
 
     def __init__(self, stored: Stored) -> None:
@@ -34,9 +35,10 @@ class HoldsArrays:
     def __setstate__(self, stored: Stored) -> None:
         self.__init__(stored)  # type: ignore[misc]
 
-    def __repr__(self) -> str:
-        sizes = f"rank={self.rank}, {len(self._users.ids)} users, {len(self._items.ids)} items"
-        return f"LocalModel: uid={self.uid}, {sizes}"
+    def _picture(self) -> Picture:
+        sizes = {"rank": self.rank, "users": len(self._users.ids), "items": len(self._items.ids)}
+        rows = [Row("uid", self.uid), *(Row(name, str(size)) for name, size in sizes.items())]
+        return Picture(type(self).__name__, rows)
 
     # -- where it comes from
 

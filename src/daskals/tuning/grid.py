@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import itertools
 import json
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from daskals.params.declared import Params
 from daskals.params.param import Param, ParamMap
+from daskals.params.shown import Picture, Row, Shown, short
 
 if TYPE_CHECKING:
     from typing import Self
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
 Entries = list[dict[str, Any]]
 
 
-class ParamGridBuilder:
+class ParamGridBuilder(Shown):
     """Builds all combinations of parameter values; ``pyspark.ml.tuning.ParamGridBuilder``.
 
     The parameter that was added last varies fastest.
@@ -40,6 +42,11 @@ class ParamGridBuilder:
 
     def __init__(self) -> None:
         self._values: dict[Param, list[Any]] = {}
+
+    def _picture(self) -> Picture:
+        n = math.prod(map(len, self._values.values()))
+        rows = [Row(param.name, short(values), param.doc) for param, values in self._values.items()]
+        return Picture(type(self).__name__, [Row("maps", str(n)), *rows])
 
     def addGrid(self, param: Param, values: Iterable[Any]) -> Self:
         """Let a parameter take each of ``values``, which replace those it had; return self.

@@ -15,9 +15,10 @@ ignores them: it loads a grid without them.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
+import pandas as pd
 
 from daskals.io.directories import join, read_metadata, write_metadata
 from daskals.io.frames import Frame, FrameKind
@@ -25,6 +26,7 @@ from daskals.io.notes import encode_numbers
 from daskals.io.readwrite import MLWriter
 from daskals.params.maps import require_map
 from daskals.params.param import ParamMap
+from daskals.params.shown import Picture, Row, Shown, rounded, short
 from daskals.recommendation.model import ALSModel
 from daskals.tuning.files import Metrics, by_folder, decode_metrics, load_models
 from daskals.tuning.parameters import CrossValidatorParams, TrainValidationSplitParams, ValidatorParams, owner_of
@@ -88,6 +90,36 @@ class TuningModel(ValidatorParams):
     def _metrics(self) -> Metrics:
         """The metric of each map."""
         raise NotImplementedError
+
+    def _rows_of_split(self) -> list[Row]:
+        """How rows were set apart to measure models, as it is shown."""
+        raise NotImplementedError
+
+    def _picture(self) -> Picture:
+        """Which map was the best, by which metric; and the best model."""
+        rows, metrics = [Row("uid", self.uid)], self._metrics()
+        maps = self.getEstimatorParamMaps() if self.isSet("estimatorParamMaps") else []
+        if metrics and len(metrics) == len(maps) and not np.isnan(metrics).all():
+            evaluator = self.getEvaluator()
+            name = evaluator.getMetricName() if hasattr(evaluator, "getMetricName") else "metric"
+            worst, best = (
+                metrics[place] for place in (worst_place(metrics, evaluator), best_place(metrics, evaluator))
+            )
+            rows += [
+                Row("maps", str(len(maps)), "of parameters, of which the best was chosen"),
+                Row("bestParams", short(self.bestParams)),
+                Row(name, rounded(best), f"of the best map; {rounded(worst)} of the worst"),
+                *self._rows_of_split(),
+            ]
+        if isinstance(self.bestModel, Shown):
+            return Picture(type(self).__name__, rows, part=("bestModel", self.bestModel._picture()))
+        return Picture(type(self).__name__, [*rows, Row("bestModel", short(self.bestModel))])
+
+    @overload
+    def transform(self, dataset: pd.DataFrame, params: ParamMap | None = None) -> pd.DataFrame: ...
+
+    @overload
+    def transform(self, dataset: Frame, params: ParamMap | None = None) -> Frame: ...
 
     def transform(self, dataset: Frame, params: ParamMap | None = None) -> Frame:
         """``bestModel.transform``; see `daskals.recommendation.ALSModel.transform`."""
@@ -154,8 +186,12 @@ class CrossValidatorModel(TuningModel, CrossValidatorParams):
     def _metrics(self) -> Metrics:
         return self.avgMetrics
 
-    def __repr__(self) -> str:
-        return f"CrossValidatorModel: uid={self.uid}, bestModel={self.bestModel}, numFolds={self.getNumFolds()}"
+    def _rows_of_split(self) -> list[Row]:
+        metrics, deviations = self.avgMetrics, self.stdMetrics
+        spread = ""
+        if deviations and len(deviations) == len(metrics):
+            spread = f", with a standard deviation of {rounded(deviations[best_place(metrics, self.getEvaluator())])}"
+        return [Row("numFolds", str(self.getNumFolds()), f"the metric is the mean over them{spread}")]
 
     def _metadata(self) -> dict[str, Any]:
         metrics = {"avgMetrics": encode_numbers(self.avgMetrics), "stdMetrics": encode_numbers(self.stdMetrics)}
@@ -192,10 +228,8 @@ class TrainValidationSplitModel(TuningModel, TrainValidationSplitParams):
     def _metrics(self) -> Metrics:
         return self.validationMetrics
 
-    def __repr__(self) -> str:
-        return (
-            f"TrainValidationSplitModel: uid={self.uid}, bestModel={self.bestModel}, trainRatio={self.getTrainRatio()}"
-        )
+    def _rows_of_split(self) -> list[Row]:
+        return [Row("trainRatio", short(self.getTrainRatio()), "the metric is that of the other rows")]
 
     def _metadata(self) -> dict[str, Any]:
         return {**super()._metadata(), "validationMetrics": encode_numbers(self.validationMetrics)}
@@ -216,6 +250,11 @@ class TrainValidationSplitModel(TuningModel, TrainValidationSplitParams):
 def best_place(metrics: Metrics, evaluator: Any) -> int:
     """The place of the best map, given the metric of each; one that is NaN is never the best."""
     return int(np.nanargmax(metrics) if evaluator.isLargerBetter() else np.nanargmin(metrics))
+
+
+def worst_place(metrics: Metrics, evaluator: Any) -> int:
+    """The place of the worst map, of those whose metric is no NaN."""
+    return int(np.nanargmin(metrics) if evaluator.isLargerBetter() else np.nanargmax(metrics))
 
 
 def _copies(models: Any) -> Any:

@@ -14,6 +14,11 @@ from daskals.params.declared import Params
 from daskals.params.maps import require_map
 from daskals.params.param import Param, ParamMap
 from daskals.recommendation.estimator import ALS
+from daskals.tuning.accessors import (
+    CrossValidatorParamsAccessors,
+    TrainValidationSplitParamsAccessors,
+    ValidatorParamsAccessors,
+)
 from daskals.tuning.grid import decode_maps, encode_maps
 
 if TYPE_CHECKING:
@@ -61,7 +66,7 @@ def _kind(value: object) -> str:
     return f"the class {value.__name__}" if isinstance(value, type) else f"an object of type {type(value).__name__}"
 
 
-class ValidatorParams(Savable):
+class ValidatorParams(Savable, ValidatorParamsAccessors):
     """What is tuned, over which values, and by which measure."""
 
     _setters: tuple[str, ...] | None = ()
@@ -128,7 +133,7 @@ class ValidatorParams(Savable):
         self._set(**parts, estimatorParamMaps=[{**a, **b} for a, b in zip(maps, more, strict=True)])
 
 
-class CrossValidatorParams(ValidatorParams):
+class CrossValidatorParams(ValidatorParams, CrossValidatorParamsAccessors):
     """The parameters that `CrossValidator` and its model have in common."""
 
     numFolds = Param("numFolds", "number of folds", to_int, 3, whole_from(2))
@@ -138,7 +143,7 @@ class CrossValidatorParams(ValidatorParams):
     seed = Param("seed", "seed of the random folds", to_int, CROSS_VALIDATOR_SEED, LONGS)
 
 
-class TrainValidationSplitParams(ValidatorParams):
+class TrainValidationSplitParams(ValidatorParams, TrainValidationSplitParamsAccessors):
     """The parameters that `TrainValidationSplit` and its model have in common."""
 
     trainRatio = Param("trainRatio", "share of the rows to train on", to_float, 0.75, SHARES)

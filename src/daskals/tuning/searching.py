@@ -17,6 +17,7 @@ from daskals.recommendation.cautions import caution
 from daskals.recommendation.estimator import ALS
 from daskals.recommendation.fits import fit_maps
 from daskals.recommendation.warm_start import agree
+from daskals.tuning.accessors import ValidatorAccessors
 from daskals.tuning.measuring import measure_for
 from daskals.tuning.models import TuningModel, best_place
 from daskals.tuning.parameters import ValidatorParams
@@ -38,7 +39,7 @@ class Measured(NamedTuple):
     model: Any
 
 
-class Validator(ValidatorParams):
+class Validator(ValidatorParams, ValidatorAccessors):
     """What both validators have in common: all but which rows are for training and which for validation."""
 
     _setters: tuple[str, ...] | None = None
@@ -70,8 +71,9 @@ class Validator(ValidatorParams):
 
     def fitMultiple(self, dataset: Frame, paramMaps: Sequence[ParamMap]) -> Iterator[tuple[int, Any]]:
         """Fit a model for each map: a generator of (place of the map, model), which threads must not share."""
+        validator: Any = self  # its fit is that of the subclass
         for place, each in enumerate(paramMaps):
-            yield place, self.fit(dataset, each)
+            yield place, validator.fit(dataset, each)
 
     def _fit_maps(self, dataset: Frame, params: ParamMap | Iterable[ParamMap] | None) -> Any:
         """What ``fit`` returns: a model, or a list of them where ``params`` is a list."""

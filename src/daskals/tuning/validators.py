@@ -26,6 +26,7 @@ import numpy as np
 from daskals.io.frames import Frame, Rule, generator
 from daskals.params.keywords import keyword_only, keyword_only_like
 from daskals.params.param import ParamMap
+from daskals.tuning.accessors import CrossValidatorAccessors, TrainValidationSplitAccessors
 from daskals.tuning.folds import check_folds, split
 from daskals.tuning.models import CrossValidatorModel, TrainValidationSplitModel
 from daskals.tuning.parameters import CrossValidatorParams, TrainValidationSplitParams
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
     from typing import Self
 
 
-class CrossValidator(Validator, CrossValidatorParams):
+class CrossValidator(Validator, CrossValidatorParams, CrossValidatorAccessors):
     """Choose the map of parameters with the best mean metric over folds; ``pyspark.ml.tuning.CrossValidator``.
 
     Parameters
@@ -121,7 +122,7 @@ class CrossValidator(Validator, CrossValidatorParams):
     def fit(self, dataset: Frame, params: ParamMap | None = None) -> CrossValidatorModel: ...
 
     @overload
-    def fit(self, dataset: Frame, params: list[ParamMap] | tuple[ParamMap, ...]) -> list[CrossValidatorModel]: ...
+    def fit(self, dataset: Frame, params: Sequence[ParamMap]) -> list[CrossValidatorModel]: ...
 
     def fit(
         self, dataset: Frame, params: ParamMap | Iterable[ParamMap] | None = None
@@ -170,7 +171,7 @@ class CrossValidator(Validator, CrossValidatorParams):
         return lambda frame, number: generator(seed, number).integers(n, size=len(frame)) == fold
 
 
-class TrainValidationSplit(Validator, TrainValidationSplitParams):
+class TrainValidationSplit(Validator, TrainValidationSplitParams, TrainValidationSplitAccessors):
     """Choose the map of parameters with the best metric on held-out rows; ``pyspark.ml.tuning.TrainValidationSplit``.
 
     As `CrossValidator`, with one split instead of folds. ``trainRatio`` (0.75) is the share of the rows, about, that
@@ -207,7 +208,7 @@ class TrainValidationSplit(Validator, TrainValidationSplitParams):
     def fit(self, dataset: Frame, params: ParamMap | None = None) -> TrainValidationSplitModel: ...
 
     @overload
-    def fit(self, dataset: Frame, params: list[ParamMap] | tuple[ParamMap, ...]) -> list[TrainValidationSplitModel]: ...
+    def fit(self, dataset: Frame, params: Sequence[ParamMap]) -> list[TrainValidationSplitModel]: ...
 
     def fit(
         self, dataset: Frame, params: ParamMap | Iterable[ParamMap] | None = None
