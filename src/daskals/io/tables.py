@@ -121,11 +121,10 @@ def _text_options(form: TableForm, columns: Mapping[str, ColumnKind]) -> dict[st
 
 
 def _json_options(form: TableForm) -> dict[str, Any]:
-    # pandas would otherwise make a number of "007", and a date of a number that could be one
+    # pandas would otherwise make a number of "007"
     return {
         "lines": True,
         "dtype": False,
-        "convert_dates": False,
         "encoding": form.encoding,
         "compression": form.compression or "infer",
     }

@@ -51,7 +51,7 @@ class Work:
     #: what is known of the last step
     note: str = ""
     parts: list[Work] = field(default_factory=list)
-    began: float = field(default_factory=time.monotonic)
+    began: float = field(default_factory=lambda: time.monotonic())
     #: when the last steps ended, the beginning included
     ends: list[float] = field(default_factory=list)
 

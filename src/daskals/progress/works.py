@@ -108,7 +108,7 @@ def stage(label: str, unit: str = "") -> Steps:
 def steps(label: str, total: int, kind: str = "steps", *, done: int = 0, is_outer: bool = False) -> Steps:
     """A context for ``total`` steps, of which some may be ``done``; call ``step`` of what it gives after each.
 
-    ``kind`` is a word for them, such as "iterations". With ``is_outer`` what is done inside a step is shown on a line of its own.
+    ``kind`` is a word for them, such as "iterations". With ``is_outer`` what is done inside a step has its own line.
     """
     here = _here.get()
     if here is None or here.display is None:

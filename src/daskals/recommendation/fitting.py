@@ -265,7 +265,12 @@ def log_iteration(iteration: Iteration, metric: float | None, *, implicit: bool)
 
 
 def in_short(iteration: Iteration, metric: float | None, *, implicit: bool) -> str:
-    """What progress says of an iteration. RMSE of preferences says little to people, so it is the objective then."""
-    value = f"objective {iteration.objective:#.5g}" if implicit else f"RMSE {iteration.rmse:#.4g}"
-    measured = "" if metric is None else f", validation {'NDCG ' if implicit else ''}{metric:#.4g}"
-    return f"{duration(iteration.seconds)}, {value}{measured}"
+    """What progress says of an iteration, so short that a bar is left in 80 columns.
+
+    An implicit fit that is measured shows its NDCG in place of the objective. (RMSE of preferences says little.)
+    """
+    if implicit:
+        value = f"objective {iteration.objective:#.5g}" if metric is None else f"validation NDCG {metric:#.4g}"
+    else:
+        value = f"RMSE {iteration.rmse:#.4g}" + ("" if metric is None else f", validation {metric:#.4g}")
+    return f"{duration(iteration.seconds)}, {value}"
