@@ -184,9 +184,9 @@ def _draw_residuals(ax: Axes, bins: dict[int, _Residuals], across: str, up: str)
     ax.set_xlim(left[0] / 1.1, left[-1] * 2.2)
     low, high = min(0.0, quartiles.min()), max(rmse.max(), quartiles.max())
     span = (high - low) or 1.0
-    ax.set_ylim(low - 0.3 * span, high + 0.06 * span)
+    ax.set_ylim(low - 0.42 * span, high + 0.06 * span)
     for x, each in zip(left * np.sqrt(2), bins.values(), strict=True):
-        foot = ax.text(x, low - 0.27 * span, f"n = {each.n:,}", rotation=90, ha="center", va="bottom", color=tone)
+        foot = ax.text(x, low - 0.39 * span, f"n = {each.n:,}", rotation=90, ha="center", va="bottom", color=tone)
         foot.set(fontsize="x-small", clip_on=True)
     _plain_ticks(ax)
     ax.set_xlabel(across)
