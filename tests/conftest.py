@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections import defaultdict
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
 
@@ -26,15 +27,20 @@ dask.config.set({"daskals.block-ratings": 0})
 #: Of a test with more cases than these (sets of parameters) the default run takes so many, spread over all of them.
 CASES = 5
 PROJECT = Path(__file__).parent / "project"
+#: The examples of these docstrings draw.
+PLOTS = Path(find_spec("daskals").origin).parent / "plots"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Marks as slow what the default run can do without: of a test with many cases all but `CASES`.
 
-    Not those of the project itself, which look at every file and take no time.
+    Not those of the project itself, which look at every file and take no time. Skips examples of pictures where there is
+    no matplotlib.
     """
     of_test = defaultdict(list)
     for item in items:
+        if PLOTS in item.path.parents and find_spec("matplotlib") is None:
+            item.add_marker(pytest.mark.skip("needs matplotlib: pip install 'daskals[viz]'"))
         if PROJECT in item.path.parents:
             continue
         of_test[item.nodeid.partition("[")[0]].append(item)

@@ -27,11 +27,12 @@ comes to this process than what is drawn.
 >>> plt.close(ax.figure)
 """
 
+from daskals.plots.coverage import coverageByPopularity
 from daskals.plots.curves import trainingCurve
 from daskals.plots.grids import tuningGrid
 from daskals.plots.lists import userRecommendations
 from daskals.plots.maps import itemMap
-from daskals.plots.popularity import coverageByPopularity, residualsByPopularity
+from daskals.plots.residuals import residualsByPopularity
 
 __all__ = [
     "coverageByPopularity",

@@ -11,11 +11,9 @@ import pandas as pd
 from daskals.io.history import PREFERENCE_ERROR, RATING_ERROR, VALIDATION_ERROR, VALIDATION_GAIN
 from daskals.plots.drawing import (
     add_legend,
-    as_it_is,
     axes_or_new,
     check_axes,
     colour,
-    number_format,
     require_matplotlib,
     shortened,
     text_colour,
@@ -23,7 +21,6 @@ from daskals.plots.drawing import (
 from daskals.plots.reading import require_model
 
 if TYPE_CHECKING:
-    from matplotlib.artist import Artist
     from matplotlib.axes import Axes
 
     from daskals.recommendation import ALSModel
@@ -34,13 +31,16 @@ LABELS = {
     RATING_ERROR: "RMSE",
     PREFERENCE_ERROR: "RMSE of preferences",
     VALIDATION_ERROR: "RMSE",
-    VALIDATION_GAIN: "NDCG of held-out ratings",
+    VALIDATION_GAIN: "NDCG",
 }
 #: With more points than these, a line has no mark for each.
 MANY_POINTS = 40
 #: A legend has no more names than these.
 MANY_MODELS = 12
 LONGEST_NAME = 32
+#: Where there are so many iterations, and the first is so many times as far off as the others differ among themselves,
+#: the scale is made for the others.
+MANY_ENOUGH, FAR = 4, 2.0
 
 
 class _Curve(NamedTuple):
@@ -74,7 +74,8 @@ def trainingCurve(
         With a line of a point for each iteration. Where the fit had ``validation``, there is a dashed one of its
         metric: in the same axes if that is an RMSE beside an RMSE; else in axes with a scale on the right, which are
         the last of ``ax.figure.axes``. A circle marks the iteration whose factors the model has
-        (``model.bestIteration``): the best by validation, or the last.
+        (``model.bestIteration``): the best by validation, or the last. Where the first iteration is so far off that
+        the others would look alike, the scale is made for the others, and the label below the axes says so.
 
     Raises
     ------
@@ -148,27 +149,28 @@ def _draw(curves: list[_Curve], column: str, validation: str | None, ax: Axes) -
     beside = ax
     if validation is not None and LABELS[validation] != LABELS[column]:
         beside = ax.twinx()
-        _label_right(ax, beside, "NDCG of held-out ratings" if validation == VALIDATION_GAIN else "RMSE, held out")
-    handles: list[Artist] = []
+        beside.tick_params(axis="y", colors=text_colour(ax))
+    lines = []
     for number, each in enumerate(curves):
-        tone = colour(number)
-        apart = len(curves) == 1  # one model: its two lines differ in colour too
-        (line,) = _line(ax, each, column, tone, "-")
-        handles.append(line)
-        chosen_by = column
-        on = ax
+        lines.append(_line(ax, each, column, colour(number), "-"))
+        tone, chosen_by, on = colour(number), column, ax
         if validation is not None and validation in each.history:
-            tone = colour(number + 1) if apart else tone
+            # the two lines of one model differ in colour too
+            tone, chosen_by, on = colour(number + (len(curves) == 1)), validation, beside
             _line(beside, each, validation, tone, "--")
-            chosen_by, on = validation, beside
         _mark(on, each, chosen_by, tone)
-    _name(ax, curves, column, validation, handles, beside)
+    off = _leave_out_the_first(ax, curves, {column} if beside is not ax or validation is None else {column, validation})
+    if beside is not ax and validation is not None:
+        off = _leave_out_the_first(beside, curves, {validation}) or off
+    if off:
+        ax.set_xlabel("iteration (the first is off the scale)")
+    _name(curves, column, validation, lines, beside, apart=beside is not ax)
 
 
 def _line(ax: Axes, curve: _Curve, column: str, tone: str, style: str) -> Any:
     few = len(curve.history) <= MANY_POINTS
     values = curve.history[column].to_numpy(float)
-    return ax.plot(
+    (line,) = ax.plot(
         curve.history["iteration"],
         np.where(np.isfinite(values), values, np.nan),
         style,
@@ -176,6 +178,7 @@ def _line(ax: Axes, curve: _Curve, column: str, tone: str, style: str) -> Any:
         marker=("o" if style == "-" else "s") if few else None,
         markersize=3.5,
     )
+    return line
 
 
 def _mark(ax: Axes, curve: _Curve, column: str, tone: str) -> None:
@@ -195,48 +198,62 @@ def _whole_ticks(ax: Axes, last: int) -> None:
         ax.set_xlim(0.5, 1.5)
 
 
-def _label_right(ax: Axes, beside: Axes, label: str) -> None:
-    """A scale on the right, in the colours of the axes."""
-    beside.set_ylabel(label, color=text_colour(ax))
-    beside.set_zorder(ax.get_zorder() + 1)
-    beside.patch.set_visible(False)
+def _leave_out_the_first(ax: Axes, curves: list[_Curve], columns: set[str]) -> bool:
+    """Let the scale be that of all iterations but the first, where that is so far off that the others look alike.
+
+    Returns whether it is so now.
+    """
+    values = [each.history[name].to_numpy(float) for each in curves for name in columns if name in each.history]
+    if max(map(len, values)) < MANY_ENOUGH:
+        return False
+    first = np.array([each[0] for each in values])
+    rest = np.concatenate([each[1:] for each in values])
+    rest = rest[np.isfinite(rest)]
+    # a mark of the first iteration must be seen
+    if any(each.best == 1 for each in curves) or not len(rest) or not np.isfinite(first).any():
+        return False
+    low, high = rest.min(), rest.max()
+    if np.nanmax(np.abs(first - np.clip(first, low, high))) < FAR * (high - low):
+        return False
+    margin = 0.08 * (high - low) or 0.01 * abs(high)
+    ax.set_ylim(low - margin, high + margin)
+    return True
 
 
 def _name(
-    ax: Axes, curves: list[_Curve], column: str, validation: str | None, handles: list[Artist], beside: Axes
+    curves: list[_Curve], column: str, validation: str | None, lines: list[Any], on: Axes, *, apart: bool
 ) -> None:
     from matplotlib.lines import Line2D
 
-    names = [shortened(each.name, LONGEST_NAME) for each in curves]
+    names, handles = [shortened(each.name, LONGEST_NAME) for each in curves], list(lines)
     if len(curves) == 1:
         names = ["training"]
     elif len(names) > MANY_MODELS:
         left = len(names) - MANY_MODELS + 1
-        names, handles = [*names[: MANY_MODELS - 1], f"and {left} more"], handles[: MANY_MODELS - 1]
-        handles.append(Line2D([], [], linestyle="none"))
-    tone = text_colour(ax)
+        names = [*names[: MANY_MODELS - 1], f"and {left} more"]
+        handles = [*handles[: MANY_MODELS - 1], Line2D([], [], linestyle="none")]
+    tone = text_colour(on)
     if validation is not None:
-        line = beside.lines[0] if len(curves) == 1 else None
-        drawn = line.get_color() if line is not None else tone
         if len(curves) > 1:
             names.append("training")
             handles.append(Line2D([], [], color=tone, marker="o", markersize=3.5))
-        names.append("held out")
+        names.append(f"held out, {LABELS[validation]} (right)" if apart else "held out")
+        drawn = colour(1) if len(curves) == 1 else tone
         handles.append(Line2D([], [], color=drawn, linestyle="--", marker="s", markersize=3.5))
     names.append(_best_name(curves, column, validation))
     handles.append(
         Line2D([], [], linestyle="none", marker="o", markersize=9, markerfacecolor="none", markeredgecolor=tone)
     )
-    add_legend(beside if beside is not ax else ax, handles, names, fontsize="small")
-    as_it_is(ax.xaxis.label)
+    # the lines of the axes behind are not seen by "best"; one falls, one rises, and both are flat on the right
+    add_legend(on, handles, names, fontsize="small", loc="center right" if apart else "best", handlelength=1.6)
 
 
 def _best_name(curves: list[_Curve], column: str, validation: str | None) -> str:
     if len(curves) > 1:
-        return "the model's factors"
+        return "factors of the model"
     (curve,) = curves
     chosen = validation if validation is not None else column
     values = curve.history[chosen]
-    value = number_format(values)(float(values[curve.history["iteration"] == curve.best].iloc[0]))
+    value = f"{values[curve.history['iteration'] == curve.best].iloc[0]:.4g}"
     which = "best" if validation is not None else "last"
     return f"{which}: iteration {curve.best}, {value}"

@@ -38,7 +38,8 @@ def axes_or_new(ax: Axes | None, size: tuple[float, float] | None = None) -> Axe
         return ax
     import matplotlib.pyplot as plt
 
-    return plt.subplots(figsize=size, layout="constrained")[1]
+    made: Axes = plt.figure(figsize=size, layout="constrained").add_subplot()
+    return made
 
 
 def default_size() -> tuple[float, float]:
@@ -80,7 +81,7 @@ def background(ax: Axes) -> tuple[float, float, float]:
 
     behind = ax.get_facecolor()
     if to_rgba(behind)[3] == 0:
-        behind = ax.get_figure(root=True).get_facecolor() if hasattr(ax, "get_figure") else behind
+        behind = ax.figure.get_facecolor()
     return to_rgb(behind)
 
 
@@ -117,6 +118,8 @@ def number_format(values: Any) -> Callable[[float], str]:
     largest = float(np.abs(finite).max(initial=0))
     if largest and not 1e-3 <= largest < 1e6:
         return lambda value: f"{value:.3g}"
+    if (finite == np.round(finite)).all():
+        return lambda value: f"{value:.0f}"
     gap = float(finite[-1] - finite[0]) if len(finite) > 1 else largest
     digits = int(np.clip(2 - np.floor(np.log10(gap)), 0, 6)) if gap > 0 else 2
     return lambda value: f"{value:.{digits}f}"

@@ -12,6 +12,9 @@ from typing import Any, NamedTuple
 
 from daskals.plots.drawing import shortened
 
+#: A font that has a box for every character there is.
+BOXES = "Last Resort"
+
 
 class Drawable(NamedTuple):
     """A text of characters that one of some fonts has."""
@@ -64,16 +67,17 @@ def _fonts_for(characters: frozenset[str]) -> tuple[tuple[str, ...], frozenset[s
 
     chosen: list[str] = []
     left = set(characters)
-    for entry in sorted(fontManager.ttflist, key=lambda entry: (entry.style != "normal", abs(entry.weight - 400))
-                        if isinstance(entry.weight, int) else (True, 1000)):  # fmt: skip
+    for entry in sorted(fontManager.ttflist, key=lambda entry: (entry.style != "normal", str(entry.weight) != "400")):
         if not left:
             break
+        if entry.name in chosen or entry.name.startswith(BOXES):
+            continue
         try:
             font = get_font(entry.fname)
-        except (OSError, RuntimeError):  # a file that is gone, or is none that can be read
+        except (OSError, RuntimeError):  # a file that is gone, or cannot be read
             continue
         has = {character for character in left if _has(font, character)}
-        if has and entry.name not in chosen:
+        if has:
             chosen.append(entry.name)
             left -= has
     return tuple(chosen), frozenset(left)

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from daskals.kernels.types import Float64
 from daskals.params.param import Param
 from daskals.plots.drawing import (
     as_it_is,
@@ -21,7 +20,8 @@ from daskals.plots.drawing import (
     require_matplotlib,
     shortened,
 )
-from daskals.tuning.models import CrossValidatorModel, TrainValidationSplitModel, best_place
+from daskals.plots.runs import Run, chosen_of, is_number, name_of, run_of, values_of
+from daskals.tuning.models import CrossValidatorModel, TrainValidationSplitModel
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -29,21 +29,6 @@ if TYPE_CHECKING:
 #: Numbers smaller than these points are not written: nobody could read them.
 SMALLEST_NUMBER = 4.5
 LONGEST_VALUE = 16
-
-
-class _Run(NamedTuple):
-    """What a tuning run found."""
-
-    maps: list[dict[str, Any]]  #: a value for each parameter that any map has, by name
-    metrics: Float64
-    spread: Float64 | None  #: the standard deviation over folds
-    best: int
-    metric: str
-    is_larger_better: bool
-
-    def varied(self) -> list[str]:
-        """The parameters of several values, in the order of the maps."""
-        return [name for name in self.maps[0] if len(values_of(name, self.maps)) > 1]
 
 
 def tuningGrid(
@@ -106,8 +91,8 @@ def tuningGrid(
     """
     require_matplotlib("tuningGrid")
     check_axes(ax)
-    run = _run_of(tuned)
-    chosen = _chosen(run, _name_of(x, "x"), _name_of(y, "y"))
+    run = run_of(tuned)
+    chosen = chosen_of(run, name_of(x, "x"), name_of(y, "y"))
     held = [name for name in run.varied() if name not in chosen]
     best = run.maps[run.best]
     here = [place for place, each in enumerate(run.maps) if all(each[name] == best[name] for name in held)]
@@ -120,88 +105,11 @@ def tuningGrid(
     return ax
 
 
-def _run_of(tuned: Any) -> _Run:
-    if not isinstance(tuned, CrossValidatorModel | TrainValidationSplitModel):
-        raise TypeError(
-            "tuned must be a CrossValidatorModel or a TrainValidationSplitModel, which fit of a CrossValidator or a "
-            f"TrainValidationSplit returns, got an object of type {type(tuned).__name__}"
-        )
-    estimator, evaluator = tuned.getEstimator(), tuned.getEvaluator()
-    named = [
-        {param if isinstance(param, str) else param.name: value for param, value in each.items()}
-        for each in tuned.getEstimatorParamMaps()
-    ]
-    names = list(dict.fromkeys(name for each in named for name in each))
-    metrics = np.array(tuned._metrics(), float)
-    tuned.bestParams  # noqa: B018  raises where it is not known which is best
-    if not names:
-        raise ValueError("The grid has one map without parameters: there is nothing to draw a metric over.")
-    maps = [{name: each[name] if name in each else _default(estimator, name) for name in names} for each in named]
-    spread = None
-    if isinstance(tuned, CrossValidatorModel) and len(tuned.stdMetrics) == len(metrics):
-        spread = np.array(tuned.stdMetrics, float)
-    return _Run(
-        maps, metrics, spread, best_place(list(metrics), evaluator), _metric_name(evaluator), evaluator.isLargerBetter()
-    )
-
-
-def _default(estimator: Any, name: str) -> Any:
-    """What a fit by a map without this parameter takes."""
-    return estimator.getOrDefault(name) if estimator.isDefined(name) else None
-
-
-def _metric_name(evaluator: Any) -> str:
-    name = str(evaluator.getMetricName())
-    return f"{name} at {evaluator.getK()}" if hasattr(evaluator, "getK") else name
-
-
-def _name_of(param: Any, role: str) -> str | None:
-    if param is None or isinstance(param, str):
-        return param
-    if isinstance(param, Param):
-        return param.name
-    raise TypeError(f"{role} must be a parameter, such as als.rank, or its name, got {param!r}")
-
-
-def _chosen(run: _Run, x: str | None, y: str | None) -> list[str]:
-    """One parameter or two."""
-    names, varied = list(run.maps[0]), run.varied()
-    for role, name in (("x", x), ("y", y)):
-        if name is not None and name not in names:
-            raise ValueError(f"{role}={name!r} is not in the grid, whose parameters are {', '.join(names)}")
-    if x is not None and x == y:
-        raise ValueError(f"x and y are both {x!r}: name two parameters, or x alone for a line")
-    if x is not None:
-        return [x] if y is None else [x, y]
-    if y is not None:
-        others = [name for name in varied if name != y]
-        if not others:
-            raise ValueError(f"y={y!r} alone: no other parameter of the grid varies. Pass it as x for a line.")
-        return [others[0], y]
-    return varied[:2] or names[:1]
-
-
-def values_of(name: str, maps: Sequence[dict[str, Any]]) -> list[Any]:
-    """The distinct values of a parameter, numbers ascending, others in their order."""
-    distinct: list[Any] = []
-    for each in maps:
-        if each[name] not in distinct:
-            distinct.append(each[name])
-    try:
-        return sorted(distinct) if all(_is_number(value) for value in distinct) else distinct
-    except TypeError:
-        return distinct
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float | np.number) and not isinstance(value, bool)
-
-
 def _written(value: Any) -> str:
-    return f"{value:g}" if _is_number(value) else shortened(str(value), LONGEST_VALUE)
+    return f"{value:g}" if is_number(value) else shortened(str(value), LONGEST_VALUE)
 
 
-def _title(run: _Run, held: Sequence[str]) -> str:
+def _title(run: Run, held: Sequence[str]) -> str:
     best = run.maps[run.best]
     number = number_format(run.metrics)(float(run.metrics[run.best]))
     lines = [f"best {run.metric}: {number}"]
@@ -213,7 +121,7 @@ def _title(run: _Run, held: Sequence[str]) -> str:
 # ---- two parameters --------------------------------------------------------------------------------------
 
 
-def _heat_map(run: _Run, here: Sequence[int], names: tuple[str, str], ax: Axes | None) -> Axes:
+def _heat_map(run: Run, here: Sequence[int], names: tuple[str, str], ax: Axes | None) -> Axes:
     across, up = (values_of(name, [run.maps[place] for place in here]) for name in names)
     table = np.full((len(up), len(across)), np.nan)
     tried = np.zeros(table.shape, bool)
@@ -245,10 +153,9 @@ def _heat_map(run: _Run, here: Sequence[int], names: tuple[str, str], ax: Axes |
         text.set(color=tone, clip_on=True, fontweight="bold" if (row, column) == marked else "normal")
         text.set_in_layout(False)
         texts.append(text)
-    frame = readable_on(colours(image.norm(table[marked])))
-    ax.add_patch(
-        Rectangle((marked[1] - 0.5, marked[0] - 0.5), 1, 1, fill=False, edgecolor=frame, linewidth=2.5, gid="best")
-    )
+    frame = Rectangle((marked[1] - 0.5, marked[0] - 0.5), 1, 1, fill=False, linewidth=2.5, gid="best", zorder=3)
+    frame.set(edgecolor=readable_on(colours(image.norm(table[marked]))), clip_on=False)
+    ax.add_patch(frame)
     before_drawing(ax, lambda renderer: _fit_into_cells(ax, texts, renderer))
     _ticks(ax, "x", names[0], across)
     _ticks(ax, "y", names[1], up)
@@ -266,8 +173,8 @@ def _ticks(ax: Axes, side: str, name: str, values: Sequence[Any]) -> None:
     axis.set_tick_params(length=0)
     axis.set_label_text(name)
     if side == "x":
-        room = ax.get_window_extent().width * 72 / ax.figure.dpi
-        size = axis.get_ticklabels()[0].get_fontsize()
+        room = float(ax.get_window_extent().width) * 72 / ax.figure.dpi
+        size = float(axis.get_ticklabels()[0].get_fontsize())
         if sum((len(label) + 2) * 0.62 * size for label in labels) > room:
             axis.set_tick_params(rotation=90)
 
@@ -293,7 +200,7 @@ def _fit_into_cells(ax: Axes, texts: Sequence[Any], renderer: Any) -> None:
 # ---- one parameter ---------------------------------------------------------------------------------------
 
 
-def _line(run: _Run, here: Sequence[int], name: str, ax: Axes | None) -> Axes:
+def _line(run: Run, here: Sequence[int], name: str, ax: Axes | None) -> Axes:
     values = values_of(name, [run.maps[place] for place in here])
     at = np.array([values.index(run.maps[place][name]) for place in here])
     order = np.argsort(at, kind="stable")

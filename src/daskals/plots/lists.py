@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from daskals.execution.scheduler import current_scheduler
-from daskals.io.frames import Frame, kind_of, of_each_partition
+from daskals.io.frames import Frame, of_each_partition
 from daskals.io.frames_in import Columns
 from daskals.params.arguments import at_least_one
 from daskals.plots.drawing import (
@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 #: Characters of a title that are tried; at drawing it is cut to its row.
 LONGEST_TITLE = 100
 SMALLEST_TEXT = 4.0
+#: A part has room for at least so many bars, so that one alone does not fill it.
+FEWEST_ROWS = 4
 
 
 class _List(NamedTuple):
@@ -101,8 +103,8 @@ def userRecommendations(
     >>> model = ALS(rank=2, seed=0).fit(ratings)
     >>> ax = userRecommendations(model, 0, ratings, titles={0: "Alien", 1: "Amélie", 2: "Aliens"}, k=5)
     >>> rated, recommended = ax.child_axes
-    >>> [(text.get_text(), bar.get_width()) for text, bar in zip(rated.texts, rated.patches)]
-    [('Alien', 4.0), ('Amélie', 2.0)]
+    >>> [text.get_text() for text in rated.texts], [float(bar.get_width()) for bar in rated.patches]
+    (['Alien', 'Amélie', '4', '2'], [4.0, 2.0])
     >>> [text.get_text() for text in recommended.texts][0]
     'Aliens'
     >>> import matplotlib.pyplot as plt
@@ -114,8 +116,9 @@ def userRecommendations(
     k = at_least_one("k", k)
     frame, columns = columns_of(model, ratings, ratingCol)
     implicit = is_implicit(model)
-    found = _recommended(model, user, frame, columns, k)
-    rated = _rated(model, user, frame, columns, implicit)
+    mine = _rows_of(user, frame, str(columns.user))
+    found = _recommended(model, user, mine, k)
+    rated = _rated(mine, columns, implicit)
     names = Titles(titles, model.getItemCol())
     called = names.of([*rated.index[:k], *found.index])
     n = min(k, len(rated))
@@ -129,105 +132,125 @@ def userRecommendations(
     ]
     width, height = default_size()
     rows = max(n, len(found))
-    ax = axes_or_new(ax, (max(width, 9.0), max(height, min(0.3 * rows + 1, 40))))
+    ax = axes_or_new(ax, (1.4 * width, max(height, min(0.28 * rows + 1, 40))))
     _draw(ax, lists, rows, same_scale=not implicit)
     return ax
 
 
-def _recommended(model: ALSModel, user: Any, frame: Frame, columns: Columns, k: int) -> pd.Series:
+def _rows_of(user: Any, frame: Frame, column: str) -> pd.DataFrame:
+    """The rows of one user, here."""
+    parts = of_each_partition(current_scheduler(), partial(_of_user, user, column), frame, name="als-plot-user")
+    filled = [part for part in parts if len(part)] or parts[:1]
+    return pd.concat(filled, ignore_index=True)
+
+
+def _of_user(user: Any, column: str, part: pd.DataFrame) -> pd.DataFrame:
+    rows: pd.DataFrame = part[(part[column] == user).to_numpy(bool, na_value=False)]
+    return rows
+
+
+def _recommended(model: ALSModel, user: Any, mine: pd.DataFrame, k: int) -> pd.Series:
     """Scores by item, best first."""
     asked = pd.DataFrame({model.getUserCol(): pd.Series([user])})
-    mine = _rows_of(user, frame, columns)
     flat = model.recommendForUserSubset(asked, k, exclude=mine, flat=True)
-    if not len(flat) and not _knows(model, asked):
+    if not len(flat) and not len(model.recommendForUserSubset(asked, 1, flat=True)):
         raise ValueError(
             f"User {user!r} is not in the model, so nothing is recommended: fold the user in first, "
             "model.foldInUsers(ratings), or fit again."
         )
-    return pd.Series(flat["rating"].to_numpy(float), index=flat[columns.item].tolist())
+    return pd.Series(flat["rating"].to_numpy(float), index=flat[model.getItemCol()].tolist())
 
 
-def _knows(model: ALSModel, asked: pd.DataFrame) -> bool:
-    return len(model.recommendForUserSubset(asked, 1, flat=True)) > 0
-
-
-def _rows_of(user: Any, frame: Frame, columns: Columns) -> pd.DataFrame:
-    """The rows of one user, here."""
-    parts = of_each_partition(current_scheduler(), partial(_of_user, user, columns.user), frame, name="als-plot-user")
-    filled = [part for part in parts if len(part)]
-    return pd.concat(filled, ignore_index=True) if filled else parts[0]
-
-
-def _of_user(user: Any, column: str, part: pd.DataFrame) -> pd.DataFrame:
-    return part[(part[column] == user).to_numpy(bool, na_value=False)]
-
-
-def _rated(model: ALSModel, user: Any, frame: Frame, columns: Columns, implicit: bool) -> pd.Series:
+def _rated(mine: pd.DataFrame, columns: Columns, implicit: bool) -> pd.Series:
     """Ratings by item, best first, of equal ones the smaller id."""
-    mine = _rows_of(user, frame, columns).dropna()
+    mine = mine.dropna()
     values = mine[columns.rating].astype(float) if columns.rating else pd.Series(1.0, index=mine.index)
     by_item = values.groupby(mine[columns.item].to_numpy(), sort=True)
     rated = by_item.sum() if implicit or not columns.rating else by_item.mean()
     return rated.sort_values(ascending=False, kind="stable")
 
 
+class _Part(NamedTuple):
+    """One of the two parts of a picture."""
+
+    axes: Axes
+    titles: list[Any]
+    names: list[Drawable]
+    numbers: list[Any]
+    low: float  #: the least and the largest value of the scale
+    high: float
+
+
 def _draw(ax: Axes, lists: Sequence[_List], rows: int, *, same_scale: bool) -> None:
     ax.set_axis_off()
-    parts = [ax.inset_axes((0, 0, 0.485, 1)), ax.inset_axes((0.515, 0, 0.485, 1))]
-    largest = max([abs(value) for each in lists for value in each.values if np.isfinite(value)], default=1.0) or 1.0
-    for number, (part, each) in enumerate(zip(parts, lists, strict=True)):
-        _bars(part, each, rows, colour(number))
-        own = max([abs(value) for value in each.values], default=largest) or 1.0
-        low = min([0.0, *each.values])
-        part.set_xlim(1.02 * low, 1.02 * (largest if same_scale else own))
+    places = (0, 0, 0.485, 1), (0.515, 0, 0.485, 1)
+    limits = [_limits(each.values) for each in lists]
+    if same_scale:
+        limits = [_limits([value for each in lists for value in each.values])] * 2
+    parts = [
+        _bars(ax.inset_axes(place), each, rows, colour(number), scale)
+        for number, (place, each, scale) in enumerate(zip(places, lists, limits, strict=True))
+    ]
+    before_drawing(ax, lambda renderer: _fit(parts, renderer))
 
 
-def _bars(part: Axes, each: _List, rows: int, tone: str) -> None:
-    at = np.arange(len(each.values))
-    part.barh(at, each.values, height=0.84, color=tone, alpha=0.4, linewidth=0)
-    part.set_ylim(max(rows, 1) - 0.5, -0.5)
+def _limits(values: Sequence[float]) -> tuple[float, float]:
+    finite = [value for value in values if np.isfinite(value)]
+    low, high = min([0.0, *finite]), max([0.0, *finite])
+    return (low, high) if high > low else (0.0, 1.0)
+
+
+def _bars(part: Axes, each: _List, rows: int, tone: str, scale: tuple[float, float]) -> _Part:
+    from matplotlib.ticker import MaxNLocator
+
+    part.barh(np.arange(len(each.values)), each.values, height=0.84, color=tone, alpha=0.4, linewidth=0)
+    part.set_ylim(max(rows, FEWEST_ROWS) - 0.5, -0.5)
     part.set_yticks([])
-    part.set_xlabel(each.label)
+    part.set_xticks(
+        [tick for tick in MaxNLocator(5, steps=[1, 2, 5, 10]).tick_values(*scale) if scale[0] <= tick <= scale[1]]
+    )
+    part.set_xlim(scale)
+    as_it_is(part.xaxis.label).set_text(each.label)
     part.set_title(each.heading, fontsize="medium")
     for side in ("top", "right"):
         part.spines[side].set_visible(False)
-    tone = text_colour(part)
+    ink = text_colour(part)
     if not each.values:
-        as_it_is(part.text(0.5, 0.5, each.nothing, transform=part.transAxes, ha="center", va="center", color=tone))
-        return
+        as_it_is(part.text(0.5, 0.5, each.nothing, transform=part.transAxes, ha="center", va="center", color=ink))
     write = number_format(each.values)
     names = drawable([(name, LONGEST_TITLE) for name in each.names])
-    titles, numbers = [], []
-    for row, (name, value) in enumerate(zip(names, each.values, strict=True)):
-        across = part.get_yaxis_transform()
-        text = as_it_is(part.text(0.01, row, name.text, transform=across, va="center", color=tone, clip_on=True))
-        text.set(fontfamily=name.families, fontsize="small")
-        titles.append(text)
-        numbers.append(
-            part.text(0.99, row, write(value), transform=across, ha="right", va="center", color=tone, fontsize="small")
-        )
+    style: dict[str, Any] = {"transform": part.get_yaxis_transform(), "va": "center", "fontsize": "small", "color": ink}
+    titles = [as_it_is(part.text(0.01, row, name.text, **style)) for row, name in enumerate(names)]
+    numbers = [part.text(0.99, row, write(value), ha="right", **style) for row, value in enumerate(each.values)]
+    for title, name in zip(titles, names, strict=True):
+        title.set_fontfamily(name.families)
     for text in (*titles, *numbers):
         text.set_in_layout(False)
-    before_drawing(part, lambda renderer: _fit(part, titles, names, numbers, renderer))
+    return _Part(part, titles, names, numbers, *scale)
 
 
-def _fit(part: Axes, titles: Sequence[Any], names: Sequence[Drawable], numbers: Sequence[Any], renderer: Any) -> None:
-    """Cut titles to the width that numbers leave, in a font that fits into the rows."""
+def _fit(parts: Sequence[_Part], renderer: Any) -> None:
+    """Texts in a font that fits into the rows, numbers beside the bars, titles cut to the width that is left."""
     from matplotlib.font_manager import FontProperties
 
     usual = FontProperties(size="small").get_size_in_points()
-    bottom, top = part.transData.transform([(0, 1), (0, 0)])[:, 1]
-    height = abs(top - bottom)
-    size = min(usual, 0.75 * height / renderer.points_to_pixels(1.0))
-    frame = part.get_window_extent(renderer)
-    for number in numbers:
-        number.set(fontsize=max(size, SMALLEST_TEXT), visible=size >= SMALLEST_TEXT)
-    widest = max(number.get_window_extent(renderer).width for number in numbers) if size >= SMALLEST_TEXT else 0
-    room = 0.97 * frame.width - widest
-    for title, name in zip(titles, names, strict=True):
-        title.set(text=name.text, fontsize=max(size, SMALLEST_TEXT), visible=size >= SMALLEST_TEXT)
-        if size >= SMALLEST_TEXT:
-            _cut(title, name.text, room, renderer)
+    for part in parts:
+        locate = part.axes.get_axes_locator()
+        part.axes.apply_aspect(locate(part.axes, renderer) if locate is not None else None)
+    frame = parts[0].axes.get_window_extent(renderer)
+    bottom, top = parts[0].axes.transData.transform([(0, 1), (0, 0)])[:, 1]
+    size = min(usual, 0.75 * abs(top - bottom) / renderer.points_to_pixels(1.0))
+    shown = size >= SMALLEST_TEXT
+    for text in (text for part in parts for text in (*part.titles, *part.numbers)):
+        text.set(fontsize=max(size, SMALLEST_TEXT), visible=shown)
+    widths = [text.get_window_extent(renderer).width for part in parts for text in part.numbers if shown]
+    taken = min(0.4, max(widths, default=0) / frame.width + 0.03)
+    for part in parts:
+        part.axes.set_xlim(part.low, part.low + (part.high - part.low) / (1 - taken))
+        for title, name in zip(part.titles, part.names, strict=True):
+            title.set_text(name.text)
+            if shown:
+                _cut(title, name.text, (0.97 - taken) * frame.width, renderer)
 
 
 def _cut(title: Any, text: str, room: float, renderer: Any) -> None:

@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 
 from daskals.kernels.types import Float32, Float64, Int64
-from daskals.plots.drawing import as_it_is, axes_or_new, check_axes, colour, mixed, require_matplotlib, text_colour
+from daskals.plots.drawing import as_it_is, axes_or_new, check_axes, colour, mixed, require_matplotlib
 from daskals.plots.fonts import drawable
-from daskals.plots.labels import place_labels
+from daskals.plots.labels import Choice, place_labels
 from daskals.plots.reading import Items, Titles, items_of, require_model
 
 if TYPE_CHECKING:
@@ -21,8 +21,10 @@ if TYPE_CHECKING:
 
 #: From so many items on their density is drawn instead of points.
 MANY_ITEMS = 10_000
-#: So many labels are tried; as many stay as have room.
-MOST_LABELS = 60
+#: So many labels there are at most,
+MOST_LABELS = 40
+#: of so many times as many items, which are tried in turn.
+TRIES = 8
 #: Characters of a title.
 LONGEST_TITLE = 30
 
@@ -37,8 +39,9 @@ def itemMap(
 ) -> Axes:
     """A map on which items lie close together that the same users like.
 
-    The rows of item factors, without biases, are brought to length 1, so that popularity does not matter, and laid
-    onto the plane in which they differ most (their first two principal components).
+    The rows of item factors, without biases, are brought to length 1, so that they differ in direction alone, and laid
+    onto the plane in which they differ most (their first two principal components), where each counts by its number of
+    ratings: else the many items with few ratings, whose rows are mostly chance, would choose the plane.
 
     Parameters
     ----------
@@ -50,15 +53,16 @@ def itemMap(
     items : sequence of ids, optional
         Items to be marked and labelled. By default those with the most ratings in the fit are; where a model does not
         know these numbers, as one of Spark's, those with the longest rows.
-    labels : int, default 60
-        How many labels are tried, at most. Those that would lie over others, or reach beyond the axes, are not drawn.
+    labels : int, default 40
+        How many labels there are, at most. One that would lie over another, or reach beyond the axes, is not drawn.
     ax : matplotlib.axes.Axes, optional
         Where to draw; a new figure by default.
 
     Returns
     -------
     matplotlib.axes.Axes
-        With a point for each item, or from 10,000 items on with the density of points.
+        With a point for each item, or from 10,000 items on with the density of points. The axes are the components,
+        with their shares of the spread. Items with labels, and those in ``items``, have the style's second colour.
 
     Raises
     ------
@@ -91,11 +95,11 @@ def itemMap(
     found = items_of(model)
     if not len(found.ids):
         raise ValueError(f"The model {model.uid} has no items to draw.")
-    chosen = _asked(found, items) if items is not None else _leading(found)[:labels]
+    chosen = _asked(found, items) if items is not None else _leading(found)[: TRIES * labels]
     names = Titles(titles, model.getItemCol()).of(found.ids.iloc[chosen].tolist())
-    plane = plane_of(found.rows)
+    plane = plane_of(found.rows, found.counts)
     ax = axes_or_new(ax)
-    _draw(ax, plane, chosen, names[:labels])
+    _draw(ax, plane, chosen, names, Choice(labels, items is not None))
     return ax
 
 
@@ -109,29 +113,31 @@ def _asked(found: Items, items: Any) -> Int64:
             f"{len(missing)} of the {len(wanted)} items are not in the model, the first of them {missing[0]!r}: leave "
             "them out."
         )
-    return places.astype(np.int64)
+    return np.asarray(places, np.int64)
 
 
 def _leading(found: Items) -> Int64:
     """Items by their numbers of ratings or, where these are not known, by the lengths of their rows; most first."""
     weight = found.counts if found.counts is not None else np.linalg.norm(found.rows, axis=1)
-    return np.argsort(-weight, kind="stable")
+    order: Int64 = np.argsort(-weight, kind="stable")
+    return order
 
 
-def plane_of(rows: Float32) -> _Plane:
-    """Rows of length 1 on their first two principal components; of rank 1 the rows as they are, on a line.
+def plane_of(rows: Float32, counts: Int64 | None = None) -> _Plane:
+    """Rows of length 1 on their first two principal components, each counted ``counts`` times.
 
-    The signs are such that the longest half of each axis points up.
+    Of rank 1 the rows as they are, on a line. The signs are such that the longer half of each axis points up.
     """
-    rows = rows.astype(np.float64)
-    if rows.shape[1] > 1:
-        lengths = np.linalg.norm(rows, axis=1, keepdims=True)
-        rows = np.divide(rows, lengths, out=np.zeros_like(rows), where=lengths > 0)
-    rows = rows - rows.mean(axis=0)
-    # the right singular vectors of the rows, from a matrix of (rank, rank)
-    _, values, axes = np.linalg.svd(rows.T @ rows, hermitian=True)
-    places = np.zeros((len(rows), 2))
-    places[:, : min(2, rows.shape[1])] = rows @ axes[:2].T
+    unit = np.array(rows, np.float64)
+    if unit.shape[1] > 1:
+        lengths = np.linalg.norm(unit, axis=1, keepdims=True)
+        unit = np.divide(unit, lengths, out=np.zeros_like(unit), where=lengths > 0)
+    weights = np.ones(len(unit)) if counts is None or not counts.sum() else counts / counts.sum()
+    centred = unit - np.average(unit, axis=0, weights=weights)
+    # the right singular vectors of the weighted rows, from a matrix of (rank, rank)
+    _, values, axes = np.linalg.svd((centred.T * weights) @ centred, hermitian=True)
+    places = np.zeros((len(unit), 2))
+    places[:, : min(2, unit.shape[1])] = centred @ axes[:2].T
     shares = np.zeros(2)
     total = values.sum()
     if total > 0:
@@ -140,19 +146,19 @@ def plane_of(rows: Float32) -> _Plane:
     return _Plane(places * signs, shares)
 
 
-def _draw(ax: Axes, plane: _Plane, chosen: Int64, names: Sequence[str]) -> None:
+def _draw(ax: Axes, plane: _Plane, chosen: Int64, names: Sequence[str], choice: Choice) -> None:
     x, y = plane.places.T
     if len(x) >= MANY_ITEMS:
         _density(ax, x, y)
     else:
         size = float(np.clip(20_000 / len(x), 4, 30))
         ax.scatter(x, y, s=size, color=colour(0), alpha=0.35, linewidths=0, rasterized=len(x) > 500)
-    ax.scatter(x[chosen], y[chosen], s=14, color=colour(1), linewidths=0, gid="labelled")
     ax.margins(0.06)
-    for axis, which, share in zip((ax.xaxis, ax.yaxis), ("first", "second"), plane.shares, strict=True):
-        as_it_is(axis.label).set_text(f"{which} component ({share:.0%} of the spread)")
-    shown = drawable([(name, LONGEST_TITLE) for name in names])
-    place_labels(ax, plane.places[chosen[: len(shown)]], shown, text_colour(ax))
+    ax.set_xticks([])
+    ax.set_yticks([])
+    for axis, number, share in zip((ax.xaxis, ax.yaxis), (1, 2), plane.shares, strict=True):
+        as_it_is(axis.label).set_text(f"component {number} ({share:.0%})")
+    place_labels(ax, plane.places[chosen], drawable([(name, LONGEST_TITLE) for name in names]), choice)
 
 
 def _density(ax: Axes, x: Float64, y: Float64) -> None:

@@ -97,9 +97,9 @@ def count_items(scheduler: Scheduler, model: ALSModel, frame: Frame, name: str) 
 def merged(
     scheduler: Scheduler, function: Callable[..., Any], frame: Frame, *args: Any, merge: Callable[..., Any]
 ) -> Any:
-    """``function(part, *args)`` of each part of a frame, merged by ``merge(*results)`` in a tree; one result comes here.
+    """``function(part, *args)`` of each part of a frame, merged by ``merge(*results)`` in a tree.
 
-    Arguments may be tasks.
+    One result comes here. Arguments may be tasks.
     """
     token = new_token()
     parts: list[Delayed] = [
@@ -136,11 +136,10 @@ def in_pandas(frame: Any) -> Frame:
 
 
 def brought(frame: Frame) -> pd.DataFrame:
-    """A frame, computed if it is a dask frame."""
-    if kind_of(frame) != "dask":
-        return frame
-    parts = current_scheduler().fetch(*frame.to_delayed())
-    return pd.concat(parts, ignore_index=True)
+    """A pandas frame as it is, a dask frame computed."""
+    parts = [frame] if kind_of(frame) == "pandas" else current_scheduler().fetch(*frame.to_delayed())
+    together: pd.DataFrame = pd.concat(parts, ignore_index=True)
+    return together
 
 
 # ---- titles ----------------------------------------------------------------------------------------------
@@ -170,9 +169,7 @@ class Titles:
 
 
 def _read_titles(titles: Any, item: str) -> dict[Any, str]:
-    if isinstance(titles, Mapping):
-        pairs = titles.items()
-    elif isinstance(titles, pd.Series):
+    if isinstance(titles, Mapping | pd.Series):
         pairs = titles.items()
     elif hasattr(titles, "columns") or hasattr(titles, "__arrow_c_stream__"):
         pairs = _pairs_of_frame(in_pandas(titles), item)

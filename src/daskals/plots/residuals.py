@@ -1,4 +1,4 @@
-"""What popularity of items has to do with errors, and with what is recommended."""
+"""How wrong predictions are of items with few ratings, and with many."""
 
 from __future__ import annotations
 
@@ -12,12 +12,10 @@ from daskals.io.frames import Frame
 from daskals.io.frames_in import Columns
 from daskals.io.id_types import IdType
 from daskals.kernels.types import Float64, Ids, Int64
-from daskals.params.arguments import at_least_one
-from daskals.plots.drawing import add_legend, axes_or_new, check_axes, colour, require_matplotlib, text_colour
+from daskals.plots.drawing import add_legend, as_it_is, axes_or_new, check_axes, colour, require_matplotlib, text_colour
 from daskals.plots.reading import (
     columns_of,
     count_items,
-    in_pandas,
     is_implicit,
     item_type,
     merged,
@@ -32,9 +30,6 @@ if TYPE_CHECKING:
 
 #: Of more residuals than these in a bin of a partition, so many quantiles stand for all.
 MOST_RESIDUALS = 10_001
-#: Bins of numbers of ratings: 0, 1, 2 to 3, 4 to 7, ..., and so on.
-BINS = 64
-TENTHS = 10
 
 
 class _Residuals(NamedTuple):
@@ -55,8 +50,8 @@ def residualsByPopularity(
     ----------
     model : ALSModel
     ratings : frame of any kind that ``fit`` takes
-        Held-out ratings, which tell how good predictions are; those of the fit tell how closely it followed them. A Dask
-        frame is predicted where it is; of each partition only quantiles and sums come here.
+        Held-out ratings, which tell how good predictions are; those of the fit tell how closely it followed them. A
+        Dask frame is predicted where it is; of each partition only quantiles and sums come here.
     ratingCol : str, optional
         The column of ratings, if it is not that of the fit; "" where each row counts 1.
     ax : matplotlib.axes.Axes, optional
@@ -67,7 +62,8 @@ def residualsByPopularity(
     matplotlib.axes.Axes
         Bins of 1, 2 to 3, 4 to 7, ... ratings of the item: in the fit or, where a model does not know these numbers, in
         ``ratings``. A bar reaches from the lower to the upper quartile of the residuals of a bin, rating less
-        prediction; a line across it is the median; points are the RMSE. For implicit models the residual is that of the
+        prediction; a line across it is the median; points are the RMSE. At
+        the foot stands how many ratings a bin has. For implicit models the residual is that of the
         preference, 1 where the rating is positive, and else 0.
 
         Ratings of users and items that the model does not have are left out. Quartiles are exact for pandas frames,
@@ -90,7 +86,7 @@ def residualsByPopularity(
     >>> rows = [(0, 0, 4.0), (0, 1, 2.0), (1, 1, 3.0), (1, 2, 4.0), (2, 1, 1.0), (2, 2, 5.0)]
     >>> ratings = pd.DataFrame(rows, columns=["user", "item", "rating"])
     >>> ax = residualsByPopularity(ALS(rank=2, seed=0).fit(ratings), ratings)
-    >>> [(bar.get_x(), bar.get_width()) for bar in ax.patches]            # items with 1 rating, and with 2 or 3
+    >>> [(float(bar.get_x()), float(bar.get_width())) for bar in ax.patches]  # items with 1 rating, and with 2 or 3
     [(1.0, 1.0), (2.0, 2.0)]
     >>> import matplotlib.pyplot as plt
     >>> plt.close(ax.figure)
@@ -186,10 +182,19 @@ def _draw_residuals(ax: Axes, bins: dict[int, _Residuals], across: str, up: str)
     medians = ax.hlines(quartiles[:, 1], left, 2 * left, color=tone, linewidth=2)
     (points,) = ax.plot(left * np.sqrt(2), rmse, color=colour(1), marker="D", markersize=5, linewidth=1.5)
     ax.set_xlim(left[0] / 1.1, left[-1] * 2.2)
+    low, high = min(0.0, quartiles.min()), max(rmse.max(), quartiles.max())
+    span = (high - low) or 1.0
+    ax.set_ylim(low - 0.42 * span, high + 0.06 * span)
+    for x, each in zip(left * np.sqrt(2), bins.values(), strict=True):
+        foot = ax.text(x, low - 0.39 * span, f"n = {each.n:,}", rotation=90, ha="center", va="bottom", color=tone)
+        foot.set(fontsize="x-small", clip_on=True)
     _plain_ticks(ax)
     ax.set_xlabel(across)
-    ax.set_ylabel(up)
-    add_legend(ax, [points, medians, bars[0]], ["RMSE", "median", "middle half"], fontsize="small")
+    as_it_is(ax.yaxis.label).set_text(up)
+    add_legend(
+        ax, [points, medians, bars[0]], ["RMSE", "median", "middle half"], fontsize="small", ncols=3, frameon=False,
+        loc="lower center", bbox_to_anchor=(0.5, 1.0), borderaxespad=0.2, columnspacing=1.2,
+    )  # fmt: skip
 
 
 def _plain_ticks(ax: Axes) -> None:
@@ -199,101 +204,3 @@ def _plain_ticks(ax: Axes) -> None:
     ax.xaxis.set_major_locator(LogLocator(base=2, numticks=9))
     ax.xaxis.set_minor_locator(NullLocator())
     ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}" if value >= 1 else ""))
-
-
-# ---- coverage --------------------------------------------------------------------------------------------
-
-
-def coverageByPopularity(model: ALSModel, ratings: Frame, k: int = 10, *, ax: Axes | None = None) -> Axes:
-    """Which share of the recommendations goes to popular items, beside their share of the ratings.
-
-    Parameters
-    ----------
-    model : ALSModel
-        Its ``k`` best items for each of its users are counted, without those that the user has rated.
-    ratings : frame of any kind that ``fit`` takes
-        Those of the fit: they tell what is popular, and what users have already.
-    k : int, default 10
-    ax : matplotlib.axes.Axes, optional
-        Where to draw; a new figure by default.
-
-    Returns
-    -------
-    matplotlib.axes.Axes
-        The items of the model, ordered by their number of ratings, in ten groups of equally many (of one each where
-        there are fewer items); the most popular first. For each group two bars: its share of ``ratings``, and its share
-        of all recommendations. The title says how many items are recommended to anybody.
-
-    Raises
-    ------
-    ImportError
-        matplotlib is not installed.
-    TypeError
-        ``model`` or ``ratings`` is none, ``k`` no integer, ids of another kind than those of the fit, or ``ax`` no Axes.
-    ValueError
-        ``ratings`` has no item of the model; nothing is left to recommend; a missing column; ``k`` below 1.
-
-    All users get their lists, which takes as long as ``model.recommendForAllUsers``. They stay where they are made; a
-    number for each item comes here.
-
-    >>> import matplotlib
-    >>> matplotlib.use("Agg")                                       # no window
-    >>> import pandas as pd
-    >>> from daskals import ALS
-    >>> from daskals.plots import coverageByPopularity
-    >>> rows = [(0, 0, 4.0), (0, 1, 2.0), (1, 1, 3.0), (1, 2, 4.0), (2, 1, 1.0), (2, 2, 5.0)]
-    >>> ratings = pd.DataFrame(rows, columns=["user", "item", "rating"])
-    >>> ax = coverageByPopularity(ALS(rank=2, seed=0).fit(ratings), ratings, k=1)
-    >>> [round(bar.get_height(), 2) for bar in ax.containers[0]]           # of the six ratings item 1 has three
-    [0.5, 0.33, 0.17]
-    >>> ax.get_title()
-    '2 of 3 items are recommended'
-    >>> import matplotlib.pyplot as plt
-    >>> plt.close(ax.figure)
-    """
-    require_matplotlib("coverageByPopularity")
-    check_axes(ax)
-    require_model(model)
-    k = at_least_one("k", k)
-    frame, columns = columns_of(model, ratings, "")
-    scheduler, item = current_scheduler(), columns.item or ""
-    rated = count_items(scheduler, model, frame, item)
-    if not rated.sum():
-        raise ValueError(
-            "ratings has no item of the model: which items are popular is not known. Pass those of the fit."
-        )
-    lists = in_pandas(model.recommendForAllUsers(k, exclude=frame, flat=True))
-    recommended = count_items(scheduler, model, lists[[item]], item)
-    if not recommended.sum():
-        raise ValueError("Nothing is recommended: every user has rated every item of the model.")
-    _draw_coverage(ax := axes_or_new(ax), rated, recommended)
-    return ax
-
-
-def shares_by_popularity(rated: Int64, counts: Int64) -> Float64:
-    """The share of ``counts`` in each tenth of the items, those with the most ratings first."""
-    order = np.argsort(-rated, kind="stable")
-    edges = np.linspace(0, len(rated), min(TENTHS, len(rated)) + 1).round().astype(int)
-    sums = np.add.reduceat(counts[order], edges[:-1])
-    shares: Float64 = sums / counts.sum()
-    return shares
-
-
-def _draw_coverage(ax: Axes, rated: Int64, recommended: Int64) -> None:
-    from matplotlib.ticker import PercentFormatter
-
-    series = [shares_by_popularity(rated, counts) for counts in (rated, recommended)]
-    groups = len(series[0])
-    at = np.arange(groups)
-    bars = [
-        ax.bar(at + shift, shares, width=0.4, color=colour(number), hatch=hatch, edgecolor=ax.get_facecolor())
-        for number, (shift, shares, hatch) in enumerate(zip((-0.2, 0.2), series, ("", "///"), strict=True))
-    ]
-    names = [f"{100 * group // groups}-{100 * (group + 1) // groups}" for group in range(groups)]
-    ax.set_xticks(at, names if groups == TENTHS else [str(group + 1) for group in range(groups)])
-    ax.tick_params(axis="x", labelsize="small")
-    ax.set_xlabel("items by popularity, most rated first" + (" (%)" if groups == TENTHS else ""))
-    ax.set_ylabel("share")
-    ax.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
-    add_legend(ax, [bars[0][0], bars[1][0]], ["of the ratings", "of the recommendations"], fontsize="small")
-    ax.set_title(f"{(recommended > 0).sum():,} of {len(rated):,} items are recommended", fontsize="medium")
