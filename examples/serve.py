@@ -34,16 +34,21 @@ import argparse
 import asyncio
 import json
 import logging
+import sys
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import uvicorn
-from fastapi import FastAPI, HTTPException, Query, Request, Response
-from fastapi.responses import JSONResponse
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+try:
+    import uvicorn
+    from fastapi import FastAPI, HTTPException, Query, Request, Response
+    from fastapi.responses import JSONResponse
+    from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+except ModuleNotFoundError as missing:
+    sys.exit(f"serve: needs {missing.name}: pip install 'daskals[serve]'")
 
 from daskals.serving import LocalModel, Scored, UnknownIdError
 

@@ -533,7 +533,7 @@ def test_a_parameter_s_name_in_print():
     als = ALS()
     assert str(als.rank) == f"{als.uid}__rank"
     assert ALS.rank.parent == "undefined"
-    assert repr(als.rank) == f"Param(parent={als.uid!r}, name='rank')"
+    assert repr(als.rank) == "ALS.rank"
 
 
 def test_params_lists_all_sorted_by_name():

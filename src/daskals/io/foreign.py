@@ -17,6 +17,7 @@ Polars is imported by whoever made the frame; it is looked up, never imported, u
 
 from __future__ import annotations
 
+import importlib
 import sys
 from collections.abc import Collection, Sequence
 from typing import Any, Literal
@@ -198,16 +199,28 @@ def _is_sparse(dataset: Any) -> bool:
 def give_back(frame: pd.DataFrame, kind: str) -> Any:
     """A pandas frame as one of another kind, without its index; where the kind is "pandas", as it is.
 
-    ``ModuleNotFoundError`` if Polars is asked for and not installed.
+    ``ModuleNotFoundError`` that says what to install if Polars is asked for and not there.
     """
     if kind == "pandas":
         return frame
     table = pa.Table.from_pandas(frame, preserve_index=False).replace_schema_metadata(None)
     if kind == "pyarrow":
         return table
-    import polars
+    return polars().from_arrow(table)
 
-    return polars.from_arrow(table)
+
+def polars() -> Any:
+    """The module; ``ModuleNotFoundError`` that says what to do where it is not installed."""
+    try:
+        return importlib.import_module("polars")
+    except ModuleNotFoundError as error:
+        if error.name != "polars":
+            raise
+        raise ModuleNotFoundError(
+            "The frames of this model are Polars frames, and Polars is not installed: pip install polars, or ask for "
+            "another kind, ALSModel.load(path, frames='pandas')",
+            name="polars",
+        ) from None
 
 
 def put_beside(dataset: Any, made: pd.DataFrame, name: str, *, drop: bool) -> Any:

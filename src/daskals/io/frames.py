@@ -15,7 +15,7 @@ from dask.delayed import Delayed
 
 from daskals.execution.scheduler import Scheduler
 from daskals.execution.tasks import identity, new_token, task, tree_reduce
-from daskals.io.foreign import foreign_kind, is_lazy_polars, read_frame, rows_of
+from daskals.io.foreign import foreign_kind, is_lazy_polars, polars, read_frame, rows_of
 
 FrameKind = Literal["pandas", "dask", "polars", "pyarrow"]
 Frame = Any  #: pandas.DataFrame or dask.dataframe.DataFrame; on the surface also what `daskals.io.foreign` reads
@@ -53,9 +53,11 @@ def kind_of(dataset: Frame, name: str = "The dataset") -> FrameKind:
 
 
 def check_kind(kind: Any) -> None:
-    """``ValueError`` for what is no kind of frame."""
+    """``ValueError`` for what is no kind of frame, ``ModuleNotFoundError`` for Polars where it is not installed."""
     if kind not in get_args(FrameKind):
         raise ValueError(f"frames={kind!r} is not allowed: it must be one of {', '.join(get_args(FrameKind))}")
+    if kind == "polars":
+        polars()
 
 
 def partitions(dataset: Frame, scheduler: Scheduler) -> list[Delayed]:
