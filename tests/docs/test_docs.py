@@ -1,8 +1,8 @@
 """The documentation: its code runs, its commands exist, its links lead somewhere, and Sphinx builds it.
 
 A page's blocks of Python run in their order, in one namespace and an empty folder. What a block prints is compared with
-the block of text that follows it. A comment ``<!-- not run: needs SLURM -->`` above a block says that it is not run, and
-``<!-- needs implicit -->`` that it is only run where that module can be imported.
+the block of text that follows it. A comment ``<!-- not run: needs SLURM -->`` above a block says that it is not run,
+and ``<!-- needs implicit -->`` that it is only run where that module can be imported.
 
 The code of the pages that explain and measure is run by `tests/project/test_readme.py`.
 """
