@@ -38,6 +38,7 @@ OTHER_FILES = {
     "datasets/spark_sample/NOTICE",
     "datasets/spark_sample/sample_movielens_ratings.txt",
 }
+CONSTRAINTS = ("-c", ROOT / "tests" / "project" / "oldest.txt")
 IN_SDIST = {"pyproject.toml", "README.md", "LICENSE", "CHANGELOG.md", "CITATION.cff", "PKG-INFO", ".gitignore"}
 #: Of each floor, what meets other libraries: frames, files, kernels, schedulers.
 TESTS = ["tests/surface", "tests/io", "tests/kernels", "tests/serving", "tests/cluster/test_cluster.py"]
@@ -82,7 +83,7 @@ def environment(folder: Path, python: Path, *requirements: object) -> Path:
     """The interpreter of a new environment with these requirements."""
     run(python, "-m", "venv", "--clear", folder, cwd=folder.parent)
     new = folder / "bin" / "python"
-    run(new, "-m", "pip", "install", "-qq", "--disable-pip-version-check", *requirements, cwd=folder.parent)
+    run(new, "-m", "pip", "install", "-qq", "--no-compile", *requirements, cwd=folder.parent)
     return new
 
 
@@ -131,21 +132,20 @@ def check_contents(sdist: Path, wheel: Path) -> None:
     say("both hold the package, its licences and nothing else")
 
 
-def check_bare(folder: Path, python: Path, wheel: Path) -> None:
+def check_bare(folder: Path, python: Path, wheel: Path, oldest: bool) -> None:
     """daskals alone: the plain kernels fit, save, load and recommend; the version is that of the file."""
-    new = environment(folder / "bare", python, wheel)
+    new = environment(folder / "bare", python, wheel, *(CONSTRAINTS if oldest else ()))
     script = ROOT / "tests" / "project" / "bare.py"
     shutil.copy(script, folder)
     version = run(new, "-I", "-W", "error", folder / script.name, cwd=folder).split()[-1]
     assert version.replace("-", "_") == wheel.name.split("-")[1], f"__version__ is {version}, the wheel {wheel.name}"
-    say(f"daskals {version} alone: {run(new, '--version', cwd=folder).strip()}")
+    say(f"{version} fits, saves, loads and recommends with the {'oldest' if oldest else 'newest'} versions")
 
 
 def check_tests(folder: Path, python: Path, wheel: Path, oldest: bool, arguments: list[str]) -> None:
     """A part of the tests, copied out of the checkout, against the wheel with its compiled kernels."""
     name = f"{'oldest' if oldest else 'newest'}-{python.name}"
-    constraints = ["-c", ROOT / "tests" / "project" / "oldest.txt"] if oldest else []
-    new = environment(folder / name, python, f"{wheel}[fast,test]", *constraints)
+    new = environment(folder / name, python, f"{wheel}[fast,test]", *(CONSTRAINTS if oldest else ()))
     copy = folder / f"tests-{name}"
     shutil.copytree(ROOT / "tests", copy / "tests", ignore=shutil.ignore_patterns("__pycache__"), dirs_exist_ok=True)
     shutil.copy(ROOT / "pyproject.toml", copy)
@@ -210,7 +210,8 @@ def main() -> None:
         check_contents(sdist, wheel)
         if "bare" in wanted:
             print("==> without extras", flush=True)
-            check_bare(folder, pythons[OLDEST], wheel)
+            for oldest in (False, True):
+                check_bare(folder, pythons[OLDEST], wheel, oldest)
         if "oldest" in wanted:
             print("==> the oldest versions", flush=True)
             check_tests(folder, pythons[OLDEST], wheel, True, options.tests)
