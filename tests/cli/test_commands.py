@@ -289,7 +289,8 @@ def test_a_model_to_tables_and_back(invoke, fitted, model):
     assert_same_factors("again.model", model)
     loaded = ALSModel.load("again.model", frames="pandas")
     assert loaded.getUserCol() == "userId"
-    assert_frame_equal(loaded.history, model.history)
+    same = ["iteration", "objective", "rmse"]
+    assert_frame_equal(loaded.history[same], model.history[same])
     assert loaded.parent.getRank() == 2
     assert LocalModel.load("again.model").itemCounts.tolist() == [7, 7, 7, 6, 6]
 

@@ -2,11 +2,13 @@
 
 import json
 
+import dask
 import pandas as pd
 import pytest
 from support.small_ratings import SMALL
 
 from daskals import ALSModel
+from daskals.cli.scheduler import on_scheduler
 
 
 @pytest.mark.slow
@@ -35,6 +37,12 @@ def test_processes_that_are_started_for_it(process, ratings_csv):
     assert said.code == 0, said.err
     assert json.loads(said.out)["workers"]["start"] == 2
     assert len(ALSModel.load("ratings.model", frames="pandas").userFactors) == 7
+
+
+def test_the_wish_for_progress_is_in_the_configuration():
+    for wanted in (True, False):
+        with on_scheduler(None, wanted):
+            assert dask.config.get("daskals.progress") is wanted
 
 
 def test_threads(invoke, ratings_csv):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from daskals.cli.options import Running, Sectioned, running
+from daskals.cli.options import Sectioned, Telling, telling
 
 
 @click.command(
@@ -14,8 +14,8 @@ from daskals.cli.options import Running, Sectioned, running
 @click.argument("target", required=False)
 @click.option("--to", "kind", type=click.Choice(["numpy", "parquet", "model"]), help="What to write.")
 @click.option("--overwrite", is_flag=True, help="Replace a TARGET that is there.")
-@running
-def command(source: str, target: str | None, kind: str | None, overwrite: bool, running: Running) -> None:
+@telling
+def command(source: str, target: str | None, kind: str | None, overwrite: bool, running: Telling) -> None:
     """Write the factors of a model in another form.
 
     \b

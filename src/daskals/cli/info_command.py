@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import click
 
-from daskals.cli.options import Running, Sectioned, running
+from daskals.cli.options import Sectioned, Telling, telling
 
 
 @click.command(name="info", cls=Sectioned, short_help="Show what a saved model is.")
 @click.argument("model")
-@running
-def command(model: str, running: Running) -> None:
+@telling
+def command(model: str, running: Telling) -> None:
     """Show what MODEL is: users, items, rank, the parameters of its fit, its error. All its files are checked.
 
     \b

@@ -36,7 +36,7 @@ COMMANDS = {
     "params": "List all parameters of ALS, for --set and --grid.",
     "completion": "Print the script that makes a shell complete this command.",
 }
-INTERRUPTED = 130
+INTERRUPTED, TERMINATED = 130, 143
 #: Errors of a kind that only a fault of daskals brings.
 _OUR_FAULT = (AttributeError, AssertionError, NameError, IndexError, KeyError, RecursionError)
 
@@ -147,14 +147,14 @@ def run() -> NoReturn:
     # Dask runs a task on each core. A BLAS that starts threads of its own in each task makes all of them wait for each
     # other; it reads this when NumPy is imported.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # as an exception it lets drafts be taken away
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(TERMINATED))  # as an exception it lets drafts be taken away
     try:
         cli.main(prog_name="daskals")
     except SystemExit as end:
-        if end.code == INTERRUPTED:
+        if end.code in (INTERRUPTED, TERMINATED):
             # threads may be in the middle of a task, or of compiling, for which nobody wants to wait now
             sys.stdout.flush()
             sys.stderr.flush()
-            os._exit(INTERRUPTED)
+            os._exit(int(str(end.code)))
         raise
     raise SystemExit(0)

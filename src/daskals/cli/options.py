@@ -79,27 +79,33 @@ def _remember(context: click.Context, _: click.Parameter, value: bool) -> None:
     context.meta[TRACEBACK] = context.meta.get(TRACEBACK, False) or value
 
 
-running = gathered(
-    Running,
-    "running",
-    [
-        click.option(
-            "--scheduler",
-            metavar="WHERE",
-            help="Where to work: threads (the default), threads:N, processes:N, tcp://HOST:PORT, or a scheduler file.",
-        ),
-        click.option("--progress/--no-progress", default=None, help="Show progress (default: in a terminal)."),
-        click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON document."),
-        click.option(
-            "--traceback",
-            is_flag=True,
-            expose_value=False,
-            callback=_remember,
-            help="Show where an error came from. [env: DASKALS_DEBUG=1]",
-        ),
-    ],
-    "How it runs",
-)
+@dataclass(frozen=True)
+class Telling:
+    """How the result is told, where nothing is run on Dask."""
+
+    as_json: bool
+
+
+_tell = [
+    click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON document."),
+    click.option(
+        "--traceback",
+        is_flag=True,
+        expose_value=False,
+        callback=_remember,
+        help="Show where an error came from. [env: DASKALS_DEBUG=1]",
+    ),
+]
+_where = [
+    click.option(
+        "--scheduler",
+        metavar="WHERE",
+        help="Where to work: threads (the default), threads:N, processes:N, tcp://HOST:PORT, or a scheduler file.",
+    ),
+    click.option("--progress/--no-progress", default=None, help="Show progress (default: in a terminal)."),
+]
+running = gathered(Running, "running", [*_where, *_tell], "How it runs")
+telling = gathered(Telling, "running", _tell, "How it runs")
 
 
 # ---- which file ------------------------------------------------------------------------------------------

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from daskals.cli.options import Running, Sectioned, TitleOptions, running, titles
+from daskals.cli.options import Sectioned, Telling, TitleOptions, telling, titles
 
 
 @click.command(name="similar", cls=Sectioned, short_help="The items most like an item, or users like a user.")
@@ -15,7 +15,7 @@ from daskals.cli.options import Running, Sectioned, TitleOptions, running, title
 @click.option("--metric", type=click.Choice(["cosine", "dot"]), default="cosine", show_default=True, help="Of factors.")
 @click.option("--min-support", type=click.IntRange(1), metavar="N", help="Only those with so many ratings in the fit.")
 @titles
-@running
+@telling
 def command(
     model: str,
     ids: tuple[str, ...],
@@ -24,7 +24,7 @@ def command(
     metric: str,
     min_support: int | None,
     naming: TitleOptions,
-    running: Running,
+    running: Telling,
 ) -> None:
     """The items of MODEL most like each ID, by the angle between their factors.
 

@@ -20,12 +20,16 @@ from daskals.io.directories import join
 #: How the names of files end that a folder is looked through for, packed or not.
 ENDINGS = (".parquet", ".pq", ".csv", ".tsv", ".txt", ".dat", ".data", ".jsonl", ".ndjson", ".json", ".base")
 PACKED = (".gz", ".bz2", ".xz", ".zst")
+#: What is brought here before it is read.
+WEB = ("http://", "https://")
 #: Seconds that a server may be silent.
 PATIENCE = 60
 
 
 def is_model(path: str) -> bool:
     """Whether there is a directory that Spark or daskals saved."""
+    if path.startswith(WEB):
+        return False
     try:
         fs, place = fsspec.url_to_fs(path)
         return bool(fs.exists(f"{place.rstrip('/')}/metadata") and fs.isdir(f"{place.rstrip('/')}/metadata"))
@@ -38,7 +42,7 @@ def files_of(source: str) -> list[str]:
 
     ``FileNotFoundError`` or ``ValueError``, in one line, where there is nothing, or nothing that is a table.
     """
-    if source.startswith(("http://", "https://")):
+    if source.startswith(WEB):
         return [_downloaded(source)]
     try:
         fs, place = fsspec.url_to_fs(source)
