@@ -42,6 +42,8 @@ def shown(value: float | None, unit: str, missing: str = "-") -> str:
         return missing
     if unit in ("s", "ms"):
         return three_digits(value)
+    if unit == "%":
+        return f"{value:.1f} %"
     if unit.isdecimal():
         return f"{value:.{unit}f}".removeprefix("0")
     if unit in ("x", "x2"):

@@ -9,14 +9,14 @@ The arrays in the first picture are made by the functions that a fit calls. Run 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import _style
 import numpy as np
 from _style import COLOURS
 
-from daskals.blocks import in_blocks
-from daskals.blocks.ratings import InBlock, RatingBlock
+if TYPE_CHECKING:
+    from daskals.blocks.ratings import InBlock
 
 #: A rating is named after its cell: 3.4 is what user 3 thinks of item 4.
 CELLS = (0.3, 1.1, 1.5, 2.0, 2.4, 3.1, 3.4, 4.2, 5.0, 5.3, 6.5, 7.3, 7.6)
@@ -61,6 +61,9 @@ def arrow(axes: Any, start: tuple[float, float], end: tuple[float, float], colou
 
 def first_block(rows: np.ndarray, sources: np.ndarray, bounds: np.ndarray, n_sources: int) -> InBlock:
     """The first in-block of a side of the example, by the functions that a fit calls."""
+    from daskals.blocks import in_blocks
+    from daskals.blocks.ratings import RatingBlock
+
     ratings = RatingBlock(rows.astype(np.int32), sources.astype(np.int32), np.array(CELLS, np.float32))
     pieces = in_blocks.split([ratings], bounds)
     block: InBlock = in_blocks.build(0, int(bounds[1]), n_sources, [pieces[0]])
