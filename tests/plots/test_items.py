@@ -1,5 +1,7 @@
 """Pictures of items and of users: `itemMap`, `userRecommendations`, and those by popularity."""
 
+import itertools
+
 import dask.dataframe as dd
 import numpy as np
 import pandas as pd
@@ -236,7 +238,7 @@ def test_coverage_is_that_of_a_loop(model, kind):
     order = np.argsort(-rated, kind="stable")
     edges = np.linspace(0, len(ids), 11).round().astype(int)
     for bars, counts in zip(ax.containers, (rated, recommended), strict=True):
-        expected = [counts[order[a:b]].sum() / counts.sum() for a, b in zip(edges[:-1], edges[1:], strict=True)]
+        expected = [counts[order[a:b]].sum() / counts.sum() for a, b in itertools.pairwise(edges)]
         assert [bar.get_height() for bar in bars] == pytest.approx(expected)
         assert sum(bar.get_height() for bar in bars) == pytest.approx(1)
     assert ax.get_title() == f"{(recommended > 0).sum()} of {len(ids)} items are recommended"
