@@ -275,14 +275,15 @@ def test_words_are_taken_in_any_case():
 @pytest.mark.parametrize(
     ("more", "same_as"),
     [
-        ({"rank": 191}, "cholesky"),
-        ({"rank": 192}, "subspace"),
-        ({"rank": 192, "implicitPrefs": True}, "subspace"),
-        ({"rank": 192, "nonnegative": True}, "cholesky"),
+        ({"rank": 63}, "cholesky"),
+        ({"rank": 64}, "cg"),
+        ({"rank": 384}, "subspace"),
+        ({"rank": 384, "implicitPrefs": True}, "cg"),
+        ({"rank": 64, "nonnegative": True}, "cholesky"),
     ],
     ids=str,
 )
-def test_the_automatic_solver_goes_by_the_rank(more, same_as):
+def test_the_automatic_solver_goes_by_the_rank_and_the_mode(more, same_as):
     als = ALS(**{**COMMON, **more}, maxIter=1)
     frame = LARGER.head(40)
     found, expected = (als.copy().setSolver(solver).fit(frame) for solver in ("auto", same_as))

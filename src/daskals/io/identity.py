@@ -109,7 +109,7 @@ def _decisive(values: dict[str, Any]) -> dict[str, Any]:
         del decisive["precision"]
     if not decisive["implicitPrefs"]:
         del decisive["alpha"]
-    if decisive["solver"] != "cg":
+    if decisive["solver"] not in ("cg", "auto"):
         del decisive["cgSteps"]
     if decisive["solver"] not in ("subspace", "auto"):
         decisive.pop("subspaceSize", None)

@@ -45,7 +45,7 @@ class ALS(ALSParams, Savable):
         Solve each row's equations exactly, as Spark; or take ``cgSteps`` (3) conjugate gradient steps from the row as
         it was; or solve ``subspaceSize`` (64) columns of it after the other, the rest staying as it was (iALS++). The
         last two are cheaper at high rank, and close to it after a few more iterations. Not with nonnegative. "auto"
-        is "subspace" from rank 192 on and else "cholesky".
+        is "cholesky" below rank 64, and "cg" from there on; with explicit ratings "subspace" from rank 384 on.
     biases : bool
         Explicit fits alone: predict mean + bias of the user + bias of the item + dot product, all of them solved
         together, with the same regularisation. The biases are two more columns of the factors, so ``model.rank`` is

@@ -12,8 +12,9 @@ from daskals.io.frames_in import Columns
 from daskals.kernels.objective import Objective, Solver
 from daskals.recommendation.parameters import ALSParams
 
-#: From this rank on ``solver="auto"`` takes "subspace".
-SUBSPACE_RANK = 192
+#: From this rank on ``solver="auto"`` takes "cg", and from the other one, for explicit ratings, "subspace". Measured by
+#: benchmarks/convergence.py: steps are ahead at ranks 64 to 256, and at 512 blocks of columns for explicit ratings.
+CG_RANK, SUBSPACE_RANK = 64, 384
 
 
 def goal_of(params: ALSParams, learned: Learned) -> Goal:
@@ -65,8 +66,9 @@ def solver_of(params: ALSParams) -> Solver:
 
 def best_solver(params: ALSParams) -> str:
     """What ``solver="auto"`` takes: "cholesky", unless the rank is so high that it pays to be less exact."""
-    exact = params.getNonnegative() or params.getRank() < SUBSPACE_RANK
-    return "cholesky" if exact else "subspace"
+    if params.getNonnegative() or params.getRank() < CG_RANK:
+        return "cholesky"
+    return "cg" if params.getImplicitPrefs() or params.getRank() < SUBSPACE_RANK else "subspace"
 
 
 def start_values_of(params: ALSParams) -> StartValues:
