@@ -18,6 +18,7 @@ from daskals.datasets import make_ratings
 from daskals.evaluation import RegressionEvaluator
 from daskals.execution import compilations, showing
 from daskals.kernels import compilations as kernel_compilations
+from daskals.progress import screens as screens_of_progress
 from daskals.tuning import CrossValidator, ParamGridBuilder, TrainValidationSplit
 
 
@@ -27,8 +28,12 @@ def some():
 
 
 @pytest.fixture
-def said(capsys):
-    """The lines on standard error of this process since the last call, without the times in them."""
+def said(capsys, monkeypatch):
+    """The lines on standard error of this process since the last call, without the times in them.
+
+    No line comes because a busy machine takes long.
+    """
+    monkeypatch.setattr(screens_of_progress, "LINE_SECONDS", float("inf"))
 
     def lines():
         return [line.partition(" (")[0] for line in capsys.readouterr().err.splitlines()]
