@@ -315,7 +315,7 @@ def test_a_half_step_is_one_task_a_block_and_at_most_sixteen_more(finished, impl
 
     steps = Counter()
     for key in two:
-        if match := re.match(r"als-(solve|panel|losses|pinned)-(users|items)-[0-9a-f]+-([1-9]\d*)-\d+$", key):
+        if match := re.match(r"als-(solve|panel|loss|pin)-(users|items)-[0-9a-f]+-([1-9]\d*)-\d+$", key):
             steps[match[2], int(match[3]), match[1] == "solve"] += 1
     for side, n_blocks in BLOCKS.items():
         for number in (1, 2):
