@@ -379,7 +379,7 @@ def test_a_thousand_partitions_to_a_hundred_blocks(finished):
     """Not a task for each pair of them, but one for each pair of a group of partitions and a block."""
     given = dd.from_map(part_of_many, range(1000), meta=part_of_many(0))
     keys = finished(lambda: ALS(rank=2, maxIter=0, numUserBlocks=100, numItemBlocks=100).fit(given))
-    ingest = [key for key in keys if re.match("als-(read|index|split|piece|ratings|summary|bounds|ids)", key)]
+    ingest = [key for key in keys if re.match("als-(read|index|merge|split|piece|build|count|bounds|ids)", key)]
     assert 2000 < len(ingest) < 6000
 
 
