@@ -315,7 +315,7 @@ def test_a_half_step_is_one_task_a_block_and_at_most_sixteen_more(finished, impl
 
     steps = Counter()
     for key in two:
-        if match := re.match(r"als-(solve|panel|losses|pinned)-(users|items)-[0-9a-f]+-([1-9]\d*)-\d+$", key):
+        if match := re.match(r"als-(solve|panel|loss|pin)-(users|items)-[0-9a-f]+-([1-9]\d*)-\d+$", key):
             steps[match[2], int(match[3]), match[1] == "solve"] += 1
     for side, n_blocks in BLOCKS.items():
         for number in (1, 2):
@@ -379,7 +379,7 @@ def test_a_thousand_partitions_to_a_hundred_blocks(finished):
     """Not a task for each pair of them, but one for each pair of a group of partitions and a block."""
     given = dd.from_map(part_of_many, range(1000), meta=part_of_many(0))
     keys = finished(lambda: ALS(rank=2, maxIter=0, numUserBlocks=100, numItemBlocks=100).fit(given))
-    ingest = [key for key in keys if re.match("als-(read|index|split|piece|ratings|summary|bounds|ids)", key)]
+    ingest = [key for key in keys if re.match("als-(read|index|merge|split|piece|build|count|bounds|ids)", key)]
     assert 2000 < len(ingest) < 6000
 
 

@@ -18,6 +18,7 @@ from daskals.datasets import make_ratings
 from daskals.evaluation import RegressionEvaluator
 from daskals.execution import compilations, showing
 from daskals.kernels import compilations as kernel_compilations
+from daskals.progress import screens as screens_of_progress
 from daskals.tuning import CrossValidator, ParamGridBuilder, TrainValidationSplit
 
 
@@ -27,8 +28,12 @@ def some():
 
 
 @pytest.fixture
-def said(capsys):
-    """The lines on standard error of this process since the last call, without the times in them."""
+def said(capsys, monkeypatch):
+    """The lines on standard error of this process since the last call, without the times in them.
+
+    No line comes because a busy machine takes long.
+    """
+    monkeypatch.setattr(screens_of_progress, "LINE_SECONDS", float("inf"))
 
     def lines():
         return [line.partition(" (")[0] for line in capsys.readouterr().err.splitlines()]
@@ -256,7 +261,7 @@ def test_workers_tell_of_their_compilations_while_there_is_a_display(cluster, mo
 def test_a_newcomer_reads_why_the_first_fit_takes_long(tmp_path):
     """The first process compiles, and says so before the first iteration is done; the next one does not."""
     pytest.importorskip("numba")
-    command = program(pause=0, verbose=True)
+    command = program(before="pass", verbose=True)
     for is_first in (True, False):
         code, written = run_in_terminal(command, TERM="dumb", NUMBA_CACHE_DIR=str(tmp_path))
         assert code == 0, written
@@ -267,14 +272,23 @@ def test_a_newcomer_reads_why_the_first_fit_takes_long(tmp_path):
 # ---- terminals -------------------------------------------------------------------------------------------
 
 PROGRAM = textwrap.dedent("""
-    import time
+    import threading, time
     from daskals import ALS
     from daskals.datasets import make_ratings
     from daskals.engine.loop import Iterations
-    iterate = Iterations.__next__
+    from daskals.progress.screens import Bars
+    pictures, iterate, show = threading.Semaphore(0), Iterations.__next__, Bars.show
     def slowly(loop):
-        time.sleep({pause})
+        {before}
         return iterate(loop)
+    def shown(bars, lines):
+        show(bars, lines)
+        pictures.release()
+    def wait_for_pictures():
+        while pictures.acquire(blocking=False):
+            pass
+        assert pictures.acquire(timeout=60) and pictures.acquire(timeout=60)
+    Bars.show = shown
     Iterations.__next__ = slowly
     def tell(iteration):
         if iteration.number == 3:
@@ -286,9 +300,9 @@ PROGRAM = textwrap.dedent("""
 """)
 
 
-def program(*, pause=0.6, at_3="pass", verbose=None, first=""):
-    """The command of a fit whose iterations take so many seconds and which does something at the third one."""
-    return [sys.executable, "-c", first + PROGRAM.format(pause=pause, at_3=at_3, verbose=verbose)]
+def program(*, before="wait_for_pictures()", at_3="pass", verbose=None, first=""):
+    """The command of a fit that does something before each iteration, and when the third one is done."""
+    return [sys.executable, "-c", first + PROGRAM.format(before=before, at_3=at_3, verbose=verbose)]
 
 
 @pytest.mark.parametrize("columns", [80, pytest.param(40, marks=pytest.mark.slow)])
@@ -318,14 +332,14 @@ def test_an_error_takes_the_bar_away():
 def test_small_work_does_not_flicker():
     """What takes less than START_SECONDS, which are so many here that it does for sure, shows no bar at all."""
     first = "from daskals.progress import display\ndisplay.START_SECONDS = 1e3\n"
-    code, written = run_in_terminal(program(pause=0, first=first))
+    code, written = run_in_terminal(program(before="pass", first=first))
     assert (code, written.split()) == (0, ["before", "after"])
 
 
 @pytest.mark.parametrize(("verbose", "is_told"), [(None, True), pytest.param(False, False, marks=pytest.mark.slow)])
 def test_without_tqdm_there_are_lines(verbose, is_told):
     blocked = "import sys\nsys.modules['tqdm'] = sys.modules['tqdm.auto'] = None\n"
-    code, written = run_in_terminal(program(verbose=verbose, first=blocked))
+    code, written = run_in_terminal(program(before="time.sleep(0.6)", verbose=verbose, first=blocked))
     assert code == 0, written
     written = written.replace("\r\n", "\n")
     assert "\r" not in written

@@ -63,8 +63,8 @@ def _print(side: SideName, start: int, block: SolvedBlock) -> int:
 
 def _warm_rows(plan: Plan, side: Side, known: FactorMatrix, start: StartValues) -> Sequence[Delayed]:
     token = new_token()
-    where = task(_where, known.ids, side.ids, name=f"als-warm-where-{side.name}-{token}")
-    spans = task(_spans, where, side.bounds, name=f"als-warm-spans-{side.name}-{token}")
+    where = task(_where, known.ids, side.ids, name=f"als-where-{side.name}-{token}")
+    spans = task(_spans, where, side.bounds, name=f"als-span-{side.name}-{token}")
     ((where,),), ((found,),) = plan.scheduler.persist_and_fetch([[where]], [[spans]])
     cold = start_rows(side, known.rank, start, token, plan.of(side.name).biases)
     tasks = []
@@ -72,7 +72,7 @@ def _warm_rows(plan: Plan, side: Side, known: FactorMatrix, start: StartValues) 
         zip(itertools.pairwise(side.bounds.tolist()), found.tolist(), strict=True)
     ):
         b0, b1, offset = covering(known.bounds, low, high) if low < high else (0, 0, 0)
-        places = task(_places, where, first, stop, offset, name=f"als-warm-places-{side.name}-{token}-{n}")
+        places = task(_places, where, first, stop, offset, name=f"als-place-{side.name}-{token}-{n}")
         tasks.append(
             task(_warm, start.nonnegative, cold[n], places, *known.blocks[b0:b1],
                  name=f"als-warm-{side.name}-{token}-{n}")
