@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from daskals.cli.recommend_command import Wish
 
 #: See `usual_support`.
-SUPPORT = 10
+SUPPORT, STAYING = 10, 100
 WHY = "Give --ratings FILE, so that items a user has already can be left out; or --include-seen"
 
 
@@ -138,12 +138,12 @@ def _from_ratings(source: str, wish: Wish, options: ReadingOptions, choices: Mod
 def usual_support(counts: npt.NDArray[Any] | None, what: str = "item") -> int | None:
     """The least number of ratings of an item that is recommended where nobody says, and the ratings are opinions.
 
-    A film that two people gave five stars would lead most lists, since nothing else is known of it. But half of the
-    items, and more, stay in any case.
+    A film that two people gave five stars would lead most lists, since nothing else is known of it. But as many items
+    as `STAYING` stay in any case.
     """
     if counts is None or not len(counts):
         return None
-    least = min(SUPPORT, int(np.median(counts)) // 2)
+    least = min(SUPPORT, int(np.sort(counts)[-min(STAYING, len(counts))]))
     if least > counts.min():
         fewer = int((counts < least).sum())
         say(f"Leaving out {in_words(fewer, what)} with fewer than {least} ratings (--min-support 1 takes them in)")
