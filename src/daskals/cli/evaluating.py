@@ -49,7 +49,7 @@ def evaluate(
     if as_json:
         show_json(report)
     elif trial.ranking:
-        table = pd.DataFrame(report["metrics"]).T
+        table = pd.DataFrame(report["metrics"])
         click.echo(aligned(table.reset_index(names=f"first {measure.number}")))
         if report["metrics"]["model"]["ndcgAtK"] <= report["metrics"]["most popular"]["ndcgAtK"]:
             say(
