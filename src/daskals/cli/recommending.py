@@ -13,7 +13,7 @@ from daskals.cli import fitting
 from daskals.cli.models import item_counts, ratings_of, remember, saved_at
 from daskals.cli.options import ModelOptions, ReadingOptions, TitleOptions
 from daskals.cli.reading import Ratings, read_ratings
-from daskals.cli.sources import is_model
+from daskals.cli.sources import is_model, reachable
 from daskals.cli.steps import add_titles, described, estimator_for, read_titles
 from daskals.cli.talking import in_words, say, show_json
 from daskals.cli.writing import show_table, write_table
@@ -109,7 +109,7 @@ def _from_model(path: str, wish: Wish, options: ReadingOptions) -> Basis:
     if wish.user:
         return Basis(None, LocalModel.load(path), saved.user, saved.item, seen, support)
     kind: FrameKind = "dask" if current_scheduler().client is not None else "pandas"
-    model = ALSModel.load(path, frames=kind)
+    model = ALSModel.load(reachable(path), frames=kind)
     return Basis(model, None, saved.user, saved.item, seen, support)
 
 
