@@ -143,11 +143,13 @@ def test_a_stranger_is_told_who_is_known(invoke, fitted):
     assert "There is no user ann in ratings.model" in invoke("recommend", fitted, "--user", "ann").err
 
 
-def test_rare_items_are_left_out_of_opinions_unless_asked(invoke, here):
+def test_rare_items_are_left_out_of_opinions_unless_asked(invoke, here, monkeypatch):
     """Item 9 has the one rating of user 1, the best there is."""
     rows = [(user, item, 3 + item % 2) for user in range(30) for item in range(8) if (user + item) % 3]
     table = pd.DataFrame([*rows, (1, 9, 5)], columns=["user", "item", "rating"])
     table.to_csv("r.csv", index=False)
+    assert "Leaving out" not in invoke("recommend", "r.csv", "--out", "few.csv", *SMALL).err, "of nine items all stay"
+    monkeypatch.setattr("daskals.cli.recommending.STAYING", 8)
     said = invoke("recommend", "r.csv", "--out", "usual.csv", *SMALL)
     assert "Leaving out 1 item with fewer than 10 ratings" in said.err
     assert 9 not in set(pd.read_csv("usual.csv")["item"])

@@ -52,6 +52,12 @@ def test_a_file_in_place_of_a_command(here):
     assert "ratings.csv is a file, not a command; perhaps: daskals recommend ratings.csv" in said.output
 
 
+def test_a_command_that_is_misspelt():
+    said = CliRunner().invoke(cli, ["recomend", "ratings.csv"])
+    assert said.exit_code == 2
+    assert "There is no command 'recomend'; perhaps: daskals recommend" in said.output
+
+
 def test_completion():
     for shell in ("bash", "zsh", "fish"):
         script = CliRunner().invoke(cli, ["completion", shell]).output

@@ -90,7 +90,8 @@ BAD = {
     "binary": (bytes(range(256)) * 40, "is binary, no text (its first bytes are 00 01 02"),
     "page": ("<!DOCTYPE html><html>Not found</html>", "is a page of HTML or XML"),
     "names-alone": ("user,item,rating\n", "has a line of names (user, item, rating) and no rows"),
-    "cut-gzip": (gzip.compress(b"")[:12], "cannot be unpacked"),
+    "empty-gzip": (gzip.compress(b""), "holds nothing, packed by gzip"),
+    "cut-gzip": (gzip.compress(TEXT.encode())[:-12], "is packed by gzip, and damaged or cut short"),
     "parquet-by-name": (b"PAR1 and no more", "cannot be read as one"),
 }
 

@@ -11,7 +11,7 @@ from daskals.cli import fitting
 from daskals.cli.models import like_model, ratings_of, saved_at
 from daskals.cli.options import ModelOptions, ReadingOptions
 from daskals.cli.reading import Ratings, read_ratings
-from daskals.cli.sources import is_model
+from daskals.cli.sources import is_model, reachable
 from daskals.cli.steps import described, estimator_for
 from daskals.cli.talking import in_words, say, show_json
 from daskals.cli.writing import aligned
@@ -49,15 +49,19 @@ def evaluate(
     if as_json:
         show_json(report)
     elif trial.ranking:
-        table = pd.DataFrame(report["metrics"]).T
+        table = pd.DataFrame(report["metrics"])
         click.echo(aligned(table.reset_index(names=f"first {measure.number}")))
         if report["metrics"]["model"]["ndcgAtK"] <= report["metrics"]["most popular"]["ndcgAtK"]:
-            say(
-                "This model is no better than the most popular items: try --rating-col none (counts in the thousands "
-                "drown the others), another --alpha, or 'daskals tune'"
-            )
+            say(f"This model is no better than the most popular items: {_advice(trial)}")
     else:
         _tell_errors(report)
+
+
+def _advice(trial: Trial) -> str:
+    parent = trial.model.parent
+    if parent is not None and not parent.getImplicitPrefs():
+        return "it is made to predict ratings; for lists try --implicit, with --rating-col none too"
+    return "try --rating-col none (counts in the thousands drown the others), another --alpha, or 'daskals tune'"
 
 
 # ---- which model, and which ratings ----------------------------------------------------------------------
@@ -73,7 +77,7 @@ def _saved(source: str, test: str | None, measure: Measure, options: ReadingOpti
     held_out = like_model(saved, test, reading, rated=not ranking)
     if not ranking and held_out.rating is None:
         raise ValueError(f"{test} has no column of ratings, with which predictions could be compared")
-    return Trial(ALSModel.load(source, frames="pandas"), train, held_out, ranking)
+    return Trial(ALSModel.load(reachable(source), frames="pandas"), train, held_out, ranking)
 
 
 def _fitted(source: str, test: str | None, measure: Measure, options: ReadingOptions, choices: ModelOptions) -> Trial:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
@@ -23,6 +24,8 @@ def told_in_a_line(source: str, form: TableForm) -> Iterator[None]:
             f"{source} is not all {form.encoding}: byte {error.object[error.start : error.start + 1].hex()} is in it. "
             "Name its encoding with --encoding, such as latin-1"
         ) from None
+    except (EOFError, zlib.error) as error:
+        raise ValueError(f"{source} is packed by {form.compression}, and damaged or cut short: {error}") from None
     except pd.errors.ParserError as error:
         found = re.search(r"Expected (\d+) fields in line (\d+), saw (\d+)", str(error))
         if found is None:

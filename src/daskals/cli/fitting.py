@@ -14,6 +14,7 @@ import dask
 from distributed import Client
 
 from daskals.cli.reading import Ratings
+from daskals.cli.sources import reachable
 from daskals.cli.workers import Attendance
 from daskals.evaluation import RegressionEvaluator
 from daskals.recommendation import ALS, ALSModel
@@ -42,7 +43,7 @@ def estimator(given: Mapping[str, Any], more: Iterable[tuple[str, Any]] = ()) ->
 def checkpoint_dir(folder: str | None) -> str | None:
     """The folder of checkpoints that is in force: this one, or that of Dask's configuration."""
     found: str | None = folder or dask.config.get("daskals.checkpoint-dir", None)
-    return found
+    return None if found is None else reachable(found)
 
 
 @dataclass(frozen=True)
@@ -76,7 +77,7 @@ def run(
         report = {"rank": model.rank, **last_iteration(model), "seconds": round(time.monotonic() - start, 2)}
         if order.out:
             writer = model.write().overwrite() if order.overwrite else model.write()
-            writer.save(order.out)
+            writer.save(reachable(order.out))
             report["model"] = order.out
         if test is not None:
             with test.naming_faults():

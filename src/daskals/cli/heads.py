@@ -114,7 +114,7 @@ def _unpacked(file: str, first: bytes, compression: str) -> bytes:
         with _OPENERS[compression](io.BytesIO(first)) as opened:
             parts: list[bytes] = []
             try:
-                while sum(map(len, parts)) <= HEAD and (part := opened.read(4096)):
+                while sum(map(len, parts)) <= HEAD and (part := opened.read1(4096)):
                     parts.append(part)
             except EOFError:  # only the beginning of it is here
                 pass

@@ -6,6 +6,7 @@ command line is; and with 130 after Ctrl-C.
 
 from __future__ import annotations
 
+import difflib
 import errno
 import importlib
 import os
@@ -65,6 +66,9 @@ class LazyGroup(click.Group):
         name = args[0] if args else ""
         if name not in COMMANDS and os.path.exists(name):
             ctx.fail(f"{name} is a file, not a command; perhaps: daskals recommend {name}")
+        near = difflib.get_close_matches(name, COMMANDS, n=1)
+        if near and name not in COMMANDS:
+            ctx.fail(f"There is no command {name!r}; perhaps: daskals {near[0]}")
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

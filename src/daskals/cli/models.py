@@ -21,6 +21,7 @@ import fsspec
 
 from daskals.cli.reading import Ratings, Reading, read_ratings
 from daskals.cli.sources import PACKED, is_model
+from daskals.cli.talking import say
 from daskals.io.count_files import FILE, read_file
 from daskals.io.directories import MODEL_CLASS, join, read_metadata
 from daskals.io.notes import decode_sides
@@ -112,6 +113,7 @@ def ratings_of(saved: Saved, given: str | None, reading: Reading, *, why: str, r
         source, reading = found
         if "://" not in source and not any(sign in source for sign in "*?[") and not os.path.exists(source):
             raise ValueError(f"{saved.path} was fitted to {source}, which is not there any more. {why}")
+        say(f"Leaving out what users have in {source}, to which the model was fitted")
     return like_model(saved, source, reading, rated=rated, quiet=given is None)
 
 

@@ -8,6 +8,7 @@ import pandas as pd
 from daskals.cli.models import like_model, saved_at
 from daskals.cli.options import ReadingOptions
 from daskals.cli.recommending import in_memory, known_ids
+from daskals.cli.sources import reachable
 from daskals.cli.talking import in_words, show_json
 from daskals.cli.writing import show_table, write_table
 from daskals.io.frames import Frame
@@ -29,7 +30,7 @@ def predict_rows(path: str, pairs: str, options: ReadingOptions, out: str | None
     """Predict for each row of a file."""
     saved = saved_at(path)
     rows = like_model(saved, pairs, options.reading(), rated=False)
-    model = ALSModel.load(path, frames="pandas").setPredictionCol("prediction").setColdStartStrategy("nan")
+    model = ALSModel.load(reachable(path), frames="pandas").setPredictionCol("prediction").setColdStartStrategy("nan")
     with rows.naming_faults():
         _tell(model.transform(rows.frame[[saved.user, saved.item]]), out, as_json=as_json)
 

@@ -14,7 +14,7 @@ from daskals.cli.faults import checked, first_fault, naming_faults, told_in_a_li
 from daskals.cli.guessing import Roles, described, guess_roles
 from daskals.cli.heads import look_at
 from daskals.cli.layouts import IN_WORDS, Layout, layout_of
-from daskals.cli.sources import files_of
+from daskals.cli.sources import files_of, reachable
 from daskals.cli.talking import say
 from daskals.execution.scheduler import current_scheduler
 from daskals.io.frames import Frame
@@ -93,7 +93,7 @@ def read_ratings(
     columns = _kinds(layout, roles, reading.text_ids, lazy=lazy)
     search = None
     if lazy:
-        frame = scan_table(files, layout.form, columns)
+        frame = scan_table([reachable(file) for file in files], layout.form, columns)
         search = partial(first_fault, files, layout.form, columns, roles.rating)
     else:
         with told_in_a_line(source, layout.form):

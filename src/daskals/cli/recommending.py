@@ -13,7 +13,7 @@ from daskals.cli import fitting
 from daskals.cli.models import item_counts, ratings_of, remember, saved_at
 from daskals.cli.options import ModelOptions, ReadingOptions, TitleOptions
 from daskals.cli.reading import Ratings, read_ratings
-from daskals.cli.sources import is_model
+from daskals.cli.sources import is_model, reachable
 from daskals.cli.steps import add_titles, described, estimator_for, read_titles
 from daskals.cli.talking import in_words, say, show_json
 from daskals.cli.writing import show_table, write_table
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from daskals.cli.recommend_command import Wish
 
 #: See `usual_support`.
-SUPPORT = 10
+SUPPORT, STAYING = 10, 100
 WHY = "Give --ratings FILE, so that items a user has already can be left out; or --include-seen"
 
 
@@ -109,7 +109,7 @@ def _from_model(path: str, wish: Wish, options: ReadingOptions) -> Basis:
     if wish.user:
         return Basis(None, LocalModel.load(path), saved.user, saved.item, seen, support)
     kind: FrameKind = "dask" if current_scheduler().client is not None else "pandas"
-    model = ALSModel.load(path, frames=kind)
+    model = ALSModel.load(reachable(path), frames=kind)
     return Basis(model, None, saved.user, saved.item, seen, support)
 
 
@@ -138,12 +138,12 @@ def _from_ratings(source: str, wish: Wish, options: ReadingOptions, choices: Mod
 def usual_support(counts: npt.NDArray[Any] | None, what: str = "item") -> int | None:
     """The least number of ratings of an item that is recommended where nobody says, and the ratings are opinions.
 
-    A film that two people gave five stars would lead most lists, since nothing else is known of it. But half of the
-    items, and more, stay in any case.
+    A film that two people gave five stars would lead most lists, since nothing else is known of it. But as many items
+    as `STAYING` stay in any case.
     """
     if counts is None or not len(counts):
         return None
-    least = min(SUPPORT, int(np.median(counts)) // 2)
+    least = min(SUPPORT, int(np.sort(counts)[-min(STAYING, len(counts))]))
     if least > counts.min():
         fewer = int((counts < least).sum())
         say(f"Leaving out {in_words(fewer, what)} with fewer than {least} ratings (--min-support 1 takes them in)")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import glob
+import os
 import shutil
 import tempfile
 import urllib.error
@@ -35,6 +36,11 @@ def is_model(path: str) -> bool:
         return bool(fs.exists(f"{place.rstrip('/')}/metadata") and fs.isdir(f"{place.rstrip('/')}/metadata"))
     except (OSError, ValueError, ImportError):
         return False
+
+
+def reachable(path: str) -> str:
+    """The same path from wherever a worker was started: absolute, where it is one of this machine."""
+    return path if "://" in path else os.path.abspath(os.path.expanduser(path))
 
 
 def files_of(source: str) -> list[str]:

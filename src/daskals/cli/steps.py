@@ -21,8 +21,13 @@ from daskals.cli.reading import Ratings, read_ratings
 from daskals.cli.sources import files_of
 from daskals.cli.talking import in_words, one_line, say, show_json
 from daskals.cli.workers import wait_for_workers
+from daskals.io.frames import kind_of
 from daskals.io.tables import read_table
 from daskals.recommendation import ALS, ALSModel
+
+#: Counts beyond this one drown the others: on Last.fm's plays, up to 352,698, the NDCG of ten items was 0.057 with them
+#: and 0.166 without (rank 10, a tenth held out).
+LARGE_COUNT = 1000
 
 # ---- fits ------------------------------------------------------------------------------------------------
 
@@ -69,9 +74,10 @@ def estimator_for(ratings: Ratings, choices: ModelOptions, saving: Saving | None
     implicit = sets.get("implicitPrefs", False) if choices.implicit is None else choices.implicit
     if choices.implicit is None and "implicitPrefs" not in sets and ratings.counts:
         implicit = True
-        what = f"column {ratings.rating} looks like counts" if ratings.rating else "there is no column of ratings"
+        what = f"column {ratings.rating} looks like counts" if ratings.rating else "each row counts 1"
         if tell:
             say(f"Fitting what users do, not opinions (--implicit), since {what}; --explicit for opinions")
+            _hint_at_large_counts(ratings)
     if ratings.rating is None and not implicit:
         raise click.UsageError("there is no column of ratings: --explicit needs one; name it with --rating-col")
     folder = fitting.checkpoint_dir(saving.checkpoint_dir) if saving else None
@@ -84,6 +90,17 @@ def estimator_for(ratings: Ratings, choices: ModelOptions, saving: Saving | None
         "checkpointInterval": saving.checkpoint_interval if saving and folder else None,
     }
     return _estimator(choices, sets, more)
+
+
+def _hint_at_large_counts(ratings: Ratings) -> None:
+    if ratings.rating is None or kind_of(ratings.frame) != "pandas":
+        return
+    largest = float(ratings.frame[ratings.rating].max())
+    if largest > LARGE_COUNT:
+        say(
+            f"The counts go up to {largest:,.0f}: --rating-col none, by which each row counts 1, often does better; "
+            "'daskals evaluate' tells"
+        )
 
 
 def fit_and_save(

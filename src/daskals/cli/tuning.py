@@ -13,6 +13,7 @@ from daskals.cli import fitting
 from daskals.cli.models import remember
 from daskals.cli.options import ModelOptions, ReadingOptions
 from daskals.cli.reading import Ratings, read_ratings
+from daskals.cli.sources import reachable
 from daskals.cli.steps import estimator_for, first_id, told_of_als
 from daskals.cli.talking import in_words, say, show_json
 from daskals.cli.writing import aligned
@@ -51,7 +52,7 @@ def tune(
         else:
             halved = TrainValidationSplit(**parts, trainRatio=1 - search.fraction).fit(ratings.frame)
             model, metrics, best = halved.bestModel, halved.validationMetrics, halved.bestParams
-    model.write().overwrite().save(place)
+    model.write().overwrite().save(reachable(place))
     remember(place, source, reading)
     tried = [
         {**{param.name: value for param, value in each.items()}, metric: score}
