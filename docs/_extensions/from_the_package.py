@@ -25,6 +25,8 @@ from sphinx.util.nodes import make_refnode
 
 #: Signatures with more parameters than these are cut: the page lists all of them.
 LONGEST_SIGNATURE = 6
+#: Classes that users do not make themselves: what makes them takes other arguments than they want to read.
+MADE_BY_OTHERS = {"daskals.ALSModel", "daskals.serving.LocalModel"}
 KINDS = {"to_int": "int", "to_float": "float", "to_boolean": "bool", "to_string": "str"}
 
 
@@ -224,7 +226,9 @@ class CommandHelp(Directive):
 
 def shorten(app: Sphinx, what: str, name: str, obj: Any, options: Any, signature: Any, returned: Any) -> Any:
     """Cut a signature of many parameters: the page has them in a table or a list."""
-    del app, what, name, obj, options
+    del app, what, obj, options
+    if name in MADE_BY_OTHERS:
+        return "", None
     if not isinstance(signature, str) or not signature.startswith("("):
         return None
     parts = split_outside(signature[1 : signature.rindex(")")])
