@@ -133,7 +133,7 @@ def command_help(words: list[str]) -> str:
     import click
 
     found: Any = importlib.import_module("daskals.cli.main").cli
-    size = {"terminal_width": 88, "max_content_width": 88}
+    size = {"terminal_width": 82, "max_content_width": 82}
     context = click.Context(found, info_name="daskals", **size)
     for word in words:
         found = found.get_command(context, word)

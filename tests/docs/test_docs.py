@@ -292,6 +292,37 @@ def test_every_command_is_in_the_reference():
     assert set(group.list_commands(click.Context(group))) == headings
 
 
+def public_objects():
+    """(name, object) of all public functions, classes, and methods and properties of these."""
+    for package in (*PUBLIC, "plots"):
+        module = importlib.import_module(f"daskals.{package}")
+        for name in module.__all__:
+            found = getattr(module, name)
+            yield name, found
+            for member in dir(found) if inspect.isclass(found) else ():
+                static = inspect.getattr_static(found, member)
+                plain = getattr(static, "__func__", getattr(static, "fget", static))
+                if not member.startswith("_") and inspect.isfunction(plain):
+                    yield f"{name}.{member}", plain
+
+
+def test_docstrings_are_of_the_form_that_is_shown():
+    """After a list of parameters or errors, text and examples need a heading, or they are shown as further entries."""
+    docscrape = pytest.importorskip("numpydoc.docscrape", reason="needs pip install 'daskals[docs]'")
+    seen, wrong = 0, []
+    for name, found in public_objects():
+        text = inspect.getdoc(found) or ""
+        parsed = docscrape.NumpyDocString(text)  # warns of a section that it does not know, which is an error here
+        seen += bool(parsed["Parameters"])
+        for section in ("Parameters", "Other Parameters", "Returns", "Raises"):
+            for entry in parsed[section]:
+                label = f"{entry.name} {entry.type}"
+                if ">>>" in label or "\n>>> " in "\n".join(entry.desc) or entry.name.endswith("."):
+                    wrong.append(f"{name}, {section}: {label[:60]}")
+    assert seen > 15
+    assert not wrong, "\n".join(wrong)
+
+
 # ---- Sphinx ----------------------------------------------------------------------------------------------
 
 
