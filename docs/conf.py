@@ -40,11 +40,10 @@ myst_heading_anchors = 3
 autodoc_member_order = "bysource"
 autodoc_typehints = "none"  # the docstrings give the types, with shapes and units
 autosummary_generate = False
+# the list "On this page" has room for recommendForAllUsers(), and not for ALSModel.recommendForAllUsers()
+toc_object_entries_show_parents = "hide"
 numpydoc_show_class_members = False
 numpydoc_use_plots = False
-# a name that is misspelt in a link of ours must end the build
-suppress_warnings: list[str] = []
-
 html_theme = "pydata_sphinx_theme"
 html_title = "daskals"
 html_static_path = ["_static"]

@@ -25,6 +25,8 @@ from sphinx.util.nodes import make_refnode
 
 #: Signatures with more parameters than these are cut: the page lists all of them.
 LONGEST_SIGNATURE = 6
+#: Classes that users do not make themselves: what makes them takes other arguments than they want to read.
+MADE_BY_OTHERS = {"daskals.ALSModel", "daskals.serving.LocalModel"}
 KINDS = {"to_int": "int", "to_float": "float", "to_boolean": "bool", "to_string": "str"}
 
 
@@ -86,13 +88,14 @@ class Key(NamedTuple):
 def configuration_keys() -> list[Key]:
     """All keys in their order, each with the comment above it."""
     keys, comment = [], []
-    text = files("daskals").joinpath("daskals.yaml").read_text(encoding="utf-8")
-    for line in text.partition("\ndaskals:\n")[2].splitlines():
+    content = files("daskals").joinpath("daskals.yaml").read_text(encoding="utf-8")
+    for line in content.partition("\ndaskals:\n")[2].splitlines():
         if found := re.match(r"  # (.*)", line):
             comment.append(found[1])
         elif found := re.match(r"  ([\w-]+): (.*)", line):
             # a key without a comment of its own shares that of the one above it
-            keys.append(Key(found[1], found[2], " ".join(comment) or f"As daskals.{keys[-1].name}, above."))
+            text = " ".join(comment).rstrip(",.") or f"As ``daskals.{keys[-1].name}``, above"
+            keys.append(Key(found[1], found[2], f"{text}."))
             comment = []
     return keys
 
@@ -119,26 +122,24 @@ def configuration_lines() -> Iterator[str]:
 
 def code(text: str) -> str:
     """A comment of the file in reStructuredText."""
-    return re.sub(r"\b(null|num\w+Blocks|checkpointDir)\b", r"``\1``", text)
+    return re.sub(r"(?<!`)\b(null|num\w+Blocks|checkpointDir)\b", r"``\1``", text)
 
 
 # ---- the command line ------------------------------------------------------------------------------------
 
 
-def command_help(words: list[str]) -> str | None:
-    """What a command prints with --help; None where this daskals has no command line, or not this command."""
-    try:
-        import click
+def command_help(words: list[str]) -> str:
+    """What a command prints with --help; ``KeyError`` where there is no such command."""
+    import click
 
-        found: Any = importlib.import_module("daskals.cli").main
-    except (ImportError, AttributeError):
-        return None
-    context = click.Context(found, info_name="daskals", terminal_width=88, max_content_width=88)
+    found: Any = importlib.import_module("daskals.cli.main").cli
+    size = {"terminal_width": 82, "max_content_width": 82}
+    context = click.Context(found, info_name="daskals", **size)
     for word in words:
         found = found.get_command(context, word)
         if found is None:
-            return None
-        context = click.Context(found, info_name=word, parent=context, terminal_width=88, max_content_width=88)
+            raise KeyError(word)
+        context = click.Context(found, info_name=word, parent=context, **size)
     return str(found.get_help(context))
 
 
@@ -196,10 +197,7 @@ class Functions(FromLines):
 
     def run(self) -> list[nodes.Node]:
         """What stands in the page instead."""
-        try:
-            module = importlib.import_module(self.arguments[0])
-        except ModuleNotFoundError:
-            return [nodes.paragraph("", "This version of daskals does not have it.")]
+        module = importlib.import_module(self.arguments[0])
         return self.parsed(f".. autofunction:: {module.__name__}.{name}" for name in module.__all__)
 
 
@@ -211,9 +209,11 @@ class CommandHelp(Directive):
 
     def run(self) -> list[nodes.Node]:
         """What stands in the page instead."""
-        text = command_help(self.arguments[0].split() if self.arguments else [])
-        if text is None:
-            return [nodes.paragraph("", "This version of daskals does not have it.")]
+        words = self.arguments[0].split() if self.arguments else []
+        try:
+            text = command_help(words)
+        except KeyError:
+            raise self.error(f"There is no command daskals {' '.join(words)}") from None
         block = nodes.literal_block(text, text)
         block["language"] = "text"
         return [block]
@@ -224,7 +224,9 @@ class CommandHelp(Directive):
 
 def shorten(app: Sphinx, what: str, name: str, obj: Any, options: Any, signature: Any, returned: Any) -> Any:
     """Cut a signature of many parameters: the page has them in a table or a list."""
-    del app, what, name, obj, options
+    del app, what, obj, options
+    if name in MADE_BY_OTHERS:
+        return "", None
     if not isinstance(signature, str) or not signature.startswith("("):
         return None
     parts = split_outside(signature[1 : signature.rindex(")")])

@@ -19,6 +19,7 @@ import urllib.parse
 from importlib.util import find_spec
 from pathlib import Path
 
+import click
 import dask
 import pytest
 from support.markdown import Block, anchors, blocks, commands, links, run_python, same_output
@@ -123,9 +124,7 @@ def test_what_is_printed_is_compared_by_words_and_numbers(expected, printed, sam
 
 
 def command_line():
-    """The group of commands; None where this daskals has none."""
-    if not can_import("daskals.cli.main"):
-        return None
+    """The group of commands."""
     return importlib.import_module("daskals.cli.main").cli
 
 
@@ -159,10 +158,6 @@ def test_scripts_and_their_options_exist(page, words):
 @pytest.mark.parametrize(("page", "words"), [each for each in SHELL if each[1][0] == "daskals"])
 def test_commands_of_daskals_and_their_options_exist(page, words):
     group = command_line()
-    if group is None:
-        pytest.skip("this daskals has no command line")
-    import click
-
     context = click.Context(group)
     if len(words) > 1 and words[1].startswith("-"):
         assert words[1] in ("--help", "--version"), page
@@ -177,10 +172,6 @@ def test_commands_of_daskals_and_their_options_exist(page, words):
 def test_options_of_daskals_in_the_text_exist():
     """Those in code font, such as ``--user-col customer``, are options of some command or script."""
     group = command_line()
-    if group is None:
-        pytest.skip("this daskals has no command line")
-    import click
-
     context = click.Context(group)
     known = {
         name
@@ -199,8 +190,6 @@ def test_options_of_daskals_in_the_text_exist():
 @pytest.mark.slow
 def test_the_first_page_of_the_tutorial_works_as_commands(as_a_reader, tmp_path):
     """Its commands, one after the other, on the files that its Python makes."""
-    if command_line() is None:
-        pytest.skip("this daskals has no command line")
     page = "tutorial/1-first-recommendations.md"
     ran = []
     for block in blocks(PAGES[page]):
@@ -299,12 +288,39 @@ def test_every_public_method_is_in_the_reference(package):
 
 def test_every_command_is_in_the_reference():
     group = command_line()
-    if group is None:
-        pytest.skip("this daskals has no command line")
-    import click
-
     headings = set(re.findall(r"^## daskals (\w+)$", PAGES["reference/command-line.md"], re.MULTILINE))
     assert set(group.list_commands(click.Context(group))) == headings
+
+
+def public_objects():
+    """(name, object) of all public functions, classes, and methods and properties of these."""
+    for package in (*PUBLIC, "plots"):
+        module = importlib.import_module(f"daskals.{package}")
+        for name in module.__all__:
+            found = getattr(module, name)
+            yield name, found
+            for member in dir(found) if inspect.isclass(found) else ():
+                static = inspect.getattr_static(found, member)
+                plain = getattr(static, "__func__", getattr(static, "fget", static))
+                if not member.startswith("_") and inspect.isfunction(plain):
+                    yield f"{name}.{member}", plain
+
+
+def test_docstrings_are_of_the_form_that_is_shown():
+    """After a list of parameters or errors, text and examples need a heading, or they are shown as further entries."""
+    docscrape = pytest.importorskip("numpydoc.docscrape", reason="needs pip install 'daskals[docs]'")
+    seen, wrong = 0, []
+    for name, found in public_objects():
+        text = inspect.getdoc(found) or ""
+        parsed = docscrape.NumpyDocString(text)  # warns of a section that it does not know, which is an error here
+        seen += bool(parsed["Parameters"])
+        for section in ("Parameters", "Other Parameters", "Returns", "Raises"):
+            for entry in parsed[section]:
+                label = f"{entry.name} {entry.type}"
+                if ">>>" in label or "\n>>> " in "\n".join(entry.desc) or entry.name.endswith("."):
+                    wrong.append(f"{name}, {section}: {label[:60]}")
+    assert seen > 15
+    assert not wrong, "\n".join(wrong)
 
 
 # ---- Sphinx ----------------------------------------------------------------------------------------------
@@ -325,6 +341,10 @@ def test_sphinx_builds_it_without_a_warning(tmp_path):
     assert done.returncode == 0, done.stderr
     parameters = (tmp_path / "html" / "reference" / "parameters.html").read_text(encoding="utf-8")
     assert all(f">{name}<" in parameters for name in ("rank", "unobservedWeight", "seed"))
+    commands_ = (tmp_path / "html" / "reference" / "command-line.html").read_text(encoding="utf-8")
+    assert commands_.count("Usage: ") == 1 + len(re.findall(r"^## daskals ", PAGES["reference/command-line.md"], re.M))
+    pictures = (tmp_path / "html" / "reference" / "plots.html").read_text(encoding="utf-8")
+    assert 'id="daskals.plots.trainingCurve"' in pictures
     assert ">daskals.panels<" in (tmp_path / "html" / "reference" / "configuration.html").read_text(encoding="utf-8")
 
 
