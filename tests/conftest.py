@@ -34,8 +34,8 @@ PLOTS = Path(find_spec("daskals").origin).parent / "plots"
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Marks as slow what the default run can do without: of a test with many cases all but `CASES`.
 
-    Not those of the project itself, which look at every file and take no time. Skips examples of pictures where there is
-    no matplotlib.
+    Not those of the project itself, which look at every file and take no time. Skips examples of pictures where
+    there is no matplotlib.
     """
     of_test = defaultdict(list)
     for item in items:

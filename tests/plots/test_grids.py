@@ -61,12 +61,12 @@ def test_each_cell_has_its_metric(best_model):
     metrics = [0.95, 0.94, 0.93, 0.9, 0.91, 0.92]
     ax = tuningGrid(run(best_model, product(rank=RANKS, regParam=REGS), metrics))
     expected = {
-        (str(r), f"{g:g}"): f"{m:.3f}" for (r, g), m in zip(itertools.product(RANKS, REGS), metrics, strict=True)
+        (str(r), f"{g:g}"): f"{m:.4f}" for (r, g), m in zip(itertools.product(RANKS, REGS), metrics, strict=True)
     }
     assert cells(ax) == expected
     assert framed(ax) == ("8", "0.1")
-    assert [text.get_text() for text in ax.texts if text.get_fontweight() == "bold"] == ["0.900"]
-    assert (ax.get_xlabel(), ax.get_ylabel(), ax.get_title()) == ("rank", "regParam", "best rmse: 0.900")
+    assert [text.get_text() for text in ax.texts if text.get_fontweight() == "bold"] == ["0.9000"]
+    assert (ax.get_xlabel(), ax.get_ylabel(), ax.get_title()) == ("rank", "regParam", "best rmse: 0.9000")
 
 
 def test_the_largest_is_the_best_where_larger_is_better(best_model):
@@ -89,10 +89,10 @@ def test_more_parameters_are_held_at_the_best(best_model):
     maps = product(rank=[4, 8], regParam=REGS, alpha=[1.0, 40.0])
     metrics = [0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2]
     ax = tuningGrid(run(best_model, maps, metrics))
-    assert cells(ax) == {("4", "0.01"): "0.80", ("4", "0.1"): "0.60", ("8", "0.01"): "0.40", ("8", "0.1"): "0.20"}
-    assert ax.get_title() == "best rmse: 0.20\nheld at the best: alpha = 40"
+    assert cells(ax) == {("4", "0.01"): "0.800", ("4", "0.1"): "0.600", ("8", "0.01"): "0.400", ("8", "0.1"): "0.200"}
+    assert ax.get_title() == "best rmse: 0.200\nheld at the best: alpha = 40"
     other = tuningGrid(run(best_model, maps, metrics), als.alpha, "rank")
-    assert cells(other) == {("1", "4"): "0.70", ("40", "4"): "0.60", ("1", "8"): "0.30", ("40", "8"): "0.20"}
+    assert cells(other) == {("1", "4"): "0.700", ("40", "4"): "0.600", ("1", "8"): "0.300", ("40", "8"): "0.200"}
     line = tuningGrid(run(best_model, maps, metrics), "alpha")
     np.testing.assert_array_equal(line.lines[0].get_ydata(), [0.3, 0.2])
     assert line.get_title().endswith("held at the best: rank = 8, regParam = 0.1")
@@ -123,7 +123,7 @@ def test_maps_that_are_missing_and_metrics_that_are_none(best_model):
     maps = [{als.rank: 4, als.regParam: 0.01}, {als.rank: 8, als.regParam: 0.01}, {als.rank: 8}]
     ax = tuningGrid(run(best_model, maps, [0.9, np.nan, 0.8]))
     saved(ax)
-    assert cells(ax) == {("4", "0.01"): "0.90", ("8", "0.01"): "nan", ("8", "0.1"): "0.80"}
+    assert cells(ax) == {("4", "0.01"): "0.900", ("8", "0.01"): "nan", ("8", "0.1"): "0.800"}
     assert framed(ax) == ("8", "0.1")
 
 
@@ -157,14 +157,14 @@ def test_a_large_grid_in_a_small_place(best_model):
     """Numbers that would be too small are left out; labels turn, rather than lie over each other."""
     import matplotlib.pyplot as plt
 
-    fig, axes = plt.subplots(1, 2, figsize=(8, 3), layout="constrained")
-    maps = product(rank=list(range(100, 130)), regParam=[0.001 * n for n in range(1, 31)])
-    ax = tuningGrid(run(best_model, maps, list(np.linspace(1, 2, 900))), ax=axes[0])
+    _, axes = plt.subplots(1, 2, figsize=(5, 2), layout="constrained")
+    maps = product(rank=list(range(100, 116)), regParam=[0.001 * n for n in range(1, 17)])
+    ax = tuningGrid(run(best_model, maps, list(np.linspace(1, 2, 256))), ax=axes[0])
     saved(ax)
     assert not any(text.get_visible() for text in ax.texts)
-    alone = tuningGrid(run(best_model, maps, list(np.linspace(1, 2, 900))))
+    alone = tuningGrid(run(best_model, maps, list(np.linspace(1, 2, 256))))
     saved(alone)
-    assert alone.figure.get_figwidth() > 15
+    assert alone.figure.get_figwidth() > 13
     assert all(text.get_visible() for text in alone.texts)
     assert not overlapping(boxes(texts_of(alone.figure)))
 
@@ -201,7 +201,7 @@ def test_wrong_arguments(best_model, arguments, error, message):
 
 def test_what_is_no_run(best_model):
     """A model, a grid of nothing, a run without metrics."""
-    with pytest.raises(TypeError, match="tuned must be a CrossValidatorModel or .* got an object of type ALSModel"):
+    with pytest.raises(TypeError, match=r"tuned must be a CrossValidatorModel or .* got an object of type ALSModel"):
         tuningGrid(best_model)
     with pytest.raises(ValueError, match="The grid has one map without parameters"):
         tuningGrid(run(best_model, [{}], [1.0]))

@@ -108,7 +108,7 @@ def _asked(found: Items, items: Any) -> Int64:
     wanted = pd.Index([items] if isinstance(items, str) or np.ndim(items) == 0 else list(items)).unique()
     places = pd.Index(found.ids).get_indexer(wanted)
     if (places < 0).any():
-        missing = wanted[places < 0]
+        missing = wanted[places < 0].tolist()
         raise ValueError(
             f"{len(missing)} of the {len(wanted)} items are not in the model, the first of them {missing[0]!r}: leave "
             "them out."
