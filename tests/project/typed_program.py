@@ -30,6 +30,8 @@ def fitting(ratings: pd.DataFrame) -> ALSModel:
     als.setRank("5")  # is wrong
     als.setRank(5).setRgeParam(0.1)  # is wrong
     als.setBiases(True).setMaxIter(rank).setAlpha(share).setNumBlocks(2).setParams(seed=3).setUserCol(column)
+    als.setParams(rnak=3)  # is wrong
+    als.setParams(rank=3).getRnak()  # is wrong
     other: ALS = als.copy({als.rank: 3})
     print(als.rank.name, als.rnak, other.explainParams())  # is wrong
     als.save("als")

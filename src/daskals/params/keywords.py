@@ -5,12 +5,20 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, TypeVar
+from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 
 from daskals.params.names import explain_unknown, shown
 from daskals.params.param import Param, capitalized
 
 F = TypeVar("F", bound=Callable[..., Any])
+P = ParamSpec("P")
+S = TypeVar("S")
+
+
+class KeywordsOf(Protocol[P]):
+    """For type checkers: a method of the parameters P that returns its object, of whatever subclass that is."""
+
+    def __get__(self, instance: S, owner: type | None = None, /) -> Callable[P, S]: ...
 
 
 def keyword_only(method: F) -> F:
@@ -19,10 +27,10 @@ def keyword_only(method: F) -> F:
     Only parameters that the caller passed count as *set* (`Params.isSet`): the defaults in the signature are
     there for the reader.
     """
-    return keyword_only_like(method)(method)
+    return _keyword_only(inspect.signature(method), method)
 
 
-def keyword_only_like(model: Callable[..., Any]) -> Callable[[F], F]:
+def keyword_only_like(model: Callable[Concatenate[Any, P], Any]) -> Callable[[Callable[..., Any]], KeywordsOf[P]]:
     """`keyword_only`, with the parameters of another method: ``setParams`` takes what ``__init__`` takes."""
     return functools.partial(_keyword_only, inspect.signature(model))
 
