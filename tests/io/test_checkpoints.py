@@ -835,7 +835,8 @@ def test_of_every_parameter_it_is_known_whether_it_decides_the_factors():
     """A new one that is in neither list would let a fit go on from factors of another fit, in silence."""
     others = {"userCol", "itemCol", "ratingCol", "weightCol", "predictionCol", "coldStartStrategy", "blockSize"}
     others |= {"checkpointDir", "checkpointInterval", "intermediateStorageLevel", "finalStorageLevel"}
-    others |= {"maxIter", "tol", "patience", "validationK"}  # which say how many iterations there are, and which one is kept
+    # which say how many iterations there are, and which one is kept
+    others |= {"maxIter", "tol", "patience", "validationK"}
     assert {param.name for param in ALS().params} == others | {*identity.IDENTITY_PARAMS, *identity.LATER_PARAMS}
     defaults = {param.name: param.default for param in ALS().params}
     assert {name: defaults[name] for name in identity.LATER_PARAMS} == identity.LATER_PARAMS

@@ -51,9 +51,13 @@ def coverageByPopularity(model: ALSModel, ratings: Frame, k: int = 10, *, ax: Ax
     ValueError
         ``ratings`` has no item of the model; nothing is left to recommend; a missing column; ``k`` below 1.
 
+    Notes
+    -----
     All users get their lists, which takes as long as ``model.recommendForAllUsers``. They stay where they are made; a
     number for each item comes here.
 
+    Examples
+    --------
     >>> import matplotlib
     >>> matplotlib.use("Agg")                                       # no window
     >>> import pandas as pd

@@ -86,6 +86,8 @@ def trainingCurve(
     ValueError
         A model without a history, such as one that Spark wrote; no models; fits of both kinds; another ``curve``.
 
+    Examples
+    --------
     >>> import matplotlib
     >>> matplotlib.use("Agg")                                       # no window
     >>> import pandas as pd

@@ -70,6 +70,8 @@ def tuningGrid(
     ValueError
         A parameter that the grid does not have; ``x`` and ``y`` the same; no metrics; a grid of one empty map.
 
+    Examples
+    --------
     >>> import matplotlib
     >>> matplotlib.use("Agg")                                       # no window
     >>> import pandas as pd

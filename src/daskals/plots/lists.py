@@ -93,6 +93,8 @@ def userRecommendations(
     ValueError
         A user that the model does not have; a missing column; ``k`` below 1.
 
+    Examples
+    --------
     >>> import matplotlib
     >>> matplotlib.use("Agg")                                       # no window
     >>> import pandas as pd

@@ -73,6 +73,8 @@ def itemMap(
     ValueError
         An item that the model does not have; a model without items; ``labels`` below 0.
 
+    Examples
+    --------
     >>> import matplotlib
     >>> matplotlib.use("Agg")                                       # no window
     >>> import pandas as pd

@@ -78,6 +78,8 @@ def residualsByPopularity(
     ValueError
         No rating of a user and an item that the model has; a missing column.
 
+    Examples
+    --------
     >>> import matplotlib
     >>> matplotlib.use("Agg")                                       # no window
     >>> import pandas as pd
