@@ -46,9 +46,12 @@ TESTS = [
     "tests/kernels/test_backend.py",
     "tests/surface/test_equivalence.py",
     "tests/surface/test_fitting.py",
+    "tests/surface/test_recommending.py",
+    "tests/surface/test_evaluation.py",
+    "tests/serving/test_files.py",
+    "tests/serving/test_local_model.py",
+    "tests/cluster/test_cluster.py",
 ]
-TESTS += ["tests/surface/test_recommending.py", "tests/surface/test_evaluation.py", "tests/serving/test_files.py"]
-TESTS += ["tests/cluster/test_cluster.py"]
 #: What may change where other libraries are found, imported or configured.
 VARIABLES = ("PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV", "DASKALS_KERNELS", "NUMBA_CACHE_DIR")
 
