@@ -41,7 +41,17 @@ OTHER_FILES = {
 CONSTRAINTS = ("-c", ROOT / "tests" / "project" / "oldest.txt")
 IN_SDIST = {"pyproject.toml", "README.md", "LICENSE", "CHANGELOG.md", "CITATION.cff", "PKG-INFO", ".gitignore"}
 #: Of each floor, what meets other libraries: frames, files, kernels, schedulers.
-TESTS = ["tests/surface", "tests/io", "tests/kernels", "tests/serving", "tests/cluster/test_cluster.py"]
+TESTS = [
+    "tests/io",
+    "tests/kernels/test_backend.py",
+    "tests/surface/test_equivalence.py",
+    "tests/surface/test_fitting.py",
+    "tests/surface/test_recommending.py",
+    "tests/surface/test_evaluation.py",
+    "tests/serving/test_files.py",
+    "tests/serving/test_local_model.py",
+    "tests/cluster/test_cluster.py",
+]
 #: What may change where other libraries are found, imported or configured.
 VARIABLES = ("PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV", "DASKALS_KERNELS", "NUMBA_CACHE_DIR")
 

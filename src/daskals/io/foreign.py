@@ -130,11 +130,23 @@ def _column(name: str, values: pa.ChunkedArray) -> pd.Series:
         return pd.Series(plain.to_numpy(zero_copy_only=False), name=name, copy=False)
     if pa.types.is_null(kind):
         return pd.Series([None] * len(values), name=name, dtype=object)
+    if pa.types.is_dictionary(kind):
+        values = _with_signed_indices(values)
     if pa.types.is_dictionary(kind) or pa.types.is_date(kind) or pa.types.is_timestamp(kind):
         return pd.Series(values.to_pandas(date_as_object=False), name=name)
     if pa.types.is_string_view(kind):
         values = values.cast(pa.large_string())
     return pd.Series(pd.arrays.ArrowExtensionArray(values), name=name, copy=False)
+
+
+def _with_signed_indices(values: pa.ChunkedArray) -> pa.ChunkedArray:
+    """The same dictionary-encoded values; older versions of Arrow give pandas none whose indices are unsigned."""
+    chunks = [
+        pa.DictionaryArray.from_arrays(chunk.indices.cast(pa.int64()), chunk.dictionary, ordered=chunk.type.ordered)
+        for chunk in values.chunks
+    ]
+    kind = pa.dictionary(pa.int64(), values.type.value_type, values.type.ordered)
+    return pa.chunked_array(chunks, kind)
 
 
 def holds_numbers(dataset: Any) -> bool:

@@ -150,8 +150,11 @@ def _read_categories(column: pd.Series, kind: IdKind) -> CodedIds:
 
 def _nanoseconds(column: pd.Series) -> Ids:
     dates = column.to_numpy()
-    exact = dates.astype("datetime64[ns]")
-    wrapped = exact.astype(dates.dtype) != dates
+    try:
+        exact = dates.astype("datetime64[ns]")
+        wrapped = exact.astype(dates.dtype) != dates
+    except OverflowError:  # from NumPy 2.5 on; older versions make another date of it
+        wrapped = np.array([not _is_countable(date) for date in dates])
     if wrapped.any():
         row = int(np.argmax(wrapped))
         raise ValueError(
@@ -159,6 +162,13 @@ def _nanoseconds(column: pd.Series) -> Ids:
             "and 2262, where nanoseconds can count them. Use strings instead."
         )
     return exact
+
+
+def _is_countable(date: np.datetime64) -> bool:
+    try:
+        return bool(date.astype("datetime64[ns]") == date)
+    except OverflowError:
+        return False
 
 
 def _strings(column: pd.Series, distinct: Any, codes: Any) -> Ids:

@@ -84,8 +84,11 @@ class NumberIds:
         if aware or not isinstance(id_, datetime.date | np.datetime64):
             raise _no_id(self._side, _DATES, id_)
         date = id_.to_datetime64() if hasattr(id_, "to_datetime64") else np.datetime64(id_)
-        exact = date.astype("datetime64[ns]")
-        # a date that nanoseconds cannot count becomes another one, and NaT is not equal to itself
+        try:
+            exact = date.astype("datetime64[ns]")
+        except OverflowError:  # from NumPy 2.5 on
+            return None
+        # in older versions a date that nanoseconds cannot count becomes another one; NaT is not equal to itself
         return int(exact.astype(np.int64)) if exact.astype(date.dtype) == date else None
 
 
