@@ -23,6 +23,18 @@ WITHOUT = {
         "import logging; logging.basicConfig(level='INFO')\nfrom daskals import kernels; kernels.backend",
         "pip install 'daskals[fast]'",
     ),
+    "the command": (
+        ["numba"],
+        "import os; os.environ.pop('DASKALS_KERNELS', None)\nfrom daskals.cli.main import cli\n"
+        "cli(['recommend', 'src/daskals/datasets/spark_sample/sample_movielens_ratings.txt', '--user', '3'])",
+        "pip install 'daskals[fast]'",
+    ),
+    "pictures": (
+        ["matplotlib"],
+        "from daskals import ALS\nfrom daskals.datasets import load_sample\nfrom daskals.plots import trainingCurve\n"
+        "trainingCurve(ALS(rank=2, maxIter=1).fit(load_sample()))",
+        "pip install 'daskals[viz]'",
+    ),
     "jobs of a queue": (
         ["dask_jobqueue"],
         "import sys; sys.path[:0] = ['deploy', 'deploy/slurm']; import fit_jobqueue as j; j.cluster_class('slurm')",
