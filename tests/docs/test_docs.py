@@ -37,7 +37,7 @@ PYTHON = [page for page in PAGES if any(here == page and block.language == "pyth
 SHELL = [(page, words) for page, block in BLOCKS if block.language == "sh" for words in commands(block.code)]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 #: Commands of others, which are not looked at.
-OTHERS = {"docker", "kubectl", "export", "sbatch"}
+OTHERS = {"docker", "kubectl", "export", "sbatch", "source"}
 
 
 def can_import(module: str) -> bool:
