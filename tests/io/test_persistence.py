@@ -232,11 +232,11 @@ def test_nothing_is_unpickled(model, spark_model, tmp_path, monkeypatch):
     assert len(other) == 11
 
 
-@pytest.mark.filterwarnings("ignore:The objective or the error of iteration")
 def test_a_history_that_is_not_finite_is_written_as_json_has_it(ratings, tmp_path):
     """JSON has no NaN, and Spark's parser refuses one; what is read back is what was there."""
-    model = ALS(rank=3, maxIter=4, regParam=1e300).fit(ratings)
-    assert not np.isfinite(model.history.objective).all()
+    model = ALS(rank=3, maxIter=4).fit(ratings)
+    # put in by hand: whether a fit with numbers of such size ends so depends on the compiler of the kernels
+    model._history = model.history.assign(objective=[np.inf, -np.inf, np.nan, 1.0], rmse=[1.0, np.nan, np.inf, 1.0])
     model.save(tmp_path / "model")
     (part,) = (tmp_path / "model" / "metadata").glob("part-*")
     json.loads(part.read_text(), parse_constant=lambda name: pytest.fail(f"{name} is no JSON"))

@@ -1,14 +1,19 @@
-"""Run by check_wheel.py where daskals is installed without any extra; ends with its version."""
+"""Run by check_wheel.py where daskals is installed without any extra, or (--compiled) with `fast`.
+
+The last word that it writes is the version of daskals.
+"""
 
 import importlib.util
+import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 
 import daskals
-from daskals import ALS, ALSModel, kernels
+from daskals import ALS, ALSModel, kernels, plots
 from daskals.datasets import load_sample
 from daskals.evaluation import RegressionEvaluator
 from daskals.serving import LocalModel
@@ -28,10 +33,40 @@ def check_users(model, ratings, regParam):
         np.testing.assert_allclose(users[user], np.linalg.solve(a, y.T @ rated["rating"]), rtol=1e-3, atol=1e-4)
 
 
+def check_command(ratings):
+    """The installed command, as a process: its demonstration, and recommendations for a file."""
+    with tempfile.TemporaryDirectory() as folder:
+
+        def run(*words):
+            command = [Path(sys.executable).with_name("daskals"), *words]
+            done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
+            assert done.returncode == 0, f"{words}: {done.stdout}{done.stderr}"
+
+        run("demo")
+        ratings.to_csv(Path(folder) / "ratings.csv", index=False)
+        run("recommend", "ratings.csv", "-n", "3", "--out", "best.csv")
+        best = pd.read_csv(Path(folder) / "best.csv")
+    assert best.groupby("user").size().eq(3).all()
+    assert best["user"].nunique() == ratings["user"].nunique()
+    assert best[["user", "item"]].merge(ratings, on=["user", "item"]).empty, "what was seen is recommended"
+
+
+def check_pictures(model):
+    """Without matplotlib they say what to install."""
+    message = "there is no matplotlib, and yet there is a picture"
+    try:
+        plots.trainingCurve(model)
+    except ImportError as error:
+        message = str(error)
+    assert "pip install 'daskals[viz]'" in message, message
+
+
 def main():
-    there = [name for name in OPTIONAL if importlib.util.find_spec(name)]
+    compiled = sys.argv[1:] == ["--compiled"]
+    optional = [name for name in OPTIONAL if not (compiled and name in ("numba", "threadpoolctl"))]
+    there = [name for name in optional if importlib.util.find_spec(name)]
     assert not there, f"daskals brings {', '.join(there)}, which it can do without"
-    assert kernels.backend == "numpy"
+    assert kernels.backend == ("numba" if compiled else "numpy")
     ratings = load_sample()
     assert len(ratings) == 1501
     model = ALS(rank=5, regParam=0.2, seed=1, coldStartStrategy="drop").fit(ratings)
@@ -52,6 +87,8 @@ def main():
         answer = [scored.id for scored in local.recommend(user, 4, exclude=seen)]
         assert answer == [each["item"] for each in lists]
         assert not set(answer) & set(seen)
+    check_command(ratings)
+    check_pictures(model)
     print(sys.version_info[:2], daskals.__file__, daskals.__version__)
 
 

@@ -2,9 +2,11 @@
 
     python tests/project/check_wheel.py                 all of what follows but the last
     python tests/project/check_wheel.py contents        sdist and wheel are built, and hold what they should
-    python tests/project/check_wheel.py bare            without any extra: a fit, its files, recommendations
+    python tests/project/check_wheel.py bare            without extras, with the oldest and the newest versions: a fit,
+                                                        its files, recommendations, the command; the same with
+                                                        compiled kernels on each newer Python
     python tests/project/check_wheel.py oldest          tests, with the oldest Python and versions that we promise
-    python tests/project/check_wheel.py newest          tests, with the newest versions, on each Python
+    python tests/project/check_wheel.py newest          tests, with the newest versions, on the newest Python
     python tests/project/check_wheel.py sizes [EXTRA]   what pip installs, and how large it is
 
 Each Python from the oldest on is used that is found as python3.N on the PATH, or among those of pyenv. Needs a package
@@ -40,17 +42,22 @@ OTHER_FILES = {
 }
 CONSTRAINTS = ("-c", ROOT / "tests" / "project" / "oldest.txt")
 IN_SDIST = {"pyproject.toml", "README.md", "LICENSE", "CHANGELOG.md", "CITATION.cff", "PKG-INFO", ".gitignore"}
-#: Of each floor, what meets other libraries: frames, files, kernels, schedulers.
+#: Of each floor, what meets other libraries: frames, files, kernels, schedulers; a few minutes in all.
 TESTS = [
-    "tests/io",
+    "tests/io/test_ids.py",
+    "tests/io/test_frames_out.py",
+    "tests/io/test_factor_files.py",
+    "tests/io/test_persistence.py",
+    "tests/io/test_foreign.py",
     "tests/kernels/test_backend.py",
-    "tests/surface/test_equivalence.py",
     "tests/surface/test_fitting.py",
     "tests/surface/test_recommending.py",
     "tests/surface/test_evaluation.py",
-    "tests/serving/test_files.py",
+    "tests/surface/test_tuning_rankings.py",
     "tests/serving/test_local_model.py",
-    "tests/cluster/test_cluster.py",
+    "tests/cli/test_commands.py",
+    "tests/progress/test_lines.py",
+    "tests/cluster/test_early_errors.py",
 ]
 #: What may change where other libraries are found, imported or configured.
 VARIABLES = ("PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV", "DASKALS_KERNELS", "NUMBA_CACHE_DIR")
@@ -142,14 +149,17 @@ def check_contents(sdist: Path, wheel: Path) -> None:
     say("both hold the package, its licences and nothing else")
 
 
-def check_bare(folder: Path, python: Path, wheel: Path, oldest: bool) -> None:
-    """daskals alone: the plain kernels fit, save, load and recommend; the version is that of the file."""
-    new = environment(folder / "bare", python, wheel, *(CONSTRAINTS if oldest else ()))
+def check_bare(folder: Path, python: Path, wheel: Path, oldest: bool = False, compiled: bool = False) -> None:
+    """daskals alone, or with compiled kernels: a fit, its files, recommendations, the command; the file's version."""
+    what = f"{wheel}[fast]" if compiled else wheel
+    new = environment(folder / f"bare-{python.name}", python, what, *(CONSTRAINTS if oldest else ()))
     script = ROOT / "tests" / "project" / "bare.py"
     shutil.copy(script, folder)
-    version = run(new, "-I", "-W", "error", folder / script.name, cwd=folder).split()[-1]
+    words = ["--compiled"] if compiled else []
+    version = run(new, "-I", "-W", "error", folder / script.name, *words, cwd=folder).split()[-1]
     assert version.replace("-", "_") == wheel.name.split("-")[1], f"__version__ is {version}, the wheel {wheel.name}"
-    say(f"{version} fits, saves, loads and recommends with the {'oldest' if oldest else 'newest'} versions")
+    kernels, versions = "compiled" if compiled else "plain", "oldest" if oldest else "newest"
+    say(f"{python.name}: {version} fits, saves, loads and recommends with {kernels} kernels, the {versions} versions")
 
 
 def check_tests(folder: Path, python: Path, wheel: Path, oldest: bool, arguments: list[str]) -> None:
@@ -222,11 +232,13 @@ def main() -> None:
             print("==> without extras", flush=True)
             for oldest in (False, True):
                 check_bare(folder, pythons[OLDEST], wheel, oldest)
+            for number in [number for number in pythons if number > OLDEST]:
+                check_bare(folder, pythons[number], wheel, compiled=True)
         if "oldest" in wanted:
             print("==> the oldest versions", flush=True)
             check_tests(folder, pythons[OLDEST], wheel, True, options.tests)
         if "newest" in wanted:
-            for number in options.python or pythons:
+            for number in options.python or [max(pythons)]:
                 print(f"==> the newest versions on Python 3.{number}", flush=True)
                 check_tests(folder, pythons[number], wheel, False, options.tests)
         if "sizes" in wanted:

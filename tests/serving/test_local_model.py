@@ -261,6 +261,12 @@ def test_dates_are_of_their_nanosecond():
         assert day.tz_localize("UTC") in model
 
 
+def test_dates_that_nanoseconds_cannot_count_are_refused_by_name():
+    days = np.array(["2000-01-01", "1500-01-02"], "datetime64[D]")
+    with pytest.raises(ValueError, match=r"items have 1500-01-02: .* between 1677 and 2262"):
+        LocalModel.fromArrays(([1], np.ones((1, 2))), (days, np.eye(2)))
+
+
 @given(st.sampled_from(["i1", "u1", "i4", "i8", "u8", "f8"]), st.booleans())
 def test_integers_are_found_across_types(dtype, unsigned):
     """In arrays, columns and lists; what the type of the ids cannot hold is not there."""

@@ -67,7 +67,13 @@ def encode_side(ids: IdType, files: Sequence[FileRecord], counts: int | None) ->
     """What metadata say of a side."""
     columns = {name: [getattr(record, name) for record in files] for name in FileRecord._fields}
     known = {} if counts is None else {"counts": counts}
-    return {"form": ids.kind, "shown": str(ids.dtype), "files": columns, **known}
+    return {"form": ids.kind, "shown": _name_of(ids.dtype), "files": columns, **known}
+
+
+def _name_of(dtype: Any) -> str:
+    """A name by which pandas finds the dtype again; "string" alone is another one in some versions of it."""
+    named = isinstance(dtype, pd.StringDtype) and str(dtype) == "string" and dtype.storage in ("python", "pyarrow")
+    return f"string[{dtype.storage}]" if named else str(dtype)
 
 
 def decode_sides(path: str, fields: dict[str, Any]) -> tuple[int, dict[str, SideNotes]]:

@@ -101,7 +101,7 @@ def checked_side(ids: Sequence[Any] | Ids, rows: Any, name: str, counts: Any = N
     elif array.dtype.kind in "iu":
         array = array.astype(np.uint64 if array.dtype == np.uint64 else np.int64)
     elif array.dtype.kind == "M":
-        array = array.astype("datetime64[ns]")
+        array = _nanoseconds(array, name)
     elif len(array):
         raise TypeError(f"The ids of {name} are of type {array.dtype}: use integers, strings or datetime64")
     else:
@@ -120,6 +120,26 @@ def checked_side(ids: Sequence[Any] | Ids, rows: Any, name: str, counts: Any = N
     if len(twice):
         raise ValueError(f"The ids of {name} have {array[twice[:1]].tolist()[0]!r} twice")
     return side_of(array, values, name, numbers)
+
+
+def _nanoseconds(dates: Any, name: str) -> Ids:
+    """Dates as datetime64[ns]; ``ValueError`` that names one that nanoseconds cannot count."""
+    if not _are_countable(dates):
+        wrong = next(date for date in dates.ravel() if not _are_countable(date))
+        raise ValueError(
+            f"The ids of {name} have {wrong}: dates as ids must lie between 1677 and 2262, where nanoseconds can count "
+            "them. Use strings instead."
+        )
+    exact: Ids = dates.astype("datetime64[ns]")
+    return exact
+
+
+def _are_countable(dates: Any) -> bool:
+    try:
+        same = dates.astype("datetime64[ns]").astype(dates.dtype) == dates
+    except OverflowError:  # from NumPy 2.5 on; older versions make another date of it
+        return False
+    return bool(np.all(same | np.isnat(dates)))
 
 
 def _checked_counts(counts: Any, n: int, name: str) -> Int64:
