@@ -33,6 +33,8 @@ PAGES = {
 }
 ELSEWHERE = ("explanation/", "benchmarks/")
 BLOCKS = [(page, block) for page, text in PAGES.items() if not page.startswith(ELSEWHERE) for block in blocks(text)]
+#: Pages whose code takes more than a few seconds.
+LONG = {"tutorial/4-from-a-laptop-to-a-cluster.md", "faq.md"}
 PYTHON = [page for page in PAGES if any(here == page and block.language == "python" for here, block in BLOCKS)]
 SHELL = [(page, words) for page, block in BLOCKS if block.language == "sh" for words in commands(block.code)]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
