@@ -1,6 +1,7 @@
 """What the commands answer, beside what the library answers when it is called."""
 
 import json
+import re
 
 import numpy as np
 import pandas as pd
@@ -143,6 +144,68 @@ def test_a_stranger_is_told_who_is_known(invoke, fitted):
     assert "There is no user ann in ratings.model" in invoke("recommend", fitted, "--user", "ann").err
 
 
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (("--titles", "nofile.csv"), "There is no nofile.csv"),
+        (("--titles", "wrong.csv"), "wrong.csv: which columns hold ids and titles is not obvious"),
+        (("--titles", "movies.csv", "--titles-columns", "movieId"), "expected two columns, ID,TITLE"),
+        (("-u", 7, "-u", 99999999), "There is no user 99999999 in ratings.csv; it has 7 users: 1, 2, 3, ..."),
+        (("-u", "ann"), "There is no user ann in ratings.csv"),
+    ],
+)
+def test_what_is_wrong_beside_the_ratings_is_told_before_the_fit(invoke, ratings_csv, titles, here, options, told):
+    (here / "wrong.csv").write_text("a,b\n1,2\n")
+    said = invoke("recommend", "ratings.csv", *SMALL, *options)
+    assert said.code in (1, 2)
+    assert told in said.err
+    assert "Fitting" not in said.err
+
+
+def test_users_whose_ids_are_text_or_read_lazily_are_found_before_the_fit(invoke, ratings_csv, monkeypatch):
+    assert invoke("recommend", "ratings.csv", *SMALL, "-u", 7, "--text-ids").code == 0
+    monkeypatch.setattr("daskals.cli.reading.LARGE", 100)
+    assert invoke("recommend", "ratings.csv", *SMALL, "-u", 7).code == 0
+    said = invoke("recommend", "ratings.csv", *SMALL, "-u", 99)
+    assert "There is no user 99 in ratings.csv; it has 7 users: 1, 2, 3, ..." in said.err
+    assert "Fitting" not in said.err
+
+
+def test_titles_that_are_of_other_items_are_told(invoke, fitted, titles, here):
+    said = invoke("recommend", fitted, "-u", 7, "--titles", titles)
+    assert "a title in" not in said.err, "each of them has one"
+    (here / "some.csv").write_text("movieId,title\n4,Dune\n5,\n77,Alien\n")
+    said = invoke("recommend", fitted, "-u", 7, "--titles", "some.csv")
+    assert "1 of 2 items have a title in some.csv" in said.err
+    (here / "other.csv").write_text("movieId,title\nx1,Dune\nx2,Alien\n")
+    said = invoke("recommend", fitted, "--include-seen", "--min-support", 1, "--titles", "other.csv")
+    assert said.code == 0
+    assert re.fullmatch(
+        r"None of the 5 items has a title in other\.csv: its ids look like 'x1', those of the ratings like '[1-5]'; "
+        r"--titles-columns ID,TITLE names other columns",
+        said.err.splitlines()[-1],
+    )
+    assert "None of the 5 items has a title in other.csv" in invoke("similar", fitted, 2, "--titles", "other.csv").err
+
+
+def test_options_of_a_fit_are_no_options_of_a_model(invoke, fitted, ratings_csv):
+    more = ("--rank", 3, "--seed", 4, "--explicit", "--set", "solver=cg")
+    said = invoke("recommend", fitted, "-u", 1, *more)
+    assert said.code == 2
+    assert "--rank, --seed, --explicit, --set are for a fit to ratings" in said.err
+    said = invoke("evaluate", fitted, ratings_csv, "--no-biases")
+    assert said.code == 2
+    assert "ratings.model is a saved model, which nothing can change any more: --no-biases is for a fit" in said.err
+
+
+def test_a_model_in_place_of_ratings_is_told_first(invoke, fitted):
+    for name in ("fit", "tune"):
+        said = invoke(name, fitted)
+        assert said.code == 1
+        assert "ratings.model is a saved model, and a file of ratings is wanted here" in said.err
+        assert "daskals recommend ratings.model" in said.err
+
+
 def test_rare_items_are_left_out_of_opinions_unless_asked(invoke, here, monkeypatch):
     """Item 9 has the one rating of user 1, the best there is."""
     rows = [(user, item, 3 + item % 2) for user in range(30) for item in range(8) if (user + item) % 3]
@@ -253,6 +316,9 @@ def test_a_grid_of_what_there_is_not(invoke, ratings_csv):
     said = invoke("tune", ratings_csv, "--metric", "ndgc")
     assert said.code == 2
     assert "the metrics are rmse, mse, mae, r2, " in said.err
+    for wrong in (("--metric", "ndgc"), ("--grid", "rang=1,2")):
+        said = invoke("tune", ratings_csv, *wrong, "--out", "no-such-folder/a.model")
+        assert said.code == 2, "the options are looked at before the place"
 
 
 # ---- info, convert, and what needs no model --------------------------------------------------------------

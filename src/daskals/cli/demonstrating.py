@@ -10,8 +10,8 @@ import click
 import pandas as pd
 
 from daskals.cli.recommending import usual_support
-from daskals.cli.steps import add_titles
 from daskals.cli.talking import in_words, say, show_json
+from daskals.cli.titling import add_titles
 from daskals.cli.writing import aligned
 from daskals.datasets import MOVIELENS_NAMES, load_movielens, load_movielens_titles, load_sample, randomSplit
 from daskals.evaluation import RegressionEvaluator

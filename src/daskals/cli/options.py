@@ -170,6 +170,19 @@ class ModelOptions:
     seed: int | None
     sets: tuple[str, ...]
 
+    def given(self) -> list[str]:
+        """The options that somebody gave, as he wrote them, but for other names of the same."""
+        numbers = {"--rank": self.rank, "--iterations": self.iterations, "--reg": self.reg}
+        found = [
+            name for name, value in {**numbers, "--alpha": self.alpha, "--seed": self.seed}.items() if value is not None
+        ]
+        for value, yes, no in (
+            (self.implicit, "--implicit", "--explicit"),
+            (self.biases, "--biases", "--no-biases"),
+        ):
+            found += [] if value is None else [yes if value else no]
+        return [*found, *(["--set"] if self.sets else [])]
+
 
 def parameter_names(_: click.Context, __: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """Completes the name in NAME=VALUE."""
