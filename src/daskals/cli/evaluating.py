@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
@@ -100,7 +101,7 @@ def _with(ratings: Ratings, frame: Frame) -> Ratings:
     held = frame if kind_of(frame) == "pandas" else frame.persist()
     if not len(held):
         raise ValueError("no ratings are left in one of the two parts: there are too few of them; change --fraction")
-    return Ratings(held, ratings.user, ratings.item, ratings.rating, ratings.counts, ratings.search)
+    return replace(ratings, frame=held)
 
 
 # ---- measures --------------------------------------------------------------------------------------------

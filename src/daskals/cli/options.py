@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from daskals.cli.talking import TYPED
+
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
@@ -49,6 +51,11 @@ def gathered(
 
 class Sectioned(click.Command):
     """A command whose help has its options under headings, those of its own first."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """As click does; what was typed is kept, for messages that say what to type in its place."""
+        ctx.meta[TYPED] = [*ctx.command_path.split(), *args]
+        return super().parse_args(ctx, args)
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the options."""

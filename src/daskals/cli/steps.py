@@ -77,7 +77,7 @@ def estimator_for(ratings: Ratings, choices: ModelOptions, saving: Saving | None
     implicit = sets.get("implicitPrefs", False) if choices.implicit is None else choices.implicit
     if choices.implicit is None and "implicitPrefs" not in sets and ratings.counts:
         implicit = True
-        what = f"column {ratings.rating} looks like counts" if ratings.rating else "each row counts 1"
+        what = f"{ratings.shown} looks like counts" if ratings.rating else "each row counts 1"
         if tell:
             say(f"Fitting what users do, not opinions (--implicit), since {what}; --explicit for opinions")
             _hint_at_large_counts(ratings)
