@@ -2,6 +2,7 @@
 
 import json
 import re
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -10,7 +11,7 @@ from pandas.testing import assert_frame_equal
 from support.small_ratings import SMALL
 
 from daskals import ALS, ALSModel
-from daskals.datasets import randomSplit
+from daskals.datasets import load_movielens_titles, randomSplit
 from daskals.evaluation import RegressionEvaluator, rankingReport
 from daskals.serving import LocalModel
 
@@ -188,6 +189,18 @@ def test_titles_that_are_of_other_items_are_told(invoke, fitted, titles, here):
     assert "None of the 5 items has a title in other.csv" in invoke("similar", fitted, 2, "--titles", "other.csv").err
 
 
+def test_lists_made_from_stars_are_told_to_be_better_with_implicit(invoke, ratings_csv):
+    hint = "Lists made from stars are often better with --implicit"
+    said = invoke("recommend", "ratings.csv", *SMALL)
+    assert hint in said.err
+    program, *arguments = re.search("'(daskals evaluate [^']*)'", said.err)[1].split()
+    assert program == "daskals"
+    for more in ((), ("--implicit",)):
+        assert invoke(*arguments, *SMALL, *more).out.startswith("first 10"), "lists, not errors"
+    for chosen in (("--implicit",), ("--explicit",), ("--set", "implicitPrefs=false")):
+        assert hint not in invoke("recommend", "ratings.csv", *SMALL, *chosen).err, "somebody has decided"
+
+
 def test_options_of_a_fit_are_no_options_of_a_model(invoke, fitted, ratings_csv):
     more = ("--rank", 3, "--seed", 4, "--explicit", "--set", "solver=cg")
     said = invoke("recommend", fitted, "-u", 1, *more)
@@ -262,6 +275,39 @@ def test_predictions_of_a_file_and_of_one_user(invoke, fitted, model, here):
     assert invoke("predict", fitted).code == 2
 
 
+def test_a_prediction_is_empty_for_what_the_model_does_not_know(invoke, fitted, model):
+    said = invoke("predict", fitted, "--user", 1, "--item", 5, "--item", 999, "--json")
+    assert said.code == 0
+    known, unknown = json.loads(said.out)
+    expected = model.transform(pd.DataFrame({"userId": [1], "movieId": [5]}))["prediction"].item()
+    assert known["prediction"] == pytest.approx(expected, rel=1e-5)
+    assert unknown == {"userId": 1, "movieId": 999, "prediction": None}
+    assert "Not in ratings.model, so no prediction: item 999" in said.err
+    said = invoke("predict", fitted, "--user", 99, "--item", 5)
+    assert said.out.splitlines() == ["userId,movieId,prediction", "99,5,"]
+    assert "so no prediction: user 99" in said.err
+    said = invoke("predict", fitted, "--user", 1, "--item", "Dune")
+    assert said.code == 1
+    assert "'Dune' is none" in said.err
+
+
+@pytest.mark.parametrize("largest", [1 << 28, 10])
+def test_ids_of_another_kind_than_those_of_the_model_are_told_with_their_file(
+    invoke, fitted, here, monkeypatch, largest
+):
+    monkeypatch.setattr("daskals.cli.reading.LARGE", largest)  # of ten bytes files are read lazily
+    (here / "pairs.csv").write_text("userId,movieId\nann,4\nbob,5\n")
+    said = invoke("predict", fitted, "pairs.csv")
+    assert said.code == 1
+    assert said.err.splitlines()[-1] == (
+        "daskals: pairs.csv: the column of users, userId, holds 'ann', but the ids of users in ratings.model are whole "
+        "numbers; if they are in another column, name it with --user-col"
+    )
+    (here / "items.csv").write_text("userId,movieId\n1,Dune\n2,Alien\n")
+    said = invoke("recommend", fitted, "--ratings", "items.csv")
+    assert "items.csv: the column of items, movieId, holds 'Dune'" in said.err
+
+
 # ---- evaluate, tune --------------------------------------------------------------------------------------
 
 
@@ -290,6 +336,22 @@ def test_lists_of_a_model_of_counts(invoke, here):
     for name in ("model", "most popular", "random"):
         assert report["metrics"][name] == pytest.approx(expected.loc[name].to_dict(), rel=1e-6)
     assert report["metrics"]["model"]["hitRateAtK"] == 1.0
+
+
+@pytest.mark.parametrize(
+    ("scores", "told"),
+    [
+        ((0.2, 0.1, 0.3), "no better than random items"),
+        ((0.2, 0.3, 0.1), "no better than the most popular items"),
+        ((0.3, 0.1, 0.2), None),
+    ],
+)
+def test_lists_are_compared_with_the_better_of_popular_and_random_items(invoke, ratings_csv, monkeypatch, scores, told):
+    report = pd.DataFrame({"ndcgAtK": scores}, index=["model", "most popular", "random"])
+    monkeypatch.setattr("daskals.cli.evaluating.rankingReport", lambda *_: report)
+    said = invoke("evaluate", ratings_csv, *SMALL, "--ranking")
+    assert said.code == 0, said.err
+    assert (f"These lists are {told}" in said.err) if told else ("no better" not in said.err)
 
 
 def test_the_best_of_a_grid_is_saved(invoke, here):
@@ -390,6 +452,15 @@ def test_the_demonstration_needs_nothing(invoke):
     assert facts["rmse"] < facts["rmseOfMean"]
     assert {each["user"] for each in facts["recommendations"]} == {0, 1, 2}
     assert invoke("demo", "ml-7").code == 2
+
+
+def test_the_demonstration_without_a_network_names_what_the_command_takes(invoke, monkeypatch, here):
+    nobody = {"cache_dir": here, "base_url": "http://127.0.0.1:9", "md5": "0" * 32}
+    monkeypatch.setattr("daskals.cli.demonstrating.load_movielens_titles", partial(load_movielens_titles, **nobody))
+    said = invoke("demo", "ml-100k")
+    assert said.code == 1
+    assert "and name the folder: daskals demo FOLDER" in said.err
+    assert "load_movielens" not in said.err
 
 
 def test_parameters_are_listed_as_the_library_has_them(invoke):

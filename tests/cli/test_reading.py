@@ -72,7 +72,7 @@ def test_columns_that_are_named_are_taken_by_name_or_number(guess):
     ("text", "told"),
     [
         ("a,b,c\n1,2,3\n", "which column holds the users, which the items and which the ratings is not obvious"),
-        ("a,b\n1,2\n", "which column holds the users and which the items is not obvious"),
+        ("rating,a,b\n1,2,3\n", "the users and which the items is not obvious.*: --user-col a --item-col b$"),
         ("user,item,price\n1,2,3\n", "which column holds the ratings is not obvious"),
         ("1,10,978300760\n2,11,978300761\n", "ratings is not obvious.*: --rating-col none; none counts each row as 1"),
         ("ann,film,good\nbob,book,bad\n", "3 columns without names, of which the first row is ann, film, good"),

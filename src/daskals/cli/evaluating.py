@@ -52,8 +52,11 @@ def evaluate(
     elif trial.ranking:
         table = pd.DataFrame(report["metrics"])
         click.echo(aligned(table.reset_index(names=f"first {measure.number}")))
-        if report["metrics"]["model"]["ndcgAtK"] <= report["metrics"]["most popular"]["ndcgAtK"]:
-            say(f"This model is no better than the most popular items: {_advice(trial)}")
+        scores = {name: metrics["ndcgAtK"] for name, metrics in report["metrics"].items()}
+        other = max(("most popular", "random"), key=lambda name: scores[name])
+        if scores["model"] <= scores[other]:
+            what = "the most popular items" if other == "most popular" else "random items"
+            say(f"These lists are no better than {what}: {_advice(trial)}")
     else:
         _tell_errors(report)
 

@@ -172,7 +172,7 @@ def _not_obvious(file: str, layout: Layout, roles: Mapping[str, str | None]) -> 
     missing = [what for what in ("users", "items") if roles[what] is None]
     if roles["ratings"] is None and len(free) > len(missing) and not _by_name(free, (*RATINGS, *COUNTS)):
         missing.append("ratings")
-    places = iter(free)
+    places = iter([name for name in free if not layout.form.header or plain(name) not in {*RATINGS, *COUNTS}])
     found = {what: next(places, None) for what in missing if what != "ratings"}
     if "ratings" in missing:
         numeric = (name for name in places if layout.is_numeric(name) and not _has_times(layout, name))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -15,7 +16,7 @@ from daskals.cli.models import item_counts, ratings_of, remember, saved_at
 from daskals.cli.options import ModelOptions, ReadingOptions, TitleOptions
 from daskals.cli.reading import Ratings, read_ratings
 from daskals.cli.sources import is_model, reachable
-from daskals.cli.steps import described, estimator_for
+from daskals.cli.steps import described, estimator_for, parameters_of
 from daskals.cli.talking import in_words, say, show_json
 from daskals.cli.titling import add_titles, read_titles, tell_of_titles
 from daskals.cli.writing import show_table, write_table
@@ -133,6 +134,11 @@ def _from_ratings(
     if wish.save is not None:
         remember(wish.save, source, reading)
         say(f"Model: {wish.save}")
+    if choices.implicit is None and not als.getImplicitPrefs() and "implicitPrefs" not in parameters_of(choices.sets):
+        say(
+            "Lists made from stars are often better with --implicit, which takes a rating as a sign of interest: "
+            f"'daskals evaluate {shlex.quote(source)} --ranking' measures them, with --implicit and without"
+        )
     seen = ratings
     if wish.ratings is not None:
         seen = read_ratings(wish.ratings, reading, prefer=(ratings.user, ratings.item), rated=False)
