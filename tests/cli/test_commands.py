@@ -186,6 +186,9 @@ def test_titles_that_are_of_other_items_are_told(invoke, fitted, titles, here):
         r"--titles-columns ID,TITLE names other columns",
         said.err.splitlines()[-1],
     )
+    (here / "plain.dat").write_text("4::Dune::1\n5::Alien::2\n")
+    said = invoke("recommend", fitted, "-u", 7, "--titles", "plain.dat")
+    assert "Titles: 2 in plain.dat (ids = column 1, titles = column 2)" in said.err
     assert "None of the 5 items has a title in other.csv" in invoke("similar", fitted, 2, "--titles", "other.csv").err
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import click
 import pandas as pd
 
-from daskals.cli.guessing import guess_titles
+from daskals.cli.guessing import guess_titles, shown
 from daskals.cli.heads import look_at
 from daskals.cli.layouts import layout_of
 from daskals.cli.options import TitleOptions
@@ -43,7 +43,7 @@ def read_titles(naming: TitleOptions, item: str) -> dict[str, str] | None:
     layout = layout_of(naming.titles, look_at(files[0]))
     id_, title = guess_titles(naming.titles, layout, item, _chosen(naming))
     frame = read_table(files, layout.form, {id_: "text", title: "text"}).dropna()
-    say(f"Titles: {len(frame):,} in {naming.titles} (ids = {id_}, titles = {title})")
+    say(f"Titles: {len(frame):,} in {naming.titles} (ids = {shown(layout, id_)}, titles = {shown(layout, title)})")
     return dict(zip((key_of(each) for each in frame[id_]), frame[title].astype(str), strict=True))
 
 
