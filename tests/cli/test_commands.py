@@ -1,6 +1,8 @@
 """What the commands answer, beside what the library answers when it is called."""
 
 import json
+import re
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -9,7 +11,7 @@ from pandas.testing import assert_frame_equal
 from support.small_ratings import SMALL
 
 from daskals import ALS, ALSModel
-from daskals.datasets import randomSplit
+from daskals.datasets import load_movielens_titles, randomSplit
 from daskals.evaluation import RegressionEvaluator, rankingReport
 from daskals.serving import LocalModel
 
@@ -143,6 +145,83 @@ def test_a_stranger_is_told_who_is_known(invoke, fitted):
     assert "There is no user ann in ratings.model" in invoke("recommend", fitted, "--user", "ann").err
 
 
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (("--titles", "nofile.csv"), "There is no nofile.csv"),
+        (("--titles", "wrong.csv"), "wrong.csv: which columns hold ids and titles is not obvious"),
+        (("--titles", "movies.csv", "--titles-columns", "movieId"), "expected two columns, ID,TITLE"),
+        (("-u", 7, "-u", 99999999), "There is no user 99999999 in ratings.csv; it has 7 users: 1, 2, 3, ..."),
+        (("-u", "ann"), "There is no user ann in ratings.csv"),
+    ],
+)
+def test_what_is_wrong_beside_the_ratings_is_told_before_the_fit(invoke, ratings_csv, titles, here, options, told):
+    (here / "wrong.csv").write_text("a,b\n1,2\n")
+    said = invoke("recommend", "ratings.csv", *SMALL, *options)
+    assert said.code in (1, 2)
+    assert told in said.err
+    assert "Fitting" not in said.err
+
+
+def test_users_whose_ids_are_text_or_read_lazily_are_found_before_the_fit(invoke, ratings_csv, monkeypatch):
+    assert invoke("recommend", "ratings.csv", *SMALL, "-u", 7, "--text-ids").code == 0
+    monkeypatch.setattr("daskals.cli.reading.LARGE", 100)
+    assert invoke("recommend", "ratings.csv", *SMALL, "-u", 7).code == 0
+    said = invoke("recommend", "ratings.csv", *SMALL, "-u", 99)
+    assert "There is no user 99 in ratings.csv; it has 7 users: 1, 2, 3, ..." in said.err
+    assert "Fitting" not in said.err
+
+
+def test_titles_that_are_of_other_items_are_told(invoke, fitted, titles, here):
+    said = invoke("recommend", fitted, "-u", 7, "--titles", titles)
+    assert "a title in" not in said.err, "each of them has one"
+    (here / "some.csv").write_text("movieId,title\n4,Dune\n5,\n77,Alien\n")
+    said = invoke("recommend", fitted, "-u", 7, "--titles", "some.csv")
+    assert "1 of 2 items have a title in some.csv" in said.err
+    (here / "other.csv").write_text("movieId,title\nx1,Dune\nx2,Alien\n")
+    said = invoke("recommend", fitted, "--include-seen", "--min-support", 1, "--titles", "other.csv")
+    assert said.code == 0
+    assert re.fullmatch(
+        r"None of the 5 items has a title in other\.csv: its ids look like 'x1', those of the ratings like '[1-5]'; "
+        r"--titles-columns ID,TITLE names other columns",
+        said.err.splitlines()[-1],
+    )
+    (here / "plain.dat").write_text("4::Dune::1\n5::Alien::2\n")
+    said = invoke("recommend", fitted, "-u", 7, "--titles", "plain.dat")
+    assert "Titles: 2 in plain.dat (ids = column 1, titles = column 2)" in said.err
+    assert "None of the 5 items has a title in other.csv" in invoke("similar", fitted, 2, "--titles", "other.csv").err
+
+
+def test_lists_made_from_stars_are_told_to_be_better_with_implicit(invoke, ratings_csv):
+    hint = "Lists made from stars are often better with --implicit"
+    said = invoke("recommend", "ratings.csv", *SMALL)
+    assert hint in said.err
+    program, *arguments = re.search("'(daskals evaluate [^']*)'", said.err)[1].split()
+    assert program == "daskals"
+    for more in ((), ("--implicit",)):
+        assert invoke(*arguments, *SMALL, *more).out.startswith("first 10"), "lists, not errors"
+    for chosen in (("--implicit",), ("--explicit",), ("--set", "implicitPrefs=false")):
+        assert hint not in invoke("recommend", "ratings.csv", *SMALL, *chosen).err, "somebody has decided"
+
+
+def test_options_of_a_fit_are_no_options_of_a_model(invoke, fitted, ratings_csv):
+    more = ("--rank", 3, "--seed", 4, "--explicit", "--set", "solver=cg")
+    said = invoke("recommend", fitted, "-u", 1, *more)
+    assert said.code == 2
+    assert "--rank, --seed, --explicit, --set are for a fit to ratings" in said.err
+    said = invoke("evaluate", fitted, ratings_csv, "--no-biases")
+    assert said.code == 2
+    assert "ratings.model is a saved model, which nothing can change any more: --no-biases is for a fit" in said.err
+
+
+def test_a_model_in_place_of_ratings_is_told_first(invoke, fitted):
+    for name in ("fit", "tune"):
+        said = invoke(name, fitted)
+        assert said.code == 1
+        assert "ratings.model is a saved model, and a file of ratings is wanted here" in said.err
+        assert "daskals recommend ratings.model" in said.err
+
+
 def test_rare_items_are_left_out_of_opinions_unless_asked(invoke, here, monkeypatch):
     """Item 9 has the one rating of user 1, the best there is."""
     rows = [(user, item, 3 + item % 2) for user in range(30) for item in range(8) if (user + item) % 3]
@@ -199,6 +278,39 @@ def test_predictions_of_a_file_and_of_one_user(invoke, fitted, model, here):
     assert invoke("predict", fitted).code == 2
 
 
+def test_a_prediction_is_empty_for_what_the_model_does_not_know(invoke, fitted, model):
+    said = invoke("predict", fitted, "--user", 1, "--item", 5, "--item", 999, "--json")
+    assert said.code == 0
+    known, unknown = json.loads(said.out)
+    expected = model.transform(pd.DataFrame({"userId": [1], "movieId": [5]}))["prediction"].item()
+    assert known["prediction"] == pytest.approx(expected, rel=1e-5)
+    assert unknown == {"userId": 1, "movieId": 999, "prediction": None}
+    assert "Not in ratings.model, so no prediction: item 999" in said.err
+    said = invoke("predict", fitted, "--user", 99, "--item", 5)
+    assert said.out.splitlines() == ["userId,movieId,prediction", "99,5,"]
+    assert "so no prediction: user 99" in said.err
+    said = invoke("predict", fitted, "--user", 1, "--item", "Dune")
+    assert said.code == 1
+    assert "'Dune' is none" in said.err
+
+
+@pytest.mark.parametrize("largest", [1 << 28, 10])
+def test_ids_of_another_kind_than_those_of_the_model_are_told_with_their_file(
+    invoke, fitted, here, monkeypatch, largest
+):
+    monkeypatch.setattr("daskals.cli.reading.LARGE", largest)  # of ten bytes files are read lazily
+    (here / "pairs.csv").write_text("userId,movieId\nann,4\nbob,5\n")
+    said = invoke("predict", fitted, "pairs.csv")
+    assert said.code == 1
+    assert said.err.splitlines()[-1] == (
+        "daskals: pairs.csv: the column of users, userId, holds 'ann', but the ids of users in ratings.model are whole "
+        "numbers; if they are in another column, name it with --user-col"
+    )
+    (here / "items.csv").write_text("userId,movieId\n1,Dune\n2,Alien\n")
+    said = invoke("recommend", fitted, "--ratings", "items.csv")
+    assert "items.csv: the column of items, movieId, holds 'Dune'" in said.err
+
+
 # ---- evaluate, tune --------------------------------------------------------------------------------------
 
 
@@ -229,6 +341,22 @@ def test_lists_of_a_model_of_counts(invoke, here):
     assert report["metrics"]["model"]["hitRateAtK"] == 1.0
 
 
+@pytest.mark.parametrize(
+    ("scores", "told"),
+    [
+        ((0.2, 0.1, 0.3), "no better than random items"),
+        ((0.2, 0.3, 0.1), "no better than the most popular items"),
+        ((0.3, 0.1, 0.2), None),
+    ],
+)
+def test_lists_are_compared_with_the_better_of_popular_and_random_items(invoke, ratings_csv, monkeypatch, scores, told):
+    report = pd.DataFrame({"ndcgAtK": scores}, index=["model", "most popular", "random"])
+    monkeypatch.setattr("daskals.cli.evaluating.rankingReport", lambda *_: report)
+    said = invoke("evaluate", ratings_csv, *SMALL, "--ranking")
+    assert said.code == 0, said.err
+    assert (f"These lists are {told}" in said.err) if told else ("no better" not in said.err)
+
+
 def test_the_best_of_a_grid_is_saved(invoke, here):
     pairs = [(user, item) for user in range(12) for item in range(10)]
     table = pd.DataFrame([(u, i, (u + 1) * (i + 1) / 12) for u, i in pairs], columns=["user", "item", "rating"])
@@ -253,6 +381,9 @@ def test_a_grid_of_what_there_is_not(invoke, ratings_csv):
     said = invoke("tune", ratings_csv, "--metric", "ndgc")
     assert said.code == 2
     assert "the metrics are rmse, mse, mae, r2, " in said.err
+    for wrong in (("--metric", "ndgc"), ("--grid", "rang=1,2")):
+        said = invoke("tune", ratings_csv, *wrong, "--out", "no-such-folder/a.model")
+        assert said.code == 2, "the options are looked at before the place"
 
 
 # ---- info, convert, and what needs no model --------------------------------------------------------------
@@ -324,6 +455,15 @@ def test_the_demonstration_needs_nothing(invoke):
     assert facts["rmse"] < facts["rmseOfMean"]
     assert {each["user"] for each in facts["recommendations"]} == {0, 1, 2}
     assert invoke("demo", "ml-7").code == 2
+
+
+def test_the_demonstration_without_a_network_names_what_the_command_takes(invoke, monkeypatch, here):
+    nobody = {"cache_dir": here, "base_url": "http://127.0.0.1:9", "md5": "0" * 32}
+    monkeypatch.setattr("daskals.cli.demonstrating.load_movielens_titles", partial(load_movielens_titles, **nobody))
+    said = invoke("demo", "ml-100k")
+    assert said.code == 1
+    assert "and name the folder: daskals demo FOLDER" in said.err
+    assert "load_movielens" not in said.err
 
 
 def test_parameters_are_listed_as_the_library_has_them(invoke):

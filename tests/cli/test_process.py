@@ -83,7 +83,7 @@ BAD = {
     "empty": (b"", "is empty (0 bytes)"),
     "missing-column": (
         "user,price,when\n" + BODY,
-        "which column holds the items is not obvious; it has the columns user, price, when",
+        "which column holds the items and which the ratings is not obvious; it has the columns user, price, when",
     ),
     "text-as-rating": (TEXT + "3,4,good\n", "line 35: column rating holds 'good', where a finite number is expected"),
     "wrong-separator": ("hello\nworld\n", "no separator makes columns of its lines; the first is 'hello'"),

@@ -1,16 +1,18 @@
 """What is read from a file, and what is guessed of it."""
 
 import http.server
+import shlex
 import threading
 
 import pandas as pd
 import pytest
 from pandas.testing import assert_frame_equal
-from support.small_ratings import ROWS, lines_of
+from support.small_ratings import ROWS, SMALL, lines_of
 
 from daskals.cli.guessing import guess_roles, guess_titles
 from daskals.cli.heads import look_at
 from daskals.cli.layouts import layout_of
+from daskals.cli.models import saved_at
 from daskals.cli.reading import Reading, read_ratings
 
 
@@ -40,6 +42,10 @@ def test_columns_are_guessed_by_names_of_published_data_sets(guess):
         "visitorid,itemid,timestamp": ("visitorid", "itemid", None, True),
         "customer,product,quantity": ("customer", "product", "quantity", True),
         "CustomerID,StockCode,Quantity": ("CustomerID", "StockCode", "Quantity", True),
+        "Kundennummer;Artikelnummer;Anzahl": ("Kundennummer", "Artikelnummer", "Anzahl", True),
+        "Datum;Nutzer;Produkt;Bewertung": ("Nutzer", "Produkt", "Bewertung", False),
+        "utilisateur;produit;quantité": ("utilisateur", "produit", "quantité", True),
+        "id_usuario,película,valoración,fecha": ("id_usuario", "película", "valoración", False),
     }.items():
         separator = next(each for each in ",;\t" if each in header)
         text = header + "\n" + lines_of([range(1, header.count(separator) + 2)] * 3, separator)
@@ -65,15 +71,45 @@ def test_columns_that_are_named_are_taken_by_name_or_number(guess):
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("a,b,c\n1,2,3\n", "which column holds the users and which the items is not obvious"),
+        ("a,b,c\n1,2,3\n", "which column holds the users, which the items and which the ratings is not obvious"),
+        ("rating,a,b\n1,2,3\n", "the users and which the items is not obvious.*: --user-col a --item-col b$"),
         ("user,item,price\n1,2,3\n", "which column holds the ratings is not obvious"),
-        ("1,10,978300760\n2,11,978300761\n", "which column holds the ratings is not obvious"),
+        ("1,10,978300760\n2,11,978300761\n", "ratings is not obvious.*: --rating-col none; none counts each row as 1"),
         ("ann,film,good\nbob,book,bad\n", "3 columns without names, of which the first row is ann, film, good"),
     ],
 )
 def test_what_is_not_obvious_is_not_guessed(guess, text, told):
     with pytest.raises(ValueError, match=told):
         guess(text)
+
+
+def test_what_is_not_obvious_is_told_at_once_with_a_command_that_works(invoke, here):
+    (here / "my sales.csv").write_text("time,buyer,what,how good\n" + lines_of((9, *row) for row in ROWS))
+    said = invoke("fit", "my sales.csv", *SMALL, "--out", "a.model")
+    assert said.code == 1
+    (told,) = said.err.splitlines()
+    assert "which column holds the users, which the items and which the ratings is not obvious" in told
+    program, *arguments = shlex.split(told.partition("order: ")[2].partition(";")[0])
+    assert program == "daskals"
+    assert invoke(*arguments).code == 0
+    assert saved_at("a.model")[1:4] == ("buyer", "what", "how good")
+
+
+def test_a_matrix_with_a_column_for_each_item_is_not_taken_for_ratings(invoke, here):
+    cells = [",".join(["5", "", "3"] * 4) for _ in range(4)]
+    for first in (range(1, 13), [f"Film {number}" for number in range(1, 13)]):
+        text = f"user,{','.join(map(str, first))}\n" + "".join(f"{user},{row}\n" for user, row in enumerate(cells))
+        (here / "wide.csv").write_text(text)
+        said = invoke("fit", "wide.csv", *SMALL)
+        assert said.code == 1
+        assert "one row for each rating is expected" in said.err
+
+
+def test_columns_that_a_file_does_not_name_are_told_by_their_numbers(invoke, here, frame):
+    frame.to_csv("index.csv")  # pandas writes its index first, without a name
+    assert "not used: column 1 (no name)" in invoke("fit", "index.csv", *SMALL).err
+    (here / "plain.csv").write_text("1,10,352698\n2,11,13\n2,10,3\n")
+    assert "since column 3 looks like counts" in invoke("fit", "plain.csv", *SMALL).err
 
 
 def test_names_of_a_model_come_first(guess):

@@ -58,6 +58,14 @@ def test_what_is_no_scheduler(invoke, ratings_csv, monkeypatch):
         assert "expected an address such as tcp://host:8786" in said.err
 
 
+def test_a_kind_of_scheduler_that_is_misspelt_is_not_waited_for(invoke, ratings_csv, monkeypatch):
+    monkeypatch.setattr("daskals.cli.scheduler._connected", lambda *_, **__: pytest.fail("somebody was waited for"))
+    for wanted, meant in (("process:2", "processes:2"), ("thread:4", "threads:4"), ("local:3", "processes:3")):
+        said = invoke("fit", ratings_csv, "--scheduler", wanted)
+        assert said.code == 2, wanted
+        assert f"{wanted!r}: did you mean {meant}?" in said.err
+
+
 @pytest.mark.slow
 def test_a_scheduler_that_does_not_answer(process, ratings_csv):
     fast = {"DASK_DISTRIBUTED__COMM__TIMEOUTS__CONNECT": "1s"}

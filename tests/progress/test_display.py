@@ -1,6 +1,7 @@
 """Displays, works and what threads see of them, on a screen that writes down what it is shown."""
 
 import contextvars
+import struct
 import sys
 import threading
 from types import SimpleNamespace
@@ -231,6 +232,19 @@ def test_bars_in_a_terminal_lines_where_asked_and_else_nothing(monkeypatch, how,
     monkeypatch.setattr("sys.stderr", Stderr(is_terminal=is_terminal))
     monkeypatch.setenv("TERM", term)
     assert type(screens.screen_for(how)) is found
+
+
+@pytest.mark.parametrize(("columns", "found"), [(0, screens.PlainLines), (80, screens.Bars)])
+def test_lines_in_a_terminal_without_a_width(monkeypatch, columns, found):
+    """As the program ``script`` makes one where it has none itself."""
+    pytest.importorskip("tqdm")
+    pty, fcntl, termios = (pytest.importorskip(name) for name in ("pty", "fcntl", "termios"))
+    monkeypatch.setenv("TERM", "xterm")
+    master, slave = pty.openpty()
+    with open(master, "rb"), open(slave, "w") as terminal:
+        fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+        monkeypatch.setattr("sys.stderr", terminal)
+        assert type(screens.screen_for("auto")) is found
 
 
 @pytest.mark.parametrize("how", ["auto", True])

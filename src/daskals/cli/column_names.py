@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import unicodedata
+
 #: Without _ and -, in small letters. Where a table has
 #: several of them, the first of a list is meant.
 USERS = (
     *("userid", "user", "uid", "useridx", "customerid", "customer", "reviewerid", "reviewer", "memberid", "member"),
-    *("visitorid", "visitor", "accountid", "account", "listenerid", "listener", "readerid", "reader", "clientid"),
+    *("visitorid", "visitor", "accountid", "account", "listenerid", "listener", "readerid", "reader"),
+    *("kunde", "kunden", "kundennummer", "kundennr", "kundenid", "nutzer", "nutzerid", "benutzer", "benutzerid"),
+    *("clientid", "utilisateur", "idutilisateur", "cliente", "idcliente", "usuario", "idusuario"),
     *("client", "personid", "person", "playerid", "player", "sessionid", "profileid", "username", "authorid", "author"),
 )
 ITEMS = (
@@ -37,24 +41,55 @@ ITEMS = (
         "newsid",
         "stockcode",
     ),
+    *("artikel", "artikelnummer", "artikelnr", "artikelid", "produkt", "produktnummer", "produktid", "buch"),
+    *("produit", "idproduit", "articulo", "idarticulo", "producto", "idproducto", "pelicula", "libro", "livre"),
 )
-RATINGS = ("rating", "ratings", "stars", "star", "score", "overall", "bookrating", "userrating", "reviewscore", "grade")
+RATINGS = (
+    *("rating", "ratings", "stars", "star", "score", "overall", "bookrating", "userrating", "reviewscore", "grade"),
+    *("bewertung", "sterne", "valoracion", "puntuacion", "calificacion", "estrellas"),
+)
 #: Names of columns that count what somebody did, rather than what he thought of it.
 COUNTS = (
     *("plays", "playcount", "listens", "listencount", "clicks", "views", "purchases", "quantity", "qty", "count"),
     *("counts", "weight", "hours", "playtime", "frequency", "events", "interactions", "visits", "checkins"),
+    *("menge", "anzahl", "quantite", "cantidad"),
 )
-TITLES = ("title", "name", "itemname", "movietitle", "booktitle", "productname", "artistname", "label", "description")
-TIMES = ("timestamp", "time", "date", "datetime", "ts", "unixtimestamp", "created", "createdat", "reviewtime")
+TITLES = (
+    "title",
+    "name",
+    "itemname",
+    "movietitle",
+    "booktitle",
+    "productname",
+    "artistname",
+    "label",
+    "description",
+    "titel",
+    "titre",
+    "titulo",
+)
+TIMES = (
+    "timestamp",
+    "time",
+    "date",
+    "datetime",
+    "ts",
+    "unixtimestamp",
+    "created",
+    "createdat",
+    "reviewtime",
+    "datum",
+    "fecha",
+)
 
 
 def plain(name: str) -> str:
-    """A name without what differs between ways of writing it.
+    """A name without what differs between ways of writing it, accents among them.
 
-    >>> plain("User_ID"), plain("userId"), plain("Book-Rating")
-    ('userid', 'userid', 'bookrating')
+    >>> plain("User_ID"), plain("userId"), plain("Book-Rating"), plain("Quantité")
+    ('userid', 'userid', 'bookrating', 'quantite')
     """
-    return "".join(letter for letter in name.lower() if letter.isalnum())
+    return "".join(letter for letter in unicodedata.normalize("NFD", name.lower()) if letter.isalnum())
 
 
 def is_known_name(name: str) -> bool:

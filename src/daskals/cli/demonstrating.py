@@ -10,8 +10,8 @@ import click
 import pandas as pd
 
 from daskals.cli.recommending import usual_support
-from daskals.cli.steps import add_titles
 from daskals.cli.talking import in_words, say, show_json
+from daskals.cli.titling import add_titles
 from daskals.cli.writing import aligned
 from daskals.datasets import MOVIELENS_NAMES, load_movielens, load_movielens_titles, load_sample, randomSplit
 from daskals.evaluation import RegressionEvaluator
@@ -66,5 +66,10 @@ def _data(name: str) -> tuple[pd.DataFrame, dict[str, str] | None]:
             raise click.BadParameter(f"{name!r} is none of sample, {', '.join(MOVIELENS_NAMES)}, and no folder of one")
         found = next((each for each in MOVIELENS_NAMES if folder.resolve().name.lower() == each), "ml-latest-small")
         name, path = found, folder
-    titles = load_movielens_titles(name, path)
-    return load_movielens(name, path), {str(item): title for item, title in titles.items()}
+    try:
+        titles = load_movielens_titles(name, path)
+        ratings = load_movielens(name, path)
+    except ConnectionError as error:
+        what, *_ = str(error).split("load_movielens(")
+        raise ConnectionError(f"{what}daskals demo FOLDER; 'daskals demo' alone needs no network") from None
+    return ratings, {str(item): title for item, title in titles.items()}

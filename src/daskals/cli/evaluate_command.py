@@ -85,6 +85,6 @@ def command(
     from daskals.cli.scheduler import on_scheduler
     from daskals.cli.steps import check_choices
 
-    check_choices(choices)
+    check_choices(choices, source)
     with on_scheduler(running.scheduler, running.progress):
         evaluate(source, test, measure, options, choices, as_json=running.as_json)

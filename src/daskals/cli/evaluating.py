@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
@@ -51,8 +52,11 @@ def evaluate(
     elif trial.ranking:
         table = pd.DataFrame(report["metrics"])
         click.echo(aligned(table.reset_index(names=f"first {measure.number}")))
-        if report["metrics"]["model"]["ndcgAtK"] <= report["metrics"]["most popular"]["ndcgAtK"]:
-            say(f"This model is no better than the most popular items: {_advice(trial)}")
+        scores = {name: metrics["ndcgAtK"] for name, metrics in report["metrics"].items()}
+        other = max(("most popular", "random"), key=lambda name: scores[name])
+        if scores["model"] <= scores[other]:
+            what = "the most popular items" if other == "most popular" else "random items"
+            say(f"These lists are no better than {what}: {_advice(trial)}")
     else:
         _tell_errors(report)
 
@@ -100,7 +104,7 @@ def _with(ratings: Ratings, frame: Frame) -> Ratings:
     held = frame if kind_of(frame) == "pandas" else frame.persist()
     if not len(held):
         raise ValueError("no ratings are left in one of the two parts: there are too few of them; change --fraction")
-    return Ratings(held, ratings.user, ratings.item, ratings.rating, ratings.counts, ratings.search)
+    return replace(ratings, frame=held)
 
 
 # ---- measures --------------------------------------------------------------------------------------------

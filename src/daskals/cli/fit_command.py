@@ -51,9 +51,12 @@ def command(
     """
     from daskals.cli.models import model_name
     from daskals.cli.scheduler import on_scheduler
-    from daskals.cli.steps import fit_and_save, report_fit
+    from daskals.cli.sources import check_no_model
+    from daskals.cli.steps import check_choices, fit_and_save, report_fit
     from daskals.cli.writing import check_new
 
+    check_no_model(ratings)
+    check_choices(choices, ratings)
     place = out or model_name(ratings)
     check_new(place, overwrite=overwrite)
     with on_scheduler(running.scheduler, running.progress) as client:

@@ -18,12 +18,14 @@ from pathlib import PurePosixPath
 from typing import Any, NamedTuple
 
 import fsspec
+import pandas as pd
 
 from daskals.cli.reading import Ratings, Reading, read_ratings
 from daskals.cli.sources import PACKED, is_model
 from daskals.cli.talking import say
 from daskals.io.count_files import FILE, read_file
 from daskals.io.directories import MODEL_CLASS, join, read_metadata
+from daskals.io.frames import Frame, kind_of
 from daskals.io.notes import decode_sides
 from daskals.kernels.types import Int64
 
@@ -42,6 +44,8 @@ class Saved(NamedTuple):
     implicit: bool | None
     #: which ids are text: "user", "item"
     text_ids: frozenset[str]
+    #: which are whole numbers
+    whole_ids: frozenset[str]
     fields: Mapping[str, Any]
 
 
@@ -71,9 +75,11 @@ def saved_at(path: str) -> Saved:
     values = {**fields.get("defaultParamMap", {}), **fields.get("paramMap", {}), **ours.get("paramMap", {})}
     parent = (ours.get("parent") or {}).get("paramMap")
     implicit = None if parent is None else bool(parent.get("implicitPrefs", False))
-    text = frozenset(side for side in ("user", "item") if notes[side].ids.kind == "str")
+    kinds = {side: notes[side].ids.kind for side in ("user", "item")}
+    text = frozenset(side for side, kind in kinds.items() if kind == "str")
+    whole = frozenset(side for side, kind in kinds.items() if kind.startswith(("int", "uint")))
     user, item = str(values.get("userCol", "user")), str(values.get("itemCol", "item"))
-    return Saved(path, user, item, str((parent or {}).get("ratingCol", "rating")), implicit, text, fields)
+    return Saved(path, user, item, str((parent or {}).get("ratingCol", "rating")), implicit, text, whole, fields)
 
 
 def remember(path: str, source: str, reading: Reading) -> None:
@@ -121,7 +127,27 @@ def like_model(saved: Saved, source: str, reading: Reading, *, rated: bool, quie
     """Ratings, or pairs, in a file, with columns as the model has them."""
     asked = replace(reading, text_ids=saved.text_ids | reading.text_ids)
     found = read_ratings(source, asked, prefer=(saved.user, saved.item), rated=rated, quiet=quiet)
+    for side, name in (("user", found.user), ("item", found.item)):
+        if side in saved.whole_ids:
+            _check_whole(saved, source, found.frame[[name]], side)
     return found.called(saved.user, saved.item)
+
+
+def _check_whole(saved: Saved, source: str, column: Frame, side: str) -> None:
+    """That the one column of a frame has whole numbers, as the model has; ``ValueError`` in one line otherwise."""
+    (name,) = column.columns
+    texts = column[name]
+    if pd.api.types.is_numeric_dtype(texts.dtype) or pd.api.types.is_datetime64_any_dtype(texts.dtype):
+        return
+    texts = texts.astype(str)
+    head = texts if kind_of(column) == "pandas" else texts.head(100, npartitions=-1)
+    example = next((text for text in head if not text.removeprefix("-").isdecimal()), None)
+    holds = "text" if example is None else repr(example)
+    option = f"--{side}-col"
+    raise ValueError(
+        f"{source}: the column of {side}s, {name}, holds {holds}, but the ids of {side}s in {saved.path} are "
+        f"whole numbers; if they are in another column, name it with {option}"
+    )
 
 
 def item_counts(saved: Saved) -> Int64 | None:

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from daskals.cli.talking import TYPED
+
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
@@ -49,6 +51,11 @@ def gathered(
 
 class Sectioned(click.Command):
     """A command whose help has its options under headings, those of its own first."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """As click does; what was typed is kept, for messages that say what to type in its place."""
+        ctx.meta[TYPED] = [*ctx.command_path.split(), *args]
+        return super().parse_args(ctx, args)
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the options."""
@@ -169,6 +176,19 @@ class ModelOptions:
     biases: bool | None
     seed: int | None
     sets: tuple[str, ...]
+
+    def given(self) -> list[str]:
+        """The options that somebody gave, as he wrote them, but for other names of the same."""
+        numbers = {"--rank": self.rank, "--iterations": self.iterations, "--reg": self.reg}
+        found = [
+            name for name, value in {**numbers, "--alpha": self.alpha, "--seed": self.seed}.items() if value is not None
+        ]
+        for value, yes, no in (
+            (self.implicit, "--implicit", "--explicit"),
+            (self.biases, "--biases", "--no-biases"),
+        ):
+            found += [] if value is None else [yes if value else no]
+        return [*found, *(["--set"] if self.sets else [])]
 
 
 def parameter_names(_: click.Context, __: click.Parameter, incomplete: str) -> list[CompletionItem]:

@@ -7,9 +7,9 @@ import pandas as pd
 
 from daskals.cli.models import like_model, saved_at
 from daskals.cli.options import ReadingOptions
-from daskals.cli.recommending import in_memory, known_ids
+from daskals.cli.recommending import in_memory
 from daskals.cli.sources import reachable
-from daskals.cli.talking import in_words, show_json
+from daskals.cli.talking import in_words, say, show_json
 from daskals.cli.writing import show_table, write_table
 from daskals.io.frames import Frame
 from daskals.recommendation import ALSModel
@@ -20,8 +20,11 @@ def predict_one(path: str, user: str, items: tuple[str, ...], out: str | None, *
     """Predict what a user would give to some items."""
     saved = saved_at(path)
     local = LocalModel.load(path)
-    (id_,) = known_ids(local, (user,), path, users=True)
-    ids = known_ids(local, items, path, users=False)
+    id_, ids = local.userFromText(user), [local.itemFromText(item) for item in items]
+    strangers = [] if id_ in local else [f"user {user}"]
+    strangers += [f"item {item}" for item, each in zip(items, ids, strict=True) if not local.hasItem(each)]
+    if strangers:
+        say(f"Not in {path}, so no prediction: {', '.join(strangers)}")
     table = pd.DataFrame({saved.user: [id_] * len(ids), saved.item: ids, "prediction": local.predict(id_, ids)})
     _tell(table, out, as_json=as_json)
 

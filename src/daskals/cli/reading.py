@@ -11,7 +11,7 @@ from typing import Any
 import fsspec
 
 from daskals.cli.faults import checked, first_fault, naming_faults, told_in_a_line
-from daskals.cli.guessing import Roles, described, guess_roles
+from daskals.cli.guessing import Roles, described, guess_roles, shown
 from daskals.cli.heads import look_at
 from daskals.cli.layouts import IN_WORDS, Layout, layout_of
 from daskals.cli.sources import files_of, reachable
@@ -54,6 +54,8 @@ class Ratings:
     rating: str | None
     #: whether the ratings look like counts of what users did
     counts: bool | None
+    #: the column of ratings as messages call it: column plays, or column 3 where the file has no names
+    shown: str | None = None
     #: what finds the first fault of the files, where they are read lazily
     search: Callable[[], str | None] | None = None
 
@@ -104,7 +106,10 @@ def read_ratings(
         user, item = prefer or NAMES[:2]
         names = (user, item, roles.rating and NAMES[2])
         frame = frame.rename(columns=dict(zip(names_of(roles), names, strict=True)))
-    return Ratings(frame, *names, roles.counts, search)
+    called = None if roles.rating is None else shown(layout, roles.rating)
+    if called is not None and called == roles.rating:
+        called = f"column {called}"
+    return Ratings(frame, *names, roles.counts, called, search)
 
 
 def names_of(roles: Roles) -> tuple[str, str, str | None]:
@@ -170,9 +175,7 @@ def _tell(source: str, files: int, layout: Layout, roles: Roles, *, rated: bool)
         how = f"separator {IN_WORDS.get(form.separator, form.separator)}, {'a' if form.header else 'no'} header"
         how += "" if form.encoding in ("utf-8", "utf-8-sig") else f", {form.encoding}"
     how += f", {files:,} files" if files > 1 else ""
-    called: Mapping[str | None, Any] = dict(zip(names, names, strict=True))
-    if not form.header and form.kind == "text":
-        called = {name: f"column {number}" for number, name in enumerate(names, start=1)}
+    called: Mapping[str | None, Any] = {name: shown(layout, name) for name in names}
     parts = [f"users = {called[roles.user]}", f"items = {called[roles.item]}"]
     if rated:
         parts.append(f"ratings = {called[roles.rating]}" if roles.rating else "each row counts 1")

@@ -59,7 +59,12 @@ wish = gathered(
             metavar="FILE",
             help="What users have rated already (default: the file the model was fitted to).",
         ),
-        click.option("--min-support", type=click.IntRange(1), metavar="N", help="Only items with so many ratings."),
+        click.option(
+            "--min-support",
+            type=click.IntRange(1),
+            metavar="N",
+            help="Only items with so many ratings (default: chosen for stars, and told; 1 takes all).",
+        ),
         click.option("--save", metavar="MODEL", help="Where SOURCE is ratings: keep the model that is fitted to them."),
     ],
 )
@@ -95,10 +100,12 @@ def command(
     from daskals.cli.recommending import recommend
     from daskals.cli.scheduler import on_scheduler
     from daskals.cli.steps import check_choices
+    from daskals.cli.titling import check_titles
     from daskals.cli.writing import check_new, check_target
 
     check_target(wish.out)
-    check_choices(choices)
+    check_choices(choices, source)
+    check_titles(naming)
     if wish.save is not None:
         check_new(wish.save, overwrite=False)
     with on_scheduler(running.scheduler, running.progress):

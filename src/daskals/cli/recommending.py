@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
@@ -14,8 +16,9 @@ from daskals.cli.models import item_counts, ratings_of, remember, saved_at
 from daskals.cli.options import ModelOptions, ReadingOptions, TitleOptions
 from daskals.cli.reading import Ratings, read_ratings
 from daskals.cli.sources import is_model, reachable
-from daskals.cli.steps import add_titles, described, estimator_for, read_titles
+from daskals.cli.steps import described, estimator_for, parameters_of
 from daskals.cli.talking import in_words, say, show_json
+from daskals.cli.titling import add_titles, read_titles, tell_of_titles
 from daskals.cli.writing import show_table, write_table
 from daskals.execution.scheduler import current_scheduler
 from daskals.io.frames import Frame, FrameKind, kind_of
@@ -43,15 +46,18 @@ class Basis(NamedTuple):
     seen: Ratings | None
     #: the least number of ratings of an item that is recommended; None for any
     support: int | None
+    #: titles by the text of the id; None for none
+    titles: dict[str, str] | None
 
 
 def recommend(
     source: str, wish: Wish, naming: TitleOptions, options: ReadingOptions, choices: ModelOptions, *, as_json: bool
 ) -> None:
     """Recommend, and show or write what was recommended."""
-    saved = is_model(source)
-    basis = _from_model(source, wish, options) if saved else _from_ratings(source, wish, options, choices)
-    titles = read_titles(naming, basis.item)
+    if is_model(source):
+        basis = _from_model(source, wish, naming, options)
+    else:
+        basis = _from_ratings(source, wish, naming, options, choices)
     table: Frame
     if basis.local is not None:
         table = _to_some(source, basis.local, basis, wish)
@@ -60,9 +66,10 @@ def recommend(
         seen = None if basis.seen is None else basis.seen.frame[[basis.user, basis.item]]
         flat = basis.model.recommendForAllUsers(wish.number, exclude=seen, minSupport=basis.support, flat=True)
         table = flat.rename(columns={"rating": "score"})[[basis.user, "rank", basis.item, "score"]]
-    if titles is not None:
+    if basis.titles is not None:
         table = in_memory(table)
-        table = add_titles(table, basis.item, titles)
+        tell_of_titles(table[basis.item], basis.titles, naming)
+        table = add_titles(table, basis.item, basis.titles)
     if kind_of(table) == "pandas" and table.empty:
         say("There is nothing to recommend: these users have all items already (--include-seen takes them in too)")
     if wish.out is not None:
@@ -100,28 +107,38 @@ def _by_user(table: pd.DataFrame, basis: Basis) -> list[dict[str, Any]]:
 # ---- what they are made from -----------------------------------------------------------------------------
 
 
-def _from_model(path: str, wish: Wish, options: ReadingOptions) -> Basis:
+def _from_model(path: str, wish: Wish, naming: TitleOptions, options: ReadingOptions) -> Basis:
     if wish.save is not None:
         raise click.UsageError(f"--save is for ratings: {path} is a saved model already")
     saved = saved_at(path)
+    titles = read_titles(naming, saved.item)
     seen = ratings_of(saved, wish.ratings, options.reading(), why=WHY) if wish.exclude_seen else None
     support = wish.min_support or (usual_support(item_counts(saved)) if saved.implicit is False else None)
     if wish.user:
-        return Basis(None, LocalModel.load(path), saved.user, saved.item, seen, support)
+        return Basis(None, LocalModel.load(path), saved.user, saved.item, seen, support, titles)
     kind: FrameKind = "dask" if current_scheduler().client is not None else "pandas"
     model = ALSModel.load(reachable(path), frames=kind)
-    return Basis(model, None, saved.user, saved.item, seen, support)
+    return Basis(model, None, saved.user, saved.item, seen, support, titles)
 
 
-def _from_ratings(source: str, wish: Wish, options: ReadingOptions, choices: ModelOptions) -> Basis:
+def _from_ratings(
+    source: str, wish: Wish, naming: TitleOptions, options: ReadingOptions, choices: ModelOptions
+) -> Basis:
     reading = options.reading()
     ratings = read_ratings(source, reading)
+    titles = read_titles(naming, ratings.item)
+    _check_users(source, ratings, wish.user)
     als = estimator_for(ratings, choices)
     say(f"Fitting {described(als)}")
     model, _ = fitting.run(fitting.Order(als, wish.save), ratings)
     if wish.save is not None:
         remember(wish.save, source, reading)
         say(f"Model: {wish.save}")
+    if choices.implicit is None and not als.getImplicitPrefs() and "implicitPrefs" not in parameters_of(choices.sets):
+        say(
+            "Lists made from stars are often better with --implicit, which takes a rating as a sign of interest: "
+            f"'daskals evaluate {shlex.quote(source)} --ranking' measures them, with --implicit and without"
+        )
     seen = ratings
     if wish.ratings is not None:
         seen = read_ratings(wish.ratings, reading, prefer=(ratings.user, ratings.item), rated=False)
@@ -131,8 +148,38 @@ def _from_ratings(source: str, wish: Wish, options: ReadingOptions, choices: Mod
         counts = ratings.frame[ratings.item].value_counts()
         support = usual_support((counts if kind_of(ratings.frame) == "pandas" else counts.compute()).to_numpy())
     if wish.user:
-        return Basis(None, model.toLocal(), ratings.user, ratings.item, left_out, support)
-    return Basis(model, None, ratings.user, ratings.item, left_out, support)
+        return Basis(None, model.toLocal(), ratings.user, ratings.item, left_out, support, titles)
+    return Basis(model, None, ratings.user, ratings.item, left_out, support, titles)
+
+
+def _check_users(source: str, ratings: Ratings, texts: tuple[str, ...]) -> None:
+    """That the ratings have these users, before a model is fitted to them; ``ValueError`` in one line otherwise."""
+    dtype = ratings.frame[ratings.user].dtype
+    if not texts or pd.api.types.is_datetime64_any_dtype(dtype):
+        return
+    with ratings.naming_faults():
+        users = ratings.frame[ratings.user].unique()
+        held = pd.Series(users if kind_of(ratings.frame) == "pandas" else users.compute())
+    are_numbers = pd.api.types.is_numeric_dtype(dtype)
+    known = set(held.tolist() if are_numbers else held.astype(str))
+    for text in texts:
+        wanted = _whole(text) if are_numbers else text
+        if wanted not in known:
+            raise ValueError(stranger("user", text, source, len(known), held))
+
+
+def _whole(text: str) -> int | None:
+    try:
+        return int(text)
+    except ValueError:
+        return None
+
+
+def stranger(what: str, text: str, where: str, number: int, ids: Sequence[Any] | npt.NDArray[Any] | pd.Series) -> str:
+    """That there is no such user or item, and which there are."""
+    some = ", ".join(str(each) for each in ids[:3])
+    more = ", ..." if number > 3 else ""
+    return f"There is no {what} {text} in {where}; it has {in_words(number, what)}: {some}{more}"
 
 
 def usual_support(counts: npt.NDArray[Any] | None, what: str = "item") -> int | None:
@@ -167,8 +214,7 @@ def known_ids(local: LocalModel, texts: tuple[str, ...], where: str, *, users: b
         except ValueError:
             id_ = None
         if id_ is None or not has(id_):
-            some = ", ".join(str(each) for each in ids[:3])
-            raise ValueError(f"There is no {what} {text} in {where}; it has {in_words(len(ids), what)}: {some}, ...")
+            raise ValueError(stranger(what, text, where, len(ids), ids))
         found.append(id_)
     return found
 

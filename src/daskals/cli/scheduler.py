@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -75,6 +76,10 @@ def _cluster(wanted: str | None) -> Iterator[Client]:
         client = _connected(where, address=where)
     elif os.path.isfile(wanted):
         client = _connected(wanted, scheduler_file=wanted)
+    elif (found := re.fullmatch(r"(process|thread|local)s?:(\d+)", wanted, re.IGNORECASE)) is not None:
+        # a host of that name is nobody's, and would be waited for
+        kind = "threads" if found[1].lower() == "thread" else "processes"
+        raise click.BadParameter(f"{wanted!r}: did you mean {kind}:{found[2]}?", param_hint="--scheduler")
     elif ":" in wanted:
         client = _connected(wanted, address=wanted)
     else:

@@ -10,8 +10,8 @@ import pandas as pd
 from daskals.cli.models import saved_at
 from daskals.cli.options import TitleOptions
 from daskals.cli.recommending import known_ids, usual_support
-from daskals.cli.steps import add_titles, key_of, read_titles
 from daskals.cli.talking import show_json
+from daskals.cli.titling import add_titles, key_of, read_titles, tell_of_titles
 from daskals.cli.writing import show_table
 from daskals.serving import LocalModel
 
@@ -34,6 +34,7 @@ def similar(
     saved = saved_at(path)
     local = LocalModel.load(path)
     titles = None if users else read_titles(naming, saved.item)
+    tell_of_titles(local.itemIds, titles, naming)
     if titles is not None:
         texts = tuple(_id_of(text, local, titles) for text in texts)
     ids = known_ids(local, texts, path, users=users)

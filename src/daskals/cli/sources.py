@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import glob
 import os
+import shlex
 import shutil
 import tempfile
 import urllib.error
@@ -36,6 +37,15 @@ def is_model(path: str) -> bool:
         return bool(fs.exists(f"{place.rstrip('/')}/metadata") and fs.isdir(f"{place.rstrip('/')}/metadata"))
     except (OSError, ValueError, ImportError):
         return False
+
+
+def check_no_model(path: str) -> None:
+    """That this is not a saved model, where ratings are wanted; ``ValueError`` in one line where it is one."""
+    if is_model(path):
+        raise ValueError(
+            f"{path} is a saved model, and a file of ratings is wanted here. What can be done with a model: "
+            f"daskals recommend {shlex.quote(path)}, or similar, predict, evaluate, info, convert"
+        )
 
 
 def reachable(path: str) -> str:
@@ -80,8 +90,7 @@ def _like(source: str) -> str:
 
 
 def _in_folder(source: str, fs: object, place: str) -> list[str]:
-    if is_model(source):
-        raise ValueError(f"{source} is a saved model, and a file of ratings is wanted here")
+    check_no_model(source)
     listed = sorted(str(each) for each in fs.ls(place, detail=False))  # type: ignore[attr-defined]
     names = {each: PurePosixPath(each).name for each in listed}
     names = {each: name for each, name in names.items() if not name.startswith((".", "_"))}

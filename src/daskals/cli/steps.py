@@ -1,4 +1,4 @@
-"""What several commands do: an estimator from options, a fit that is saved, titles for a table, a report."""
+"""What several commands do: an estimator from options, a fit that is saved, a report."""
 
 from __future__ import annotations
 
@@ -9,22 +9,17 @@ from collections.abc import Mapping
 from typing import Any
 
 import click
-import pandas as pd
 from distributed import Client
 
 from daskals import kernels
 from daskals.cli import fitting
-from daskals.cli.guessing import guess_titles
-from daskals.cli.heads import look_at
-from daskals.cli.layouts import layout_of
 from daskals.cli.models import remember
-from daskals.cli.options import ModelOptions, ReadingOptions, Saving, TitleOptions
+from daskals.cli.options import ModelOptions, ReadingOptions, Saving
 from daskals.cli.reading import Ratings, read_ratings
-from daskals.cli.sources import files_of
+from daskals.cli.sources import is_model
 from daskals.cli.talking import in_words, one_line, say, show_json
 from daskals.cli.workers import wait_for_workers
 from daskals.io.frames import kind_of
-from daskals.io.tables import read_table
 from daskals.recommendation import ALS, ALSModel
 
 #: Counts beyond this one drown the others: on Last.fm's plays, up to 352,698, the NDCG of ten items was 0.057 with them
@@ -48,8 +43,14 @@ def told_of_als(error: Exception) -> str:
     return words.removeprefix("was given invalid values: ").replace("has no parameter", "there is no parameter")
 
 
-def check_choices(choices: ModelOptions) -> None:
-    """That ALS takes these parameters: told before a file is read."""
+def check_choices(choices: ModelOptions, source: str) -> None:
+    """That ALS takes these parameters, and that there is something to be fitted: told before a file is read."""
+    given = choices.given()
+    if given and is_model(source):
+        raise click.UsageError(
+            f"{source} is a saved model, which nothing can change any more: {', '.join(given)} "
+            f"{'is' if len(given) == 1 else 'are'} for a fit to ratings"
+        )
     _estimator(choices, parameters_of(choices.sets), {})
 
 
@@ -76,7 +77,7 @@ def estimator_for(ratings: Ratings, choices: ModelOptions, saving: Saving | None
     implicit = sets.get("implicitPrefs", False) if choices.implicit is None else choices.implicit
     if choices.implicit is None and "implicitPrefs" not in sets and ratings.counts:
         implicit = True
-        what = f"column {ratings.rating} looks like counts" if ratings.rating else "each row counts 1"
+        what = f"{ratings.shown} looks like counts" if ratings.rating else "each row counts 1"
         if tell:
             say(f"Fitting what users do, not opinions (--implicit), since {what}; --explicit for opinions")
             _hint_at_large_counts(ratings)
@@ -115,7 +116,6 @@ def fit_and_save(
     client: Client | None,
 ) -> tuple[ALSModel, dict[str, Any]]:
     """Read, fit, save. The model's directory comes into place when all of it is written."""
-    check_choices(choices)
     if client is not None:
         wait_for_workers(client, saving.workers, _seconds(saving.patience))
     reading = options.reading()
@@ -174,42 +174,3 @@ def first_id(model: ALSModel) -> str:
     """An id of a user, for examples, as a shell takes it."""
     head = model.userFactors.head(1)
     return shlex.quote(str(head["id"].iloc[0]))
-
-
-# ---- titles ----------------------------------------------------------------------------------------------
-
-
-def read_titles(naming: TitleOptions, item: str) -> dict[str, str] | None:
-    """Titles by the text of the id, from the second table; None where there is none."""
-    if naming.titles is None:
-        return None
-    chosen = None
-    if naming.titles_columns is not None:
-        parts = [part.strip() for part in naming.titles_columns.split(",")]
-        if len(parts) != 2 or not all(parts):
-            raise click.BadParameter("expected two columns, ID,TITLE", param_hint="--titles-columns")
-        chosen = (parts[0], parts[1])
-    files = files_of(naming.titles)
-    layout = layout_of(naming.titles, look_at(files[0]))
-    id_, title = guess_titles(naming.titles, layout, item, chosen)
-    frame = read_table(files, layout.form, {id_: "text", title: "text"}).dropna()
-    say(f"Titles: {len(frame):,} in {naming.titles}")
-    return dict(zip((key_of(each) for each in frame[id_]), frame[title].astype(str), strict=True))
-
-
-def key_of(id_: object) -> str:
-    """The text of an id by which titles are found: 7, 007 and 7.0 are the same."""
-    text = str(id_)
-    plain = text.removesuffix(".0")
-    return str(int(plain)) if plain.isdecimal() else text
-
-
-def add_titles(table: pd.DataFrame, column: str, titles: Mapping[str, str] | None, name: str = "title") -> pd.DataFrame:
-    """The same table with a column of titles behind that of ids; ids that have none are left empty."""
-    if titles is None:
-        return table
-    place = list(table.columns).index(column) + 1
-    known = pd.Series([titles.get(key_of(each), "") for each in table[column]], index=table.index, dtype="object")
-    out = table.copy()
-    out.insert(place, name, known)
-    return out

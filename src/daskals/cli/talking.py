@@ -4,14 +4,24 @@ from __future__ import annotations
 
 import json
 import math
+import shlex
 from typing import Any
 
 import click
+
+#: The key of click's context under which it is kept what somebody typed.
+TYPED = "daskals.typed"
 
 
 def say(message: str) -> None:
     """A message for the person who waits: one line on stderr."""
     click.echo(message, err=True)
+
+
+def typed() -> list[str]:
+    """What somebody typed, as a shell takes it, in the command that runs; nothing where none does."""
+    context = click.get_current_context(silent=True)
+    return [] if context is None else [shlex.quote(part) for part in context.meta.get(TYPED, [])]
 
 
 def one_line(text: object) -> str:

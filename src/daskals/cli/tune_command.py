@@ -92,12 +92,15 @@ def command(
     """
     from daskals.cli.models import model_name
     from daskals.cli.scheduler import on_scheduler
+    from daskals.cli.sources import check_no_model
     from daskals.cli.steps import check_choices
-    from daskals.cli.tuning import tune
+    from daskals.cli.tuning import check_search, tune
     from daskals.cli.writing import check_new
 
+    check_no_model(ratings)
+    check_choices(choices, ratings)
+    check_search(search)
     place = out or model_name(ratings)
-    check_choices(choices)
     check_new(place, overwrite=overwrite)
     with on_scheduler(running.scheduler, running.progress):
         tune(ratings, place, search, options, choices, as_json=running.as_json)

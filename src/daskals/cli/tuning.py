@@ -34,7 +34,6 @@ def tune(
     source: str, place: str, search: Search, options: ReadingOptions, choices: ModelOptions, *, as_json: bool
 ) -> None:
     """Try, tell, save the best."""
-    grid_of(ALS(), search.grid or USUAL)  # faults of the command line, before a file is read
     reading = options.reading()
     ratings = read_ratings(source, reading)
     als = estimator_for(ratings, choices).setColdStartStrategy("drop")
@@ -88,6 +87,16 @@ def grid_of(als: ALS, given: tuple[str, ...]) -> list[ParamMap]:
     return list(grid)
 
 
+def check_search(search: Search) -> None:
+    """Faults of the command line, told before a file is read, and before one looks where the model is to go."""
+    grid_of(ALS(), search.grid or USUAL)
+    if search.metric is not None and search.metric not in (*ERRORS, *RANKING_METRICS):
+        raise click.BadParameter(
+            f"there is no metric {search.metric!r}; the metrics are {', '.join((*ERRORS, *RANKING_METRICS))}",
+            param_hint="--metric",
+        )
+
+
 def evaluator_of(search: Search, ratings: Ratings, *, implicit: bool) -> Any:
     """What measures predictions or lists, by the name of the metric."""
     name = search.metric or ("ndcgAtK" if implicit else "rmse")
@@ -95,11 +104,6 @@ def evaluator_of(search: Search, ratings: Ratings, *, implicit: bool) -> Any:
         if ratings.rating is None:
             raise click.UsageError(f"--metric {name} needs a column of ratings")
         return RegressionEvaluator(labelCol=ratings.rating, metricName=name)
-    if name not in RANKING_METRICS:
-        raise click.BadParameter(
-            f"there is no metric {name!r}; the metrics are {', '.join((*ERRORS, *RANKING_METRICS))}",
-            param_hint="--metric",
-        )
     return RankingEvaluator(
         metricName=name, k=search.number, labelCol=ratings.rating or "label", relevantFrom=search.relevant_from
     )

@@ -42,11 +42,19 @@ def screen_for(how: How) -> Screen | None:
     is_terminal = not file.closed and file.isatty()
     if not (in_notebook or is_terminal or how is True):
         return None
-    if in_notebook or (is_terminal and os.environ.get("TERM") != "dumb"):
+    if in_notebook or (is_terminal and os.environ.get("TERM") != "dumb" and _width_of(file) > 0):
         bar_class = _bar_class()
         if bar_class is not None:
             return Bars(bar_class, file)
     return PlainLines(file, at_once=how is True)
+
+
+def _width_of(file: TextIO) -> int:
+    """The columns of a terminal. It has none where a program such as ``script`` made it, and has no screen itself."""
+    try:
+        return os.get_terminal_size(file.fileno()).columns
+    except (OSError, ValueError, AttributeError):
+        return 80  # whoever says that it is a terminal may have no file behind it
 
 
 def is_notebook() -> bool:
