@@ -143,7 +143,7 @@ STEPS = {
     "pinning": r"als-pin-users-[0-9a-f]+-3-",
     "the model's rows": "als-model-users-",
     "pinning the model": r"als-pin-items-[0-9a-f]+-\d+$",
-    "whose checkpoint": "als-print-",
+    "whose checkpoint": "als-fingerprint-",
     "a checkpoint": "als-write-",
 }
 
@@ -295,11 +295,11 @@ ACTIONS = {
     predict: "als-transform-",
     recommend: "als-recommend-",
     recommend_to_some: "als-recommend-",
-    recommend_unseen: "als-lists-unwanted-",
+    recommend_unseen: "als-lists-seen-",
     neighbours: "als-recommend-",
     report: "als-report-",
     save: "als-write-",
-    load: r"als-load-[0-9a-f]+-",
+    load: "als-load-file-",
 }
 
 
