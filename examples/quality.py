@@ -141,9 +141,9 @@ def lastfm(folder: Path) -> dict[str, Split]:
 EXPLICIT = {"biases": True, "seed": 1, "coldStartStrategy": "bias"}
 #: The objective of iALS, from small start values; the pairs have no ratings, or none that help.
 IMPLICIT = {"implicitPrefs": True, "ratingCol": "", "seed": 1, "regCount": "all", "startScale": 0.1}
-#: Where the search on gowalla begins: its fits take minutes, so it changes one setting at a time, and then those together
-#: that helped. These four values were not found on validation rows: they come from an earlier trial, which had looked at
-#: test rows.
+#: Where the search on gowalla begins: its fits take minutes, so it changes one setting at a time, and then those
+#: together that helped. These four values were not found on validation rows: they come from an earlier trial, which had
+#: looked at test rows.
 GOWALLA: Settings = {"rank": 1024, "unobservedWeight": 0.03, "regParam": 0.0024, "userCountExponent": 0.5}
 DATA_SETS = {
     "ml-100k": DataSet(

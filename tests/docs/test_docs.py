@@ -91,7 +91,7 @@ def as_a_reader(tmp_path, monkeypatch):
 @pytest.mark.filterwarnings("ignore:OpenBLAS is configured:RuntimeWarning")
 # raised inside of Dask, with pandas 3.1, when it writes Parquet
 @pytest.mark.filterwarnings("ignore:The inplace keyword in DataFrame")
-@pytest.mark.parametrize("page", PYTHON)
+@pytest.mark.parametrize("page", [pytest.param(page, marks=[pytest.mark.slow] * (page in LONG)) for page in PYTHON])
 def test_the_code_of_a_page_runs_and_prints_what_the_page_says(page, as_a_reader):
     names = {"__name__": "page"}
     for block in blocks(PAGES[page]):
