@@ -241,6 +241,13 @@ def test_strings_sort_by_code_point_whatever_is_in_them():
         assert distinct[codes].tolist() == some * 2
 
 
+def test_strings_that_differ_after_a_nul_are_different():
+    ids = np.array(["a\0b", "", "a", "\0", "a\0", "a"], dtype=object)
+    coded = encode(ids)
+    assert coded.uniques.tolist() == ["", "\0", "a", "a\0", "a\0b"]
+    assert coded.uniques[coded.codes].tolist() == ids.tolist()
+
+
 def test_the_table_of_an_array_of_strings_is_made_once_and_goes_with_the_array(monkeypatch):
     """Equal arrays have tables of their own."""
     made = []

@@ -14,6 +14,8 @@ from pandas.api.types import is_object_dtype
 from pandas.testing import assert_frame_equal
 
 from daskals import ALS
+from daskals.blocks.ids import ENDS_AT_NUL
+from daskals.io.ids import read_ids
 
 FACTORS = {"rtol": 1e-4, "atol": 1e-5}  # the order of sums may differ between partitionings
 
@@ -336,6 +338,15 @@ def test_an_id_that_the_training_type_cannot_hold_is_unknown_and_never_wraps_aro
         assert found.notna().tolist() == [value in LIMITS[trained] for value in LIMITS[asked]]
 
 
+@pytest.mark.parametrize("dtype", ["object", "string", "category"])
+def test_strings_that_differ_after_a_nul_are_read_as_different(dtype):
+    strings = ["a\0b", "", "a", "\0", "a\0", "a"]
+    values = pd.Categorical.from_codes([4, 0, 2, 1, 3, 2], ["", "\0", "a", "a\0", "a\0b"])
+    column = pd.Series(values if dtype == "category" else strings, dtype=dtype, name="user")
+    coded = read_ids(column, "str")
+    assert coded.uniques[coded.codes].tolist() == strings
+
+
 @pytest.mark.parametrize(
     "categories", [["b", "a", "c"], ["c", "x", "a", "y", "b"], list("abcdefgh")], ids=lambda each: "".join(each)
 )
@@ -456,7 +467,9 @@ def test_any_int64_ids(data):
 def test_any_strings(data):
     users, plain = drawn_frame(data, st.text(max_size=5))
     expected = estimator().fit(plain)
-    for dtype in (object, "category"):
+    # pandas before version 3 makes one category of strings that differ after a NUL, before we see them
+    kinds = (object,) if ENDS_AT_NUL and "\0" in "".join(users) else (object, "category")
+    for dtype in kinds:
         frame = plain.assign(user=pd.Series(users, dtype=object).iloc[plain["user"]].to_numpy()).astype({"user": dtype})
         model = estimator().fit(frame)
         assert model.userFactors["id"].tolist() == users, "strings sort by code point"

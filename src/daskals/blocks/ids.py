@@ -11,6 +11,7 @@ import threading
 import weakref
 from collections import OrderedDict
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -28,6 +29,10 @@ SMALL_TABLE = 1 << 16
 MERGED_AT_ONCE = 1 << 24
 #: Arrays of string ids whose hash tables are kept: two sides of two models.
 KEPT_TABLES = 4
+#: pandas before version 3 hashes a string up to its first NUL only.
+ENDS_AT_NUL = int(pd.__version__.split(".")[0]) < 3
+#: How many strings are looked through for a NUL at a time.
+SEARCHED_AT_ONCE = 1 << 16
 
 
 def encode(ids: Ids) -> CodedIds:
@@ -41,8 +46,33 @@ def encode(ids: Ids) -> CodedIds:
         low, high = int(ids.min()), int(ids.max())
         if _table_is_cheap(high - low + 1, len(ids)):
             return _encode_by_counting(ids, low, high)
-    codes, distinct = pd.factorize(ids, sort=False)
-    return sort_distinct(distinct, codes)
+    return sort_distinct(*factorize(ids)[::-1])
+
+
+def factorize(values: Any) -> tuple[Any, Any]:
+    """What `pandas.factorize` gives, codes and distinct values in their first order, for strings with NULs too.
+
+    Of an array or a Series without nulls. pandas before version 3 takes ``"a"`` and ``"a\\0b"`` for the same string.
+    ``TypeError`` at a value that has no hash.
+    """
+    if ENDS_AT_NUL and not pd.api.types.is_numeric_dtype(values.dtype) and _has_nul(values):
+        places: dict[str, int] = {}
+        codes = np.fromiter((places.setdefault(each, len(places)) for each in values), np.int64, len(values))
+        return codes, np.array(list(places), dtype=object)
+    codes, distinct = pd.factorize(values, sort=False)
+    return codes, distinct
+
+
+def _has_nul(values: Any) -> bool:
+    """Whether all values are strings and some have a NUL. Other values make pandas compare objects, which is right."""
+    strings = np.asarray(values, dtype=object)
+    try:
+        return any(
+            "\0" in "".join(strings[first : first + SEARCHED_AT_ONCE])
+            for first in range(0, len(strings), SEARCHED_AT_ONCE)
+        )
+    except TypeError:
+        return False
 
 
 def sort_distinct(distinct: Ids, codes: Int64) -> CodedIds:

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from daskals.blocks.ids import encode, sort_distinct
+from daskals.blocks.ids import encode, factorize, sort_distinct
 from daskals.blocks.ratings import CodedIds
 from daskals.io.frames import Frame, kind_of
 from daskals.io.id_types import IdKind, IdType
@@ -126,7 +126,7 @@ def read_ids(column: pd.Series, kind: IdKind) -> CodedIds:
         return _read_categories(column, kind)
     if kind == "str":
         try:
-            codes, distinct = pd.factorize(column)
+            codes, distinct = factorize(column)
         except TypeError:  # something that has no hash
             row = next(row for row, value in enumerate(column) if not isinstance(value, str))
             what = f"holds {in_words(column.iloc[row])} in {place_of(column, row)}"
