@@ -1,10 +1,11 @@
-"""What the tasks of a fit receive: no more than they need."""
+"""What the tasks of a fit receive, no more than they need; and the shuffle of one side alone."""
 
 import dask
 import numpy as np
 import pandas as pd
 import pytest
 from dask.callbacks import Callback
+from support.blocked import blocked
 
 from daskals import ALS
 from daskals.datasets import make_ratings
@@ -89,3 +90,24 @@ def test_the_name_of_one_id_is_fetched_and_not_all():
     ):
         ALS(rank=3, maxIter=1, regParam=0.0).fit(frame)
     assert fetched == [777]
+
+
+@pytest.mark.parametrize("name", ["users", "items"])
+def test_one_side_alone_is_the_same_to_the_bit(name):
+    """Also where pairs are rated twice: items that are made of users get them in order, items alone do not."""
+    rng = np.random.default_rng(0)
+    columns = rng.integers(0, 30, 900), rng.integers(0, 20, 900), rng.integers(1, 6, 900)
+    with dask.config.set(scheduler="synchronous"):
+        scheduler = current_scheduler()
+        both = blocked(scheduler, *columns, (4, 3))
+        alone = blocked(scheduler, *columns, (4, 3), halves=(name,))
+        assert dask.compute(*alone.of(name).in_blocks)
+        for mine, its in zip(*(dask.compute(*each.of(name).in_blocks) for each in (alone, both)), strict=True):
+            assert mine.start == its.start
+            for one, other in zip(mine[1:4], its[1:4], strict=True):
+                np.testing.assert_array_equal(one, other)
+    (without,) = (side for side in (alone.users, alone.items) if side.name != name)
+    assert without.in_blocks == ()
+    assert without.bounds.tolist() == both.of(without.name).bounds.tolist()
+    assert without.n_rows == both.of(without.name).n_rows
+    assert len(alone.tasks) == 4 + alone.of(name).n_blocks

@@ -7,11 +7,14 @@ from daskals.engine.shuffle import shuffle
 from daskals.execution.tasks import identity, new_token, task
 
 
-def blocked(scheduler, users, items, ratings, blocks=(None, None)):
-    """The `Ratings` of ids ``users[n]``, ``items[n]`` in so many blocks of users and items, as tasks that are done."""
+def blocked(scheduler, users, items, ratings, blocks=(None, None), **how):
+    """The `Ratings` of ids ``users[n]``, ``items[n]`` in so many blocks of users and items, as tasks that are done.
+
+    ``how`` are keywords of `shuffle`.
+    """
     chunk = CodedChunk(_coded(users), _coded(items), np.asarray(ratings, np.float32))
     token = new_token()
-    return shuffle(scheduler, [task(identity, chunk, name=f"als-chunk-{token}")], blocks, token)
+    return shuffle(scheduler, [task(identity, chunk, name=f"als-chunk-{token}")], blocks, token, **how)
 
 
 def _coded(ids):

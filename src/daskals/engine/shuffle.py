@@ -23,6 +23,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -31,7 +32,7 @@ from dask.delayed import Delayed
 from daskals import progress
 from daskals.blocks import in_blocks
 from daskals.blocks.ids import merge
-from daskals.blocks.ratings import CodedChunk, InBlock, Index, RatingBlock, SideName
+from daskals.blocks.ratings import CodedChunk, InBlock, Index, RatingBlock, SideName, other
 from daskals.engine.factors import FactorMatrix
 from daskals.engine.plan import ShufflePlan, plan_shuffle
 from daskals.engine.sides import Ratings, Side
@@ -45,13 +46,18 @@ SIDES: tuple[SideName, SideName] = ("users", "items")
 
 
 def shuffle(
-    scheduler: Scheduler, chunks: Sequence[Delayed], wanted: tuple[int | None, int | None], token: str
+    scheduler: Scheduler,
+    chunks: Sequence[Delayed],
+    wanted: tuple[int | None, int | None],
+    token: str,
+    halves: tuple[SideName, ...] = SIDES,
 ) -> Ratings:
     """Bring the ratings of all chunks into blocks of both sides.
 
     Each of ``chunks`` is a task that gives a `CodedChunk`. ``wanted`` are the numbers of user blocks and of item blocks
-    that the caller asks for; None for an automatic one. ``ValueError`` if there are no ratings; errors that reading a
-    chunk raises come through.
+    that the caller asks for; None for an automatic one. Only the sides in ``halves`` get in-blocks: the other one has
+    ids, counts and bounds, and its ``in_blocks`` are empty. ``ValueError`` if there are no ratings; errors that reading
+    a chunk raises come through.
     """
     release_memory()
     with progress.stage("Reading the ratings", unit="parts"):
@@ -61,18 +67,24 @@ def shuffle(
         users, items = index.sides
         plan = plan_shuffle(scheduler, users.n_rows, items.n_rows, index.n_ratings, wanted)
         bounds = task(_bounds, index.task, (plan.user_blocks, plan.item_blocks), name=f"als-bounds-{token}")
-        ((user_bounds, item_bounds),) = scheduler.fetch(bounds)
-        pieces = _split_by_user(scheduler, chunks, index, plan, user_bounds, token)
+        (of_sides,) = scheduler.fetch(bounds)
+        sides = {
+            name: Side(name, own.ids, own.counts, of_sides[n], ())
+            for n, (name, own) in enumerate(zip(SIDES, index.sides, strict=True))
+        }
+        first, *second = (name for name in SIDES if name in halves)
+        pieces = _split_chunks_by(scheduler, sides[first], chunks, index, plan, token)
         del chunks
         release_memory()
-        user_side = _build_side(scheduler, "users", index, user_bounds, pieces, token)
+        sides[first] = _build_side(scheduler, sides[first], index, pieces, token, ordered=False)
         del pieces
         release_memory()
-        pieces = _split_by_item(scheduler, user_side, plan, item_bounds, token)
-        item_side = _build_side(scheduler, "items", index, item_bounds, pieces, token)
-        del pieces
-        release_memory()
-    return Ratings(user_side, item_side, index.n_ratings)
+        for name in second:
+            pieces = _split_side_by(scheduler, sides[name], sides[first], plan, token)
+            sides[name] = _build_side(scheduler, sides[name], index, pieces, token, ordered=True)
+            del pieces
+            release_memory()
+    return Ratings(sides["users"], sides["items"], index.n_ratings)
 
 
 def shuffle_by_user(scheduler: Scheduler, chunks: Sequence[Delayed], items: FactorMatrix, token: str) -> Side | None:
@@ -96,10 +108,11 @@ def shuffle_by_user(scheduler: Scheduler, chunks: Sequence[Delayed], items: Fact
     index = _Indexes(users, (own, _IdsOfSide(items.n_rows, items.ids, items.counts)), n_ratings)
     plan = plan_shuffle(scheduler, n_users, items.n_rows, n_ratings, (None, None))
     (bounds,) = scheduler.fetch(task(_bounds_of, users, plan.user_blocks, name=f"als-bounds-{token}"))
-    pieces = _split_by_user(scheduler, chunks, index, plan, bounds, token)
+    side = Side("users", own.ids, own.counts, bounds, ())
+    pieces = _split_chunks_by(scheduler, side, chunks, index, plan, token)
     del chunks
     release_memory()
-    return _build_side(scheduler, "users", index, bounds, pieces, token)
+    return _build_side(scheduler, side, index, pieces, token, ordered=False)
 
 
 def _size(users: Index) -> tuple[int, int]:
@@ -133,6 +146,9 @@ class _Indexes(NamedTuple):
     task: Delayed
     sides: tuple[_IdsOfSide, _IdsOfSide]
     n_ratings: int
+
+    def of(self, side: SideName) -> _IdsOfSide:
+        return self.sides[SIDES.index(side)]
 
 
 def _index(scheduler: Scheduler, chunks: Sequence[Delayed], token: str) -> _Indexes:
@@ -182,30 +198,28 @@ def _counts(index: tuple[Index, Index], which: int) -> Int64:
 # ---- pieces, and the blocks that are built from them -----------------------------------------------------
 
 
-def _split_by_user(
-    scheduler: Scheduler, chunks: Sequence[Delayed], index: _Indexes, plan: ShufflePlan, bounds: Int64, token: str
+def _split_chunks_by(
+    scheduler: Scheduler, side: Side, chunks: Sequence[Delayed], index: _Indexes, plan: ShufflePlan, token: str
 ) -> Sequence[Delayed]:
-    """Persisted tasks, one for each group of chunks, that give the group's ratings as a piece for each user block."""
-    users, items = index.sides
+    """Persisted tasks, one for each group of chunks, that give the group's ratings as a piece for each block."""
+    source = index.of(other(side.name))
     groups = _grouped(*sort_by_worker(scheduler.client, chunks), plan.groups)
     splits = [
         task(
-            _split_chunks, users.ids, items.ids, bounds, *group,
-            name=f"als-split-users-{token}-{number}", worker=worker,
+            _split_chunks, side.name, side.ids, source.ids, side.bounds, *group,
+            name=f"als-split-{side.name}-{token}-{number}", worker=worker,
         )
         for number, (worker, group) in enumerate(groups)
     ]  # fmt: skip
     return scheduler.persist(splits)[0]
 
 
-def _split_by_item(
-    scheduler: Scheduler, users: Side, plan: ShufflePlan, bounds: Int64, token: str
-) -> Sequence[Delayed]:
-    """Persisted tasks, one for each group of user blocks, that give their ratings as a piece for each item block."""
-    # groups of neighbours, wherever they lie: item blocks rely on pieces in which users ascend (`ordered` in `build`)
-    groups = _grouped(users.in_blocks, preferred_workers(scheduler.client, users.n_blocks), plan.groups)
+def _split_side_by(scheduler: Scheduler, side: Side, source: Side, plan: ShufflePlan, token: str) -> Sequence[Delayed]:
+    """Persisted tasks, one for each group of the source's blocks, that give their ratings as a piece for each block."""
+    # groups of neighbours, wherever they lie: blocks rely on pieces in which sources ascend (`ordered` in `build`)
+    groups = _grouped(source.in_blocks, preferred_workers(scheduler.client, source.n_blocks), plan.groups)
     splits = [
-        task(_split_blocks, bounds, *group, name=f"als-split-items-{token}-{number}", worker=worker)
+        task(_split_blocks, side.bounds, *group, name=f"als-split-{side.name}-{token}-{number}", worker=worker)
         for number, (worker, group) in enumerate(groups)
     ]
     return scheduler.persist(splits)[0]
@@ -223,8 +237,10 @@ def _grouped(
     return [(workers[(first + stop) // 2], parts[first:stop]) for first, stop in itertools.pairwise(edges)]
 
 
-def _split_chunks(ids: Ids, source_ids: Ids, bounds: Int64, *chunks: CodedChunk) -> tuple[RatingBlock, ...]:
-    return in_blocks.split([in_blocks.decode(chunk, "users", ids, source_ids) for chunk in chunks], bounds)
+def _split_chunks(
+    side: SideName, ids: Ids, source_ids: Ids, bounds: Int64, *chunks: CodedChunk
+) -> tuple[RatingBlock, ...]:
+    return in_blocks.split([in_blocks.decode(chunk, side, ids, source_ids) for chunk in chunks], bounds)
 
 
 def _split_blocks(bounds: Int64, *blocks: InBlock) -> tuple[RatingBlock, ...]:
@@ -232,21 +248,21 @@ def _split_blocks(bounds: Int64, *blocks: InBlock) -> tuple[RatingBlock, ...]:
 
 
 def _build_side(
-    scheduler: Scheduler, side: SideName, index: _Indexes, bounds: Int64, groups: Sequence[Delayed], token: str
+    scheduler: Scheduler, side: Side, index: _Indexes, groups: Sequence[Delayed], token: str, *, ordered: bool
 ) -> Side:
-    own, source = index.sides if side == "users" else reversed(index.sides)
-    workers = preferred_workers(scheduler.client, len(bounds) - 1)
+    """The side with its in-blocks, joined of the pieces that each group gives; ``ordered`` is that of `build`."""
+    n_sources = index.of(other(side.name)).n_rows
+    workers = preferred_workers(scheduler.client, side.n_blocks)
     blocks = []
-    for block, (start, stop) in enumerate(itertools.pairwise(bounds.tolist())):
+    for block, (start, stop) in enumerate(itertools.pairwise(side.bounds.tolist())):
         pieces = [
-            task(_take, pieces, block, name=f"als-piece-{side}-{token}-{number}-{block}")
+            task(_take, pieces, block, name=f"als-piece-{side.name}-{token}-{number}-{block}")
             for number, pieces in enumerate(groups)
         ]
-        name = f"als-build-{side}-{token}-{block}"
-        given = (start, stop - start, source.n_rows, side == "items")
-        blocks.append(task(_build, *given, *pieces, name=name, worker=workers[block]))
+        name = f"als-build-{side.name}-{token}-{block}"
+        blocks.append(task(_build, start, stop - start, n_sources, ordered, *pieces, name=name, worker=workers[block]))
     (persisted,) = scheduler.persist(blocks)
-    return Side(side, own.ids, own.counts, bounds, persisted)
+    return replace(side, in_blocks=persisted)
 
 
 def _take(pieces: tuple[RatingBlock, ...], block: int) -> RatingBlock:
