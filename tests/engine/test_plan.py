@@ -31,6 +31,7 @@ class Planned:
     can_lose_results: bool = True
     memory: float = 1e9
     asked: int = 0
+    processes: int = 1
 
     def worker_memory(self):
         self.asked += 1

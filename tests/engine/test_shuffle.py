@@ -9,6 +9,7 @@ from support.blocked import blocked
 
 from daskals import ALS
 from daskals.datasets import make_ratings
+from daskals.engine.forms import Halves
 from daskals.engine.plan import is_small_enough_to_pin
 from daskals.execution.scheduler import current_scheduler
 
@@ -100,7 +101,7 @@ def test_one_side_alone_is_the_same_to_the_bit(name):
     with dask.config.set(scheduler="synchronous"):
         scheduler = current_scheduler()
         both = blocked(scheduler, *columns, (4, 3))
-        alone = blocked(scheduler, *columns, (4, 3), halves=(name,))
+        alone = blocked(scheduler, *columns, (4, 3), choose=lambda *_, name=name: Halves((name,), (4, 3)))
         assert dask.compute(*alone.of(name).in_blocks)
         for mine, its in zip(*(dask.compute(*each.of(name).in_blocks) for each in (alone, both)), strict=True):
             assert mine.start == its.start

@@ -12,6 +12,7 @@ from support import reference
 
 from daskals.kernels.numpy.losses import CANCELLED
 from daskals.kernels.objective import Objective, Solver
+from daskals.kernels.tallies import tallies_of
 from daskals.kernels.types import LookedUp, Rows, Runs
 
 KERNELS = ["numpy", "numba"]
@@ -204,7 +205,7 @@ def test_what_is_needed_and_not_given_is_named(kernels, streamed):
     """A Gram matrix for the implicit objective, rows to start from for conjugate gradients."""
     rows, sources = block(), kernels.pack_sources([factors_of(3)], np.float32)
     nothing = kernels.no_equations(len(LENGTHS), 3, np.float32)
-    first = (nothing, rows) if streamed else (rows, sources)
+    first = (nothing, tallies_of(rows, OBJECTIVES["explicit"])) if streamed else (rows, sources)
     solve = kernels.solve_equations if streamed else kernels.solve_rows
     with pytest.raises(TypeError, match="gram"):
         solve(*first, None, OBJECTIVES["implicit"], SINGLE)
@@ -371,7 +372,7 @@ def test_the_squared_error_is_never_negative_where_it_cannot_be_computed_again(k
     objective, solver = Objective(1e-9), solver._replace(cg_steps=steps)
     nothing = kernels.no_equations(len(truth), 5, solver.dtype)
     equations = kernels.add_equations(nothing, rows, kernels.pack_sources([factors], solver.dtype), objective)
-    found = kernels.solve_equations(equations, rows, None, objective, solver, truth)
+    found = kernels.solve_equations(equations, tallies_of(rows, objective), None, objective, solver, truth)
     assert set(found.failed) <= {5}
     assert 0 <= found.losses.squared_error <= (1e-12 if solver.double else 1e-5) * q
 

@@ -14,13 +14,17 @@ from daskals.kernels.types import Float32, Ids
 UInt64 = npt.NDArray[np.uint64]
 
 
-def fingerprint(block: InBlock) -> int:
+def fingerprint(block: InBlock, side: SideName = "users") -> int:
     """A number that tells these ratings from others; those of all blocks of a side, summed, do not depend on blocks.
 
-    A 64-bit mix (the finaliser of splitmix64) of each rating's position, value and weight, summed modulo 2^64.
+    Nor do they depend on the side. A 64-bit mix (the finaliser of splitmix64) of each rating's positions, value and
+    weight, summed modulo 2^64.
     """
     rows = block.start + np.repeat(np.arange(len(block.indptr) - 1, dtype=np.uint64), np.diff(block.indptr))
-    mixed = (rows.astype(np.uint64) << np.uint64(32)) ^ block.source_positions.astype(np.uint64)
+    users, items = rows.astype(np.uint64), block.source_positions.astype(np.uint64)
+    if side == "items":
+        users, items = items, users
+    mixed = (users << np.uint64(32)) ^ items
     given = [block.ratings, *([] if block.weights is None else [block.weights])]
     for values in (np.zeros(1, np.uint64), *map(_bits, given)):
         mixed = _mixed(mixed, values)

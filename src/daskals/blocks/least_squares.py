@@ -115,20 +115,22 @@ def solve_block(
         solution: Solution = kernels.solve_rows(rows, some, gram, objective, Solver(double=True))
         return solution
 
-    return solved_block(block, first, solver, again, biases)
+    return solved_block(block.start, np.diff(block.indptr), first, solver, again, biases)
 
 
 def solved_block(
-    block: InBlock,
+    start: int,
+    n_ratings: Int64,
     first: Solution,
     solver: Solver,
     again: Callable[[Int64], Solution],
     biases: Biases | None = None,
 ) -> SolvedBlock:
-    """A solution of a block's rows, those that failed being replaced by a second try.
+    """A solution of the rows from position ``start`` on, those that failed being replaced by a second try.
 
-    ``again`` solves the rows with these numbers in float64. It is called where some failed and ``solver`` works in
-    float32; `SingularRowError` names the first row that fails for good.
+    ``n_ratings`` says for each row how many ratings it has. ``again`` solves the rows with these numbers in float64. It
+    is called where some failed and ``solver`` works in float32; `SingularRowError` names the first row that fails for
+    good.
     """
     rows, failed, losses = first
     if len(failed) and not solver.double:
@@ -139,8 +141,7 @@ def solved_block(
         failed = failed[second.failed]
     if len(failed):
         row = int(failed[0])
-        n_ratings = int(block.indptr[row + 1] - block.indptr[row])
-        raise SingularRowError(block.start + row, n_ratings, rows.shape[1])
+        raise SingularRowError(start + row, int(n_ratings[row]), rows.shape[1])
     return SolvedBlock(rows if biases is None else biases.widen(rows), losses)
 
 

@@ -22,10 +22,11 @@ import numpy as np
 
 from daskals import kernels
 from daskals.blocks.biases import Biases
-from daskals.blocks.least_squares import SolvedBlock, rows_of, solved_block, take_rows
+from daskals.blocks.least_squares import SolvedBlock, rows_of, solved_block
 from daskals.blocks.ratings import InBlock
 from daskals.kernels.objective import Objective, Solver
-from daskals.kernels.types import Equations, Float32, Float64, Int64, Rows, Solution, SourceRows
+from daskals.kernels.tallies import tallies_of
+from daskals.kernels.types import Equations, Float32, Float64, Int64, Rows, Solution, SourceRows, Tallies
 
 
 def accumulate(
@@ -71,16 +72,31 @@ def solve_accumulated(
     it cannot be, and is known to about 1e-6 of the sum of squared ratings in single precision
     (`daskals.kernels.numpy.losses`).
     """
+    tallies = tallies_of(rows_of(block), objective)
+    return solve_sums(block.start, equations, tallies, gram, objective, solver, previous, biases)
+
+
+def solve_sums(
+    start: int,
+    equations: Equations,
+    tallies: Tallies,
+    gram: Float64 | None,
+    objective: Objective,
+    solver: Solver,
+    previous: Float32 | None = None,
+    biases: Biases | None = None,
+) -> SolvedBlock:
+    """The same for rows from position ``start`` on whose ratings are not at hand, only what they add up to."""
     if previous is not None and biases is not None:
         previous = biases.narrow(previous)
-    first = kernels.solve_equations(equations, rows_of(block), gram, objective, solver, previous)
+    first = kernels.solve_equations(equations, tallies, gram, objective, solver, previous)
 
     def again(failed: Int64) -> Solution:
         A, b, q = (each[failed].astype(np.float64) for each in (equations.A, equations.b, equations.q))
-        some = Equations(A, b, q, equations.rank)
+        some = Tallies(tallies.n[failed], tallies.n_ratings[failed], 0.0)
         solution: Solution = kernels.solve_equations(
-            some, take_rows(block, failed), gram, objective, Solver(double=True)
+            Equations(A, b, q, equations.rank), some, gram, objective, Solver(double=True)
         )
         return solution
 
-    return solved_block(block, first, solver, again, biases)
+    return solved_block(start, tallies.n_ratings, first, solver, again, biases)

@@ -14,6 +14,7 @@ Each solve is a least-squares problem for every row of its block (`daskals.block
 on each other, so neither the number of blocks nor where they run can change a result, but for rounding.
 
 Where the source's rows are too many for one process, panels come one after the other (`daskals.engine.streaming`).
+Where they are many more than those of the destination, they do not travel at all (`daskals.engine.reducing`).
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from daskals.blocks.least_squares import SingularRowError, SolvedBlock, pack_sou
 from daskals.blocks.ratings import InBlock
 from daskals.engine.panels import Panel, gather, panel_of, panel_tasks, places_in_panels, total_gram
 from daskals.engine.plan import Plan
+from daskals.engine.reducing import reduced_panels
 from daskals.engine.sides import Side
 from daskals.engine.streaming import Work, error_on_side, streamed_solves
 from daskals.execution.scheduler import Scheduler
@@ -39,6 +41,8 @@ def half_step(
 ) -> Sequence[Delayed]:
     """Tasks for the new panels of one side, from the panels of the other; ``previous`` are its panels as they are."""
     edges, name = plan.of(side.name).panel_edges, f"{side.name}-{token}"
+    if plan.of(side.name).reduced:
+        return reduced_panels(side, source, source_panels, previous, plan, name)
     with_gram = plan.goal.objective.implicit
     # an exact solve does not depend on the rows before, and should not wait for them or keep them
     before = [(None if plan.solver.is_exact else previous[panel], place) for panel, place in places_in_panels(edges)]

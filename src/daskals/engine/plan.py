@@ -13,6 +13,7 @@ import numpy as np
 from daskals.blocks.biases import Biases, biases_of
 from daskals.blocks.goal import Goal
 from daskals.blocks.ratings import SideName, other
+from daskals.engine.forms import FitShape, panels_of_reduced
 from daskals.engine.sides import Ratings, Side
 from daskals.execution.scheduler import Scheduler
 from daskals.kernels.objective import Objective, Solver
@@ -79,6 +80,8 @@ class SidePlan:
     panel_edges: tuple[int, ...]
     #: whether the rows are too many for one process: half-steps that read them then take them panel by panel
     streamed: bool
+    #: whether the rows are solved from sums that travel, while the source's rows stay (`daskals.engine.reducing`)
+    reduced: bool
     #: whether the rows are handed to the scheduler after each iteration, so that they survive the loss of any worker
     pinned: bool
 
@@ -110,6 +113,7 @@ def make_plan(scheduler: Scheduler, ratings: Ratings, rank: int, goal: Goal, sol
     """
     share = scheduler.settings.factor_share * scheduler.worker_memory()
     itemsize = np.dtype(solver.dtype).itemsize
+    shape = FitShape(rank, solver, goal.mean is not None)
 
     def plan_side(side: Side) -> SidePlan:
         # an iteration starts from the users of the one before; from its items only where a solver is not exact
@@ -117,8 +121,9 @@ def make_plan(scheduler: Scheduler, ratings: Ratings, rank: int, goal: Goal, sol
         return SidePlan(
             goal.of(side.name, ratings.of(other(side.name)).n_rows),
             None if goal.mean is None else biases_of(side.name, rank, goal.mean),
-            cut_into_panels(side.n_blocks, scheduler.settings.panels),
+            _panel_edges(scheduler, ratings, side, shape),
             streamed=side.n_rows * rank * itemsize > share,
+            reduced=not side.in_blocks,
             pinned=is_start and scheduler.can_lose_results and is_small_enough_to_pin(scheduler, side.n_rows, rank),
         )
 
@@ -129,6 +134,14 @@ def make_plan(scheduler: Scheduler, ratings: Ratings, rank: int, goal: Goal, sol
         items=plan_side(ratings.items),
         loses_history=scheduler.can_lose_results and not is_small_enough_to_pin(scheduler, rows, rank),
     )
+
+
+def _panel_edges(scheduler: Scheduler, ratings: Ratings, side: Side, shape: FitShape) -> tuple[int, ...]:
+    if not ratings.of(other(side.name)).in_blocks:
+        return tuple(range(side.n_blocks + 1))  # rows that stay where they are: no two blocks are joined
+    if not side.in_blocks:
+        return cut_into_panels(side.n_blocks, panels_of_reduced(scheduler, shape, side.n_rows))
+    return cut_into_panels(side.n_blocks, scheduler.settings.panels)
 
 
 def cut_into_panels(n_blocks: int, n_panels: int) -> tuple[int, ...]:

@@ -34,6 +34,7 @@ from daskals.blocks import in_blocks
 from daskals.blocks.ids import merge
 from daskals.blocks.ratings import CodedChunk, InBlock, Index, RatingBlock, SideName, other
 from daskals.engine.factors import FactorMatrix
+from daskals.engine.forms import Choice, Halves
 from daskals.engine.plan import ShufflePlan, plan_shuffle
 from daskals.engine.sides import Ratings, Side
 from daskals.execution.memory import release_memory
@@ -50,14 +51,14 @@ def shuffle(
     chunks: Sequence[Delayed],
     wanted: tuple[int | None, int | None],
     token: str,
-    halves: tuple[SideName, ...] = SIDES,
+    choose: Choice | None = None,
 ) -> Ratings:
     """Bring the ratings of all chunks into blocks of both sides.
 
     Each of ``chunks`` is a task that gives a `CodedChunk`. ``wanted`` are the numbers of user blocks and of item blocks
-    that the caller asks for; None for an automatic one. Only the sides in ``halves`` get in-blocks: the other one has
-    ids, counts and bounds, and its ``in_blocks`` are empty. ``ValueError`` if there are no ratings; errors that reading
-    a chunk raises come through.
+    that the caller asks for; None for an automatic one. ``choose`` may decide otherwise when the numbers of users and
+    items are known, and also which sides get in-blocks; one that gets none has ids, counts and bounds. ``ValueError``
+    if there are no ratings; errors that reading a chunk raises come through.
     """
     release_memory()
     with progress.stage("Reading the ratings", unit="parts"):
@@ -65,14 +66,15 @@ def shuffle(
     with progress.stage("Sorting the ratings"):
         index = _index(scheduler, chunks, token)
         users, items = index.sides
-        plan = plan_shuffle(scheduler, users.n_rows, items.n_rows, index.n_ratings, wanted)
+        halves = choose(users.n_rows, items.n_rows) if choose else Halves(SIDES, wanted)
+        plan = plan_shuffle(scheduler, users.n_rows, items.n_rows, index.n_ratings, halves.blocks)
         bounds = task(_bounds, index.task, (plan.user_blocks, plan.item_blocks), name=f"als-bounds-{token}")
         (of_sides,) = scheduler.fetch(bounds)
         sides = {
             name: Side(name, own.ids, own.counts, of_sides[n], ())
             for n, (name, own) in enumerate(zip(SIDES, index.sides, strict=True))
         }
-        first, *second = (name for name in SIDES if name in halves)
+        first, *second = (name for name in SIDES if name in halves.names)
         pieces = _split_chunks_by(scheduler, sides[first], chunks, index, plan, token)
         del chunks
         release_memory()

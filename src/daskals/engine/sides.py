@@ -22,7 +22,7 @@ class Side:
     counts: Delayed | None
     #: (blocks + 1,): block b has the rows at positions bounds[b] to bounds[b + 1] - 1
     bounds: Int64
-    #: a task for each block, which gives a `daskals.blocks.ratings.InBlock`
+    #: a task for each block, which gives a `daskals.blocks.ratings.InBlock`; none where the other side alone has them
     in_blocks: tuple[Delayed, ...]
 
     @property
@@ -38,7 +38,7 @@ class Side:
 
 @dataclass(frozen=True)
 class Ratings:
-    """The ratings of a fit, held twice: once by user and once by item."""
+    """The ratings of a fit, held twice: by user and by item. (Or once: then one of the sides has no in-blocks.)"""
 
     users: Side
     items: Side
@@ -47,6 +47,11 @@ class Ratings:
     def of(self, side: SideName) -> Side:
         """The side of this name."""
         return self.users if side == "users" else self.items
+
+    @property
+    def held(self) -> Side:
+        """A side that has in-blocks: users, unless they alone have none (`daskals.engine.forms`)."""
+        return self.users if self.users.in_blocks else self.items
 
     @property
     def tasks(self) -> list[Delayed]:

@@ -16,7 +16,7 @@ import numpy as np
 from dask.delayed import Delayed
 
 from daskals.blocks.goal import CountWeights
-from daskals.blocks.ratings import InBlock, SideName
+from daskals.blocks.ratings import InBlock, SideName, other
 from daskals.engine.sides import Ratings, Side
 from daskals.execution.scheduler import Scheduler
 from daskals.execution.tasks import new_token, task
@@ -25,9 +25,9 @@ from daskals.kernels.types import Int64
 
 def scaled(scheduler: Scheduler, ratings: Ratings, weights: CountWeights) -> CountWeights:
     """The same with the scale that these ratings give, at which the mean weight is 1."""
-    users, items = ratings.users, ratings.items
-    raw = replace(weights, scale=1.0)
-    total, _ = _sums(scheduler, users, _sum_of_weights, users.name, raw, _counts(users, items, weights))
+    side, raw = ratings.held, replace(weights, scale=1.0)
+    counts = _counts(side, ratings.of(other(side.name)), weights)
+    total, _ = _sums(scheduler, side, _sum_of_weights, side.name, raw, counts)
     return replace(weights, scale=ratings.n_ratings / total)
 
 
@@ -38,7 +38,7 @@ def weighed(scheduler: Scheduler, side: Side, source: Side, weights: CountWeight
         task(_weigh, block, side.name, weights, counts, name=f"als-weigh-{side.name}-{token}-{number}")
         for number, block in enumerate(side.in_blocks)
     ]
-    return replace(side, in_blocks=tuple(scheduler.persist(blocks)[0]))
+    return replace(side, in_blocks=scheduler.persist(blocks)[0] if blocks else ())
 
 
 def mean_rating(scheduler: Scheduler, side: Side) -> float:

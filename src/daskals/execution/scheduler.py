@@ -50,6 +50,8 @@ class Scheduler:
     #: how many tasks run at a time, on all workers together
     threads: int
     settings: Settings
+    #: in how many processes they run: workers of a cluster
+    processes: int = 1
 
     @property
     def can_lose_results(self) -> bool:
@@ -184,7 +186,8 @@ def current_scheduler() -> Scheduler:
     settings, get = read_settings(), get_scheduler() or threaded.get
     client = getattr(get, "__self__", None)
     if isinstance(client, Client):
-        return Scheduler(client, get, {}, max(1, sum(client.nthreads().values())), settings)
+        threads = client.nthreads()
+        return Scheduler(client, get, {}, max(1, sum(threads.values())), settings, max(1, len(threads)))
     pool, workers = dask.config.get("pool", None), dask.config.get("num_workers", None)
     chosen = {"pool": pool, "num_workers": workers} if get in (threaded.get, multiprocessing.get) else {}
     threads = 1 if get is get_sync else getattr(pool, "_max_workers", None) or workers or CPU_COUNT

@@ -27,6 +27,8 @@ class Settings:
     panels: int
     #: a share of a worker's memory: 0.25 is a quarter
     factor_share: float
+    #: whether source rows travel in half-steps, or sums for the rows that are solved (`daskals.engine.forms`)
+    half_step: Literal["auto", "gather", "reduce"]
     retries: int
     durable_bytes: int
     #: seconds; None: wait for ever
@@ -84,6 +86,10 @@ def _switch(value: Any) -> Literal["auto"] | bool:
     return words[str(value).lower()]
 
 
+def _one_of(*words: str) -> Callable[[Any], str]:
+    return lambda value: {word: word for word in words}[str(value).lower()]
+
+
 #: For each field, the function that reads a value of the configuration, and words for what it allows.
 _CONVERSIONS: dict[str, tuple[Callable[[Any], Any], str]] = {
     "user_blocks": (_optional(_number(1)), "null or a whole number >= 1"),
@@ -94,6 +100,7 @@ _CONVERSIONS: dict[str, tuple[Callable[[Any], Any], str]] = {
     "max_blocks": (_number(1), "a whole number >= 1"),
     "panels": (_number(1), "a whole number >= 1"),
     "factor_share": (_not_negative(float), "a number >= 0"),
+    "half_step": (_one_of("auto", "gather", "reduce"), "auto, gather or reduce"),
     "retries": (_number(0), "a whole number >= 0"),
     "durable_bytes": (_size(0), 'a size, such as "256MiB"'),
     "no_worker_timeout": (_optional(_not_negative(parse_timedelta)), 'null or a time, such as "10 minutes"'),

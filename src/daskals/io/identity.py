@@ -84,8 +84,8 @@ def identity_of(
     token = new_token()
     prints = scheduler.fetch(
         *(
-            task(_print_of_block, block, name=f"als-fingerprint-{token}-{number}")
-            for number, block in enumerate(ratings.users.in_blocks)
+            task(_print_of_block, block, ratings.held.name, name=f"als-fingerprint-{token}-{number}")
+            for number, block in enumerate(ratings.held.in_blocks)
         ),
         task(_print_of_ids, ratings.users.ids, "users", name=f"als-fingerprint-{token}-users"),
         task(_print_of_ids, ratings.items.ids, "items", name=f"als-fingerprint-{token}-items"),
@@ -116,8 +116,8 @@ def _decisive(values: dict[str, Any]) -> dict[str, Any]:
     return decisive
 
 
-def _print_of_block(block: InBlock) -> int:
-    return fingerprint(block)
+def _print_of_block(block: InBlock, side: SideName) -> int:
+    return fingerprint(block, side)
 
 
 def _print_of_ids(ids: Ids, side: SideName) -> int:

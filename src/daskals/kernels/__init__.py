@@ -52,6 +52,7 @@ def _choose(wanted: str) -> tuple[str, ModuleType]:
 
 backend: str
 add_equations: Callable[..., Any]
+add_products: Callable[..., Any]
 counting_sort: Callable[..., Any]
 gaussians: Callable[..., Any]
 no_equations: Callable[..., Any]
@@ -64,6 +65,7 @@ top_k: Callable[..., Any]
 
 __all__ = [
     "add_equations",
+    "add_products",
     "backend",
     "counting_sort",
     "gaussians",

@@ -112,6 +112,28 @@ class SourceRows:
         return len(self.values)
 
 
+class Tallies(NamedTuple):
+    """What the ratings of some rows add up to by themselves, whatever the source rows are."""
+
+    #: (rows,): what the penalty of a row grows with (`daskals.kernels.objective.Objective.penalties`)
+    n: Float64
+    #: (rows,): how many ratings count
+    n_ratings: Int64
+    #: sum of the weights of the residuals, without what each pair has in implicit mode
+    weight: float
+
+
+class Products(NamedTuple):
+    """Sums over the ratings of some rows, made from a part of the source rows: A x of each row, or b - A x."""
+
+    #: (rows, rank), of the solver's dtype
+    values: Float
+    #: (rows,): the squared error at x = 0; of no rows where products alone were asked for
+    q: Float64
+    #: (rows,): the squared error at x, so too
+    error: Float64
+
+
 class Equations(NamedTuple):
     """A, b and q of some rows, summed over some of their ratings, without Y'Y and c I.
 

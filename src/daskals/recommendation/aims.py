@@ -29,7 +29,7 @@ def aim_of(scheduler: Scheduler, ratings: Ratings, params: ALSParams) -> Aim:
         goal = goal_of(params, learned)
         ratings = _weighed(scheduler, ratings, goal.weights)
     if params.getBiases():
-        learned = learned._replace(mean=mean_rating(scheduler, ratings.users))
+        learned = learned._replace(mean=mean_rating(scheduler, ratings.held))
         goal = goal_of(params, learned)
     return Aim(goal, learned, ratings)
 

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from daskals import progress
 from daskals.blocks.goal import Learned
 from daskals.engine.factors import FactorMatrix
+from daskals.engine.forms import FitShape, choose_halves
 from daskals.engine.held_out import HeldOut
 from daskals.engine.loop import Iteration, Iterations, ResumePoint
 from daskals.engine.plan import Plan, make_plan
@@ -96,11 +97,15 @@ def prepare(params: ALSParams, scheduler: Scheduler, dataset: Frame, validation:
     dataset, kind = read_columns(dataset, columns, params.getPredictionCol())
     user_ids, item_ids = (id_type(dataset, name) for name in (params.getUserCol(), params.getItemCol()))
 
+    wanted = blocks_wanted(params, scheduler.settings)
+    shape = FitShape(columns_of(params), solver_of(params), params.getBiases(), needs_users=validation is not None)
+    choose = functools.partial(choose_halves, scheduler, shape, wanted)
+
     def shuffled() -> Ratings:
         token = new_token()
         chunks = rating_chunks(scheduler, dataset, columns, user_ids, item_ids, token)
         with naming_bad_partitions(scheduler, dataset, columns.named):
-            return shuffle(scheduler, chunks, blocks_wanted(params, scheduler.settings), token)
+            return shuffle(scheduler, chunks, wanted, token, choose)
 
     ratings = scheduler.retry(shuffled, "Reading the ratings")
     held_out = None

@@ -208,16 +208,16 @@ def cg_rows(
 
 @compiled
 def cg_equations(
-    A_rows: Any, b_rows: Any, indptr: Any, sources: Any, targets: Any, weights: Any, q: Any, c: Any, rank: int,
-    base: Any, previous: Any, steps: int, solution: Any, table: Any,
+    A_rows: Any, b_rows: Any, q: Any, c: Any, rank: int, base: Any, previous: Any, steps: int, solution: Any,
+    table: Any,
 ) -> None:  # fmt: skip
     """``steps`` steps from ``previous`` for every row, of which A (upper triangle) and b are given."""
     padded, dtype = b_rows.shape[1], b_rows.dtype
     A = np.zeros((padded, padded), dtype)
     x, residual, direction, image, d = np.zeros((5, padded), dtype)
     scores, all_rows, no_factors = np.zeros(RUN, dtype), np.arange(padded).astype(np.int32), A[:0]
-    for row in range(len(indptr) - 1):
-        first = indptr[row]
+    no_ratings = np.zeros(0, dtype)
+    for row in range(len(b_rows)):
         for j in range(rank):
             x[j] = previous[row, j]
         for i in range(padded):
@@ -226,7 +226,7 @@ def cg_equations(
         _mirror(A)
         b, d[:] = b_rows[row], c[row]
         value = _improve(
-            first, first, sources, targets, weights, no_factors, d, A, all_rows, scores, b,
+            0, 0, all_rows, no_ratings, no_ratings, no_factors, d, A, all_rows, scores, b,
             q[row] - 2 * _dot_in_float64(b, x), steps, x, residual, direction, image,
         )  # fmt: skip
         _write_row(row, q[row], value, c[row], x, solution, table)

@@ -246,18 +246,18 @@ def solve_rows_exactly(
 
 @compiled
 def solve_equations_exactly(
-    A_rows: Any, b_rows: Any, indptr: Any, weights: Any, q: Any, c: Any, rank: int, base: Any, nonnegative: Any,
+    A_rows: Any, b_rows: Any, n_ratings: Any, q: Any, c: Any, rank: int, base: Any, nonnegative: Any,
     solution: Any, failed: Any, table: Any,
 ) -> None:  # fmt: skip
-    """Solve every row, of which A (upper triangle) and b are given."""
+    """Solve every row, of which A (upper triangle) and b are given, and how many ratings count."""
     padded, dtype, has_base = b_rows.shape[1], b_rows.dtype, _is_something(base, q[:0])
     A, x = np.zeros((padded, padded + 8), dtype), np.zeros(padded, dtype)
-    for row in range(len(indptr) - 1):
+    for row in range(len(b_rows)):
         b = b_rows[row]
         for i in range(padded):
             for j in range(i // 8 * 8, padded):
                 A[i, j] = A_rows[row, i, j] + (base[i, j] if len(base) else 0)
-        counting = _count_weights(weights, indptr[row], indptr[row + 1]) if c[row] == 0 else rank
+        counting = n_ratings[row] if c[row] == 0 else rank
         if _solve_assembled(A, b, c[row], counting, rank, has_base, None, nonnegative, x):
             _write_row(row, rank, q[row], b, c[row], x, solution, table)
         else:

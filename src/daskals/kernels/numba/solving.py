@@ -27,7 +27,20 @@ from daskals.kernels.numba.subspace import subspace_rows
 from daskals.kernels.numba.terms import terms_of
 from daskals.kernels.numpy.terms import start_of
 from daskals.kernels.objective import Objective, Solver
-from daskals.kernels.types import Basis, Bools, Equations, Float, Float32, Float64, Rows, Solution, SourceRows, Terms
+from daskals.kernels.tallies import known_terms
+from daskals.kernels.types import (
+    Basis,
+    Bools,
+    Equations,
+    Float,
+    Float32,
+    Float64,
+    Rows,
+    Solution,
+    SourceRows,
+    Tallies,
+    Terms,
+)
 
 
 def pack_sources(blocks: Sequence[Float32], dtype: npt.DTypeLike) -> SourceRows:
@@ -57,7 +70,7 @@ def solve_rows(
     rows = _as_kernel_rows(rows)
     terms = terms_of(rows, sources.offsets, objective, factors.dtype)
     previous = start_of(previous, terms, objective)
-    solution, failed, table = _room_for(rows, rank)
+    solution, failed, table = _room_for(len(rows.indptr) - 1, rank)
     weights = _or_none(terms.weights, factors.dtype)
     problem = (rows.indptr, rows.source_positions, terms.targets, weights, terms.q, terms.c, factors, rank)
     common = _common(gram, sources, objective, terms)
@@ -104,7 +117,7 @@ def add_equations(equations: Equations, rows: Rows, sources: SourceRows, objecti
 
 def solve_equations(
     equations: Equations,
-    rows: Rows,
+    tallies: Tallies,
     gram: Float64 | None,
     objective: Objective,
     solver: Solver,
@@ -113,17 +126,16 @@ def solve_equations(
     """Solve equations to which all ratings were added; see `daskals.kernels.numpy.solving.solve_equations`."""
     rank, dtype = equations.rank, solver.dtype
     A, b = (as_kernel_array(each, dtype) for each in (equations.A, equations.b))
-    rows = _as_kernel_rows(rows)
-    terms = terms_of(rows, None, objective, dtype)._replace(q=as_kernel_array(equations.q, np.float64))
+    terms = known_terms(as_kernel_array(equations.q, np.float64), tallies, objective)
     previous = start_of(previous, terms, objective)
-    base, weights = _padded_base(base_of(gram, None, objective), rank, dtype), _or_none(terms.weights, dtype)
-    solution, failed, table = _room_for(rows, rank)
-    known = (weights, terms.q, terms.c, rank, base)
+    base = _padded_base(base_of(gram, None, objective), rank, dtype)
+    solution, failed, table = _room_for(len(b), rank)
+    known = (terms.q, terms.c, rank, base)
     if solver.cg_steps:
-        given = (A, b, rows.indptr, rows.source_positions, terms.targets)
-        cg_equations(*given, *known, _start_rows(previous, None), solver.cg_steps, solution, table)
+        cg_equations(A, b, *known, _start_rows(previous, None), solver.cg_steps, solution, table)
     else:
-        solve_equations_exactly(A, b, rows.indptr, *known, objective.nonnegative or None, solution, failed, table)
+        n_ratings = as_kernel_array(tallies.n_ratings, np.int64)
+        solve_equations_exactly(A, b, n_ratings, *known, objective.nonnegative or None, solution, failed, table)
     _clip(solution, objective)
     return Solution(solution, np.flatnonzero(failed), sum_table(table, terms.weight, objective.least_error))
 
@@ -180,9 +192,8 @@ def _as_kernel_rows(rows: Rows) -> Rows:
     )
 
 
-def _room_for(rows: Rows, rank: int) -> tuple[Float32, Bools, Float64]:
+def _room_for(n_rows: int, rank: int) -> tuple[Float32, Bools, Float64]:
     """Arrays that a compiled function writes to: the solution, which rows failed, and the table of losses."""
-    n_rows = len(rows.indptr) - 1
     return np.zeros((n_rows, rank), np.float32), np.zeros(n_rows, np.bool_), loss_table(n_rows)
 
 

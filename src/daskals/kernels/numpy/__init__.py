@@ -1,12 +1,14 @@
 """The kernels in plain NumPy and SciPy."""
 
 from daskals.kernels.numpy.grouping import counting_sort
+from daskals.kernels.numpy.products import add_products
 from daskals.kernels.numpy.random import gaussians
 from daskals.kernels.numpy.scores import pack_candidates, predict_pairs, top_k
 from daskals.kernels.numpy.solving import add_equations, no_equations, pack_sources, solve_equations, solve_rows
 
 __all__ = [
     "add_equations",
+    "add_products",
     "counting_sort",
     "gaussians",
     "no_equations",

@@ -16,11 +16,12 @@ Once a row has stopped it takes none of the steps that remain.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 from scipy import sparse
 
-from daskals.kernels.types import Float, Float64, Int32, Int64
+from daskals.kernels.types import Bools, Float, Float64, Int32, Int64
 
 #: Rows x of shape (rows, rank) in, the product of each row's A with its x out.
 Product = Callable[[Float], Float]
@@ -64,22 +65,48 @@ def conjugate_gradients(apply: Product, b: Float, x: Float, steps: int) -> tuple
 
     ``apply`` is the product with A. Returns x and the residuals b - A x, each (rows, rank), as new arrays.
     """
-    residual = b - apply(x)
-    direction = residual
-    square = np.einsum("ij,ij->i", residual, residual)
-    too_large = ~np.isfinite(square)
-    enough = np.finfo(x.dtype).eps ** 2 * square
-    going = np.ones(len(b), np.bool_)
+    state = Descent.begin(x, b - apply(x))
+    too_large = ~np.isfinite(state.square)
     for _ in range(steps):
-        image = apply(direction)
-        curvature = np.einsum("ij,ij->i", direction, image)
-        going &= (curvature > 0) & (square > enough)
-        length = np.divide(square, curvature, out=np.zeros_like(square), where=going)[:, None]
-        x = x + length * direction
-        residual = residual - length * image
-        before, square = square, np.einsum("ij,ij->i", residual, residual)
-        ratio = np.divide(square, before, out=np.zeros_like(square), where=going)[:, None]
-        direction = residual + ratio * direction
+        state = state.step(apply(state.direction))
     # too large for the type: no step could be taken, and nobody shall believe the row
+    residual = state.residual
     residual[too_large] = np.nan
-    return x, residual
+    return state.x, residual
+
+
+class Descent(NamedTuple):
+    """Where conjugate gradients are between two steps: every row of A x = b by itself."""
+
+    #: (rows, rank)
+    x: Float
+    #: b - A x, (rows, rank)
+    residual: Float
+    #: of the next step, (rows, rank)
+    direction: Float
+    #: the squared lengths of residuals, (rows,), and those below which a row stops
+    square: Float
+    enough: Float
+    #: (rows,): which rows have not stopped
+    going: Bools
+    #: by how much the last step has lowered x'A x - 2 b.x, (rows,)
+    gained: Float64
+
+    @classmethod
+    def begin(cls, x: Float, residual: Float) -> Descent:
+        """Before the first step from ``x``."""
+        square = np.einsum("ij,ij->i", residual, residual)
+        enough = np.finfo(x.dtype).eps ** 2 * square
+        return cls(x, residual, residual, square, enough, np.ones(len(x), np.bool_), np.zeros(len(x)))
+
+    def step(self, image: Float) -> Descent:
+        """After one more step; ``image`` is A times the direction, (rows, rank)."""
+        curvature = np.einsum("ij,ij->i", self.direction, image)
+        going = self.going & (curvature > 0) & (self.square > self.enough)
+        length = np.divide(self.square, curvature, out=np.zeros_like(self.square), where=going)
+        x = self.x + length[:, None] * self.direction
+        residual = self.residual - length[:, None] * image
+        square = np.einsum("ij,ij->i", residual, residual)
+        ratio = np.divide(square, self.square, out=np.zeros_like(square), where=going)[:, None]
+        gained = length.astype(np.float64) * np.where(going, self.square, 0)
+        return Descent(x, residual, residual + ratio * self.direction, square, self.enough, going, gained)

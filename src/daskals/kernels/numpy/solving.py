@@ -38,6 +38,7 @@ from daskals.kernels.numpy.short_rows import DUAL_SHARE, solve_short_row
 from daskals.kernels.numpy.subspace import subspace_sweep
 from daskals.kernels.numpy.terms import start_of, sum_rows, terms_of
 from daskals.kernels.objective import Objective, Solver
+from daskals.kernels.tallies import known_terms
 from daskals.kernels.types import (
     Bools,
     Equations,
@@ -50,6 +51,7 @@ from daskals.kernels.types import (
     Rows,
     Solution,
     SourceRows,
+    Tallies,
     Terms,
 )
 
@@ -156,20 +158,20 @@ def add_equations(equations: Equations, rows: Rows, sources: SourceRows, objecti
 @_numbers_may_be_too_large
 def solve_equations(
     equations: Equations,
-    rows: Rows,
+    tallies: Tallies,
     gram: Float64 | None,
     objective: Objective,
     solver: Solver,
     previous: Float32 | None = None,
 ) -> Solution:
-    """Solve equations to which all ratings have been added; arguments and result are those of `solve_rows`.
+    """Solve equations to which all ratings have been added; other arguments and the result are those of `solve_rows`.
 
-    Source rows are not at hand here. So the squared error of a row that is nearly fitted is not computed again from
-    residuals; it is only kept from being negative (`daskals.kernels.numpy.losses`).
+    ``tallies`` are those of all ratings. Source rows are not at hand here. So the squared error of a row that is nearly
+    fitted is not computed again from residuals; it is only kept from being negative (`daskals.kernels.numpy.losses`).
     """
     rank, dtype = equations.rank, solver.dtype
     base = base_of(gram, None, objective)
-    terms = terms_of(rows, None, objective, dtype)._replace(q=equations.q)
+    terms = known_terms(equations.q, tallies, objective)
     previous = start_of(previous, terms, objective)
 
     def solve(batch: slice, c: Float64) -> tuple[Float, Bools, Float64]:
@@ -180,12 +182,9 @@ def solve_equations(
         A[:, np.arange(rank), np.arange(rank)] += c[:, None].astype(dtype)
         if solver.cg_steps:
             return _improve(lambda x: np.einsum("mij,mj->mi", A, x), b, _needed(previous, "previous")[batch], solver)
-        cut = slice(rows.indptr[batch.start], rows.indptr[batch.stop])
-        indptr = rows.indptr[batch.start : batch.stop + 1] - cut.start
-        n_ratings = _count(indptr, None if terms.weights is None else terms.weights[cut])
-        return _solve_exactly(A, b, c, n_ratings, objective)
+        return _solve_exactly(A, b, c, tallies.n_ratings[batch], objective)
 
-    n_rows = len(rows.indptr) - 1
+    n_rows = len(equations.q)
     row_bytes = rank * rank * np.dtype(dtype).itemsize
     return _solve_in_batches(n_rows, rank, terms, row_bytes, solve, objective.least_error)
 
