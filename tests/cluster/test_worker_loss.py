@@ -5,6 +5,7 @@ import os
 import re
 import signal
 import time
+from collections import Counter
 from pathlib import Path
 from typing import NamedTuple
 
@@ -244,6 +245,19 @@ def test_a_loss_between_half_steps_costs_one_half_step(killable, expected):
     assert strike.keys
     assert_equal(factors(model), expected)
     assert more == BLOCKS["items"], "the items of this iteration; the users before it are pinned"
+
+
+@pytest.mark.parametrize("everybody", a_few([False, True], False))
+def test_a_loss_reads_each_partition_once_more(killable, expected, everybody):
+    """Each block has ratings from all partitions, so all are read again; but none more than once for a death."""
+    strike = killer(killable, r"als-solve-users-[0-9a-f]+-4-", everybody=everybody)
+    with killable.plugged(strike), killable.plugged(Course()) as course:
+        model = als().fit(lazy())
+    reads = Counter(key for key in course.keys if re.match("als-(read|index-ids|split-users)-", key))
+    assert strike.keys
+    assert_equal(factors(model), expected)
+    assert set(reads.values()) <= {1, 2}
+    assert sum(times == 2 for key, times in reads.items() if key.startswith("als-read-")) == 6
 
 
 # ---- after the fit ---------------------------------------------------------------------------------------

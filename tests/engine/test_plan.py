@@ -10,36 +10,16 @@ import numpy as np
 import pandas as pd
 import pytest
 from support.blocked import blocked
+from support.planned import planned
 
 from daskals import ALS
 from daskals.blocks.goal import Goal
 from daskals.engine import loop
-from daskals.engine.plan import MAX_GROUPS, cut_into_panels, make_plan, plan_shuffle
+from daskals.engine.plan import cut_into_panels, make_plan
 from daskals.execution.scheduler import current_scheduler
-from daskals.execution.settings import read_settings
 from daskals.kernels.objective import Objective, Solver
 
 EXACT = Solver()
-
-
-@dataclasses.dataclass
-class Planned:
-    """A scheduler as a plan sees it: it can count how often it is asked for memory, and runs nothing."""
-
-    settings: object
-    threads: int = 4
-    can_lose_results: bool = True
-    memory: float = 1e9
-    asked: int = 0
-    processes: int = 1
-
-    def worker_memory(self):
-        self.asked += 1
-        return self.memory
-
-
-def planned(threads=4, *, can_lose_results=True, memory=1e9, **settings):
-    return Planned(dataclasses.replace(read_settings(), **settings), threads, can_lose_results, memory)
 
 
 @pytest.fixture(scope="module")
@@ -62,47 +42,6 @@ def test_panels_are_neighbours_and_as_many_as_allowed(n_blocks, n_panels):
     assert (edges[0], edges[-1], len(sizes)) == (0, n_blocks, min(n_blocks, n_panels))
     assert sizes.min() > 0
     assert sizes.max() - sizes.min() <= 1
-
-
-def test_blocks_are_two_a_thread_or_as_many_as_the_ratings_need():
-    few = plan_shuffle(planned(4), 10**6, 10**6, 1000, (None, None))
-    assert (few.user_blocks, few.item_blocks) == (8, 8)
-    many = plan_shuffle(planned(4, block_bytes=8 * 10**6), 10**6, 10**6, 20 * 10**6 + 1, (None, None))
-    assert (many.user_blocks, many.item_blocks) == (21, 21), "8 bytes a rating, 8 MB a block"
-    most = plan_shuffle(planned(4, block_bytes=1), 10**6, 10**6, 20 * 10**6, (None, None))
-    assert (most.user_blocks, most.item_blocks) == (256, 256)
-
-
-@pytest.mark.parametrize(
-    ("threads", "n_ratings", "n_blocks"),
-    [(2, 10, 1), (2, 24_999, 1), (2, 25_000, 2), (2, 199_999, 2), (2, 200_000, 4), (16, 100_000, 8), (16, 200_000, 16)],
-)
-def test_few_ratings_have_few_blocks(threads, n_ratings, n_blocks):
-    """12,500 ratings in a block, and two blocks for a thread where each has 50,000."""
-    plan = plan_shuffle(planned(threads, block_ratings=12_500), 10**4, 10**4, n_ratings, (None, None))
-    assert (plan.user_blocks, plan.item_blocks) == (n_blocks, n_blocks)
-    wanted = plan_shuffle(planned(threads, block_ratings=12_500), 10**4, 10**4, n_ratings, (7, None))
-    assert (wanted.user_blocks, wanted.item_blocks) == (7, n_blocks)
-
-
-def test_few_ratings_have_as_many_blocks_as_others_where_rows_go_panel_by_panel():
-    """A process that may not hold the rows takes them in panels, which consist of blocks: there must be several."""
-    whole = planned(2, block_ratings=12_500, memory=16_000, factor_share=0.25)
-    assert plan_shuffle(whole, 10, 1000, 10**4, (None, None)).user_blocks == 1
-    assert plan_shuffle(whole, 10, 1001, 10**4, (None, None)).user_blocks == 4
-
-
-def test_no_block_is_without_rows_and_the_user_is_heard():
-    assert plan_shuffle(planned(4), 5, 2, 10, (None, None)).user_blocks == 5
-    wanted = plan_shuffle(planned(4), 5, 100, 10, (2**31 - 1, 3))
-    assert (wanted.user_blocks, wanted.item_blocks) == (5, 3)
-
-
-def test_groups_are_few_unless_one_would_be_too_large():
-    assert plan_shuffle(planned(2), 100, 100, 1000, (None, None)).groups == 4
-    assert plan_shuffle(planned(100), 100, 100, 1000, (None, None)).groups == MAX_GROUPS
-    ten_gigabytes = 10 * 2**30 // 12
-    assert plan_shuffle(planned(2), 100, 100, ten_gigabytes, (None, None)).groups == 40, "of at most 256 MB"
 
 
 def test_a_side_is_streamed_when_it_is_more_than_its_share_of_a_worker(ratings):

@@ -9,6 +9,7 @@ from support.blocked import blocked
 
 from daskals import ALS
 from daskals.datasets import make_ratings
+from daskals.engine import shuffle_plan
 from daskals.engine.forms import Halves
 from daskals.engine.plan import is_small_enough_to_pin
 from daskals.execution.scheduler import current_scheduler
@@ -93,6 +94,16 @@ def test_the_name_of_one_id_is_fetched_and_not_all():
     assert fetched == [777]
 
 
+def assert_same_blocks(found, expected):
+    """Of two sides, to the bit."""
+    blocks = dask.compute(*found.in_blocks), dask.compute(*expected.in_blocks)
+    assert blocks[0]
+    for mine, its in zip(*blocks, strict=True):
+        assert mine.start == its.start
+        for one, other in zip(mine[1:4], its[1:4], strict=True):
+            np.testing.assert_array_equal(one, other, strict=True)
+
+
 @pytest.mark.parametrize("name", ["users", "items"])
 def test_one_side_alone_is_the_same_to_the_bit(name):
     """Also where pairs are rated twice: items that are made of users get them in order, items alone do not."""
@@ -102,13 +113,23 @@ def test_one_side_alone_is_the_same_to_the_bit(name):
         scheduler = current_scheduler()
         both = blocked(scheduler, *columns, (4, 3))
         alone = blocked(scheduler, *columns, (4, 3), choose=lambda *_, name=name: Halves((name,), (4, 3)))
-        assert dask.compute(*alone.of(name).in_blocks)
-        for mine, its in zip(*(dask.compute(*each.of(name).in_blocks) for each in (alone, both)), strict=True):
-            assert mine.start == its.start
-            for one, other in zip(mine[1:4], its[1:4], strict=True):
-                np.testing.assert_array_equal(one, other)
+        assert_same_blocks(alone.of(name), both.of(name))
     (without,) = (side for side in (alone.users, alone.items) if side.name != name)
     assert without.in_blocks == ()
     assert without.bounds.tolist() == both.of(without.name).bounds.tolist()
     assert without.n_rows == both.of(without.name).n_rows
     assert len(alone.tasks) == 4 + alone.of(name).n_blocks
+
+
+def test_blocks_built_in_bundles_are_the_same_to_the_bit(monkeypatch):
+    """Where few pieces are allowed, of three groups too, and pairs are rated several times."""
+    rng = np.random.default_rng(1)
+    columns = rng.integers(0, 30, 900), rng.integers(0, 20, 900), rng.integers(1, 6, 900)
+    with dask.config.set(scheduler="synchronous"):
+        expected = blocked(current_scheduler(), *columns, (7, 5))
+        monkeypatch.setattr(shuffle_plan, "MAX_PIECES", 9)
+        with Inputs() as found:
+            bundled = blocked(current_scheduler(), *columns, (7, 5))
+        assert any(key.startswith("als-join-") for key in keys_into(found, "als-build-items"))
+        for side in ("users", "items"):
+            assert_same_blocks(bundled.of(side), expected.of(side))

@@ -12,11 +12,12 @@ def blocked(scheduler, users, items, ratings, blocks=(None, None), **how):
 
     ``how`` are keywords of `shuffle`.
     """
-    chunk = CodedChunk(_coded(users), _coded(items), np.asarray(ratings, np.float32))
+    chunk = CodedChunk(coded(users), coded(items), np.asarray(ratings, np.float32))
     token = new_token()
     return shuffle(scheduler, [task(identity, chunk, name=f"als-chunk-{token}")], blocks, token, **how)
 
 
-def _coded(ids):
+def coded(ids):
+    """Ids as a chunk has them."""
     distinct, codes = np.unique(np.asarray(ids), return_inverse=True)
     return CodedIds(distinct, codes.astype(np.int32))

@@ -107,6 +107,18 @@ def build(start: int, n_rows: int, n_sources: int, pieces: Sequence[RatingBlock]
     return block
 
 
+def cut(block: InBlock, start: int, n_rows: int) -> InBlock:
+    """Some neighbouring rows of an in-block, the first of which has position ``start``, as an in-block of their own.
+
+    Its arrays are copies: those of the whole block can leave memory, whatever becomes of the others' parts.
+    """
+    first = start - block.start
+    runs = block.indptr[first : first + n_rows + 1]
+    own = slice(runs[0], runs[-1])
+    weights = None if block.weights is None else block.weights[own].copy()
+    return InBlock(start, runs - runs[0], block.source_positions[own].copy(), block.ratings[own].copy(), weights)
+
+
 def _order_duplicates(block: InBlock) -> None:
     """Sort, in place, the ratings of pairs that were rated more than once, those of one value by weight."""
     _, indptr, sources, ratings, weights = block

@@ -4,6 +4,7 @@ What happens inside one task is the business of `daskals.blocks`: arrays in, arr
 tasks there are, and what one task hands to the next.
 
     plan           what is decided once for a fit        sides, factors   ratings and factors, as tasks
+    shuffle_plan   in how many parts ratings are cut     indexing         the ids of both sides, sorted
     shuffle        turns ratings into in-blocks          start_values     the rows from which the loop begins
     panels         carry rows to the other side          half_step        solves one side, given the rows of the other
     streaming      the same, panel by panel              loop             the iterations

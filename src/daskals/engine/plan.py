@@ -1,7 +1,8 @@
 """What is decided once for each fit, from the sizes of the data, the parameters, the configuration and the cluster.
 
 A `Plan` is made when a fit starts and is passed down. No function that it is passed to reads the configuration or asks
-the cluster how much memory it has. So a fit does not notice what another thread changes while it runs.
+the cluster how much memory it has. So a fit does not notice what another thread changes while it runs. What is decided
+before, in how many parts the ratings are held and moved, is in `daskals.engine.shuffle_plan`.
 """
 
 from __future__ import annotations
@@ -17,54 +18,6 @@ from daskals.engine.forms import FitShape, panels_of_reduced
 from daskals.engine.sides import Ratings, Side
 from daskals.execution.scheduler import Scheduler
 from daskals.kernels.objective import Objective, Solver
-
-#: The shuffle splits chunks (or blocks) of ratings in groups, a task for each group. Every group gives a piece to every
-#: block, and each piece costs the scheduler a task. So there are only this many groups for each thread,
-GROUPS_PER_THREAD = 2
-#: and no more than this many in all,
-MAX_GROUPS = 16
-#: unless a group would then hold more than this many bytes of ratings, counted at 12 bytes for each rating.
-MAX_GROUP_BYTES = 256 << 20
-#: A thread has more than one block only where each of them has this many times the setting ``block-ratings``.
-RATINGS_OF_SEVERAL = 4
-
-
-@dataclass(frozen=True)
-class ShufflePlan:
-    """In how many parts the ratings are held and moved. None of these numbers changes a result."""
-
-    user_blocks: int
-    item_blocks: int
-    #: how many tasks split ratings, at most: fewer where there are fewer chunks (or blocks) to split
-    groups: int
-
-
-def plan_shuffle(
-    scheduler: Scheduler, n_users: int, n_items: int, n_ratings: int, wanted: tuple[int | None, int | None]
-) -> ShufflePlan:
-    """Choose the numbers of blocks and groups for ratings of these sizes.
-
-    ``wanted`` are the numbers of user blocks and of item blocks that the caller asks for; None for an automatic one.
-    A side never gets more blocks than it has rows.
-    """
-    settings = scheduler.settings
-    needed = -(-8 * n_ratings // settings.block_bytes)
-    wished = settings.blocks_per_thread * scheduler.threads
-    is_small = n_ratings < RATINGS_OF_SEVERAL * settings.block_ratings * wished
-    if is_small and _fits_a_worker(scheduler, max(n_users, n_items)):
-        wished = max(1, min(wished, scheduler.threads, n_ratings // settings.block_ratings))
-    automatic = min(settings.max_blocks, max(needed, wished))
-    groups = max(min(MAX_GROUPS, GROUPS_PER_THREAD * scheduler.threads), -(-12 * n_ratings // MAX_GROUP_BYTES))
-    return ShufflePlan(min(wanted[0] or automatic, n_users), min(wanted[1] or automatic, n_items), groups)
-
-
-def _fits_a_worker(scheduler: Scheduler, n_rows: int) -> bool:
-    """Whether a process may hold a column of the factors of so many rows.
-
-    Where it may not, half-steps read rows panel by panel whatever the rank is; then several panels are needed, and they
-    are made of blocks.
-    """
-    return 4 * n_rows <= scheduler.settings.factor_share * scheduler.worker_memory()
 
 
 @dataclass(frozen=True)

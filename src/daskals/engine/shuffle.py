@@ -4,19 +4,27 @@
 
     coded chunks  --index_of-->  ids of each side (a tree)  --block_bounds-->  bounds of blocks
          |                            |                                             |
-       split: a task for each group of chunks gives a piece for each user block  ---+
+       split: a task for each group of chunks gives a piece for each bundle of user blocks
          |
-       build: a task for each user block joins its pieces  -->  in-blocks of users
-                                                                     |
-       split: a task for each group of user blocks gives a piece for each item block
+       build: a task for each bundle joins its pieces, and is cut into blocks  -->  in-blocks of users
+                                                                                       |
+       split: a task for each group of user blocks gives a piece for each bundle of item blocks
          |
-       build: a task for each item block joins its pieces  -->  in-blocks of items
+       build: a task for each bundle joins its pieces, and is cut into blocks  -->  in-blocks of items
 
-Each step is complete before the next one begins, and then the inputs of the step are let go. So memory holds the
-ratings twice, and not three or four times. What happens inside a task is in `daskals.blocks.in_blocks`.
+A *bundle* is a run of neighbouring blocks of a side: one block, unless groups times blocks were too many pieces
+(`daskals.engine.shuffle_plan`). Each step is complete before the next one begins, and then the inputs of the step are
+let go. So memory holds the ratings twice, and not three or four times. What happens inside a task is in
+`daskals.blocks.in_blocks`.
 
-All sorted ids of a side are one array. At any rank above two it is smaller than the factors of that side, which every
-half-step brings to every worker anyway. So it is never this array that limits the size of a fit.
+**Ratings that do not fit into memory** are read once all the same: a cluster moves chunks and pieces to disk. A piece
+is written there and read again once, since it leaves the array of its group in the step that made it, and each one is
+a result of its own.
+
+**Dask's own shuffle between workers (P2P) is not used.** Its public interface is that of frames and arrays,
+``DataFrame.shuffle`` and ``rechunk``; what it is made of is internal to ``distributed``. A frame would need a column
+with the block of each row, and would come back as frames in an order that is not determined, on workers that P2P
+chooses, and only on a cluster. And it would lose more with a worker: one that leaves has the whole shuffle begin anew.
 """
 
 from __future__ import annotations
@@ -24,26 +32,23 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import NamedTuple
 
 import numpy as np
 from dask.delayed import Delayed
 
 from daskals import progress
 from daskals.blocks import in_blocks
-from daskals.blocks.ids import merge
-from daskals.blocks.ratings import CodedChunk, InBlock, Index, RatingBlock, SideName, other
+from daskals.blocks.ratings import CodedChunk, InBlock, RatingBlock, SideName, other
 from daskals.engine.factors import FactorMatrix
 from daskals.engine.forms import Choice, Halves
-from daskals.engine.plan import ShufflePlan, plan_shuffle
-from daskals.engine.sides import Ratings, Side
+from daskals.engine.indexing import Indexes, index_both, index_users
+from daskals.engine.shuffle_plan import ShufflePlan, plan_shuffle
+from daskals.engine.sides import SIDES, Ratings, Side
 from daskals.execution.memory import release_memory
 from daskals.execution.placement import preferred_workers, sort_by_worker
 from daskals.execution.scheduler import Scheduler
-from daskals.execution.tasks import task, tree_reduce
+from daskals.execution.tasks import task
 from daskals.kernels.types import Ids, Int64
-
-SIDES: tuple[SideName, SideName] = ("users", "items")
 
 
 def shuffle(
@@ -64,26 +69,25 @@ def shuffle(
     with progress.stage("Reading the ratings", unit="parts"):
         (chunks,) = scheduler.persist(chunks)
     with progress.stage("Sorting the ratings"):
-        index = _index(scheduler, chunks, token)
+        index = index_both(scheduler, chunks, token)
         users, items = index.sides
         halves = choose(users.n_rows, items.n_rows) if choose else Halves(SIDES, wanted)
         plan = plan_shuffle(scheduler, users.n_rows, items.n_rows, index.n_ratings, halves.blocks)
-        bounds = task(_bounds, index.task, (plan.user_blocks, plan.item_blocks), name=f"als-bounds-{token}")
-        (of_sides,) = scheduler.fetch(bounds)
+        bounds = index.bounds(scheduler, [plan.user_blocks, plan.item_blocks], token)
         sides = {
-            name: Side(name, own.ids, own.counts, of_sides[n], ())
-            for n, (name, own) in enumerate(zip(SIDES, index.sides, strict=True))
+            name: Side(name, own.ids, own.counts, edges, ())
+            for name, own, edges in zip(SIDES, index.sides, bounds, strict=True)
         }
         first, *second = (name for name in SIDES if name in halves.names)
         pieces = _split_chunks_by(scheduler, sides[first], chunks, index, plan, token)
         del chunks
         release_memory()
-        sides[first] = _build_side(scheduler, sides[first], index, pieces, token, ordered=False)
+        sides[first] = _build_side(scheduler, sides[first], index, plan, pieces, token, ordered=False)
         del pieces
         release_memory()
         for name in second:
             pieces = _split_side_by(scheduler, sides[name], sides[first], plan, token)
-            sides[name] = _build_side(scheduler, sides[name], index, pieces, token, ordered=True)
+            sides[name] = _build_side(scheduler, sides[name], index, plan, pieces, token, ordered=True)
             del pieces
             release_memory()
     return Ratings(sides["users"], sides["items"], index.n_ratings)
@@ -97,134 +101,52 @@ def shuffle_by_user(scheduler: Scheduler, chunks: Sequence[Delayed], items: Fact
     """
     release_memory()
     (chunks,) = scheduler.persist(chunks)
-    parts = [
-        task(in_blocks.index_of, chunk, "users", name=f"als-index-ids-{token}-{number}")
-        for number, chunk in enumerate(chunks)
-    ]
-    ((users,),) = scheduler.persist([tree_reduce(_merge_side, parts, f"als-merge-ids-{token}")])
-    ((n_users, n_ratings),) = scheduler.fetch(task(_size, users, name=f"als-count-ids-{token}"))
-    if not n_ratings:
+    index = index_users(scheduler, chunks, items, token)
+    if index is None:
         return None
-    ids, counts = (task(_field, users, name, name=f"als-fold-{name}-{token}") for name in Index._fields)
-    own = _IdsOfSide(n_users, *scheduler.persist([ids, counts])[0])
-    index = _Indexes(users, (own, _IdsOfSide(items.n_rows, items.ids, items.counts)), n_ratings)
-    plan = plan_shuffle(scheduler, n_users, items.n_rows, n_ratings, (None, None))
-    (bounds,) = scheduler.fetch(task(_bounds_of, users, plan.user_blocks, name=f"als-bounds-{token}"))
-    side = Side("users", own.ids, own.counts, bounds, ())
+    users = index.of("users")
+    plan = plan_shuffle(scheduler, users.n_rows, items.n_rows, index.n_ratings, (None, None))
+    (bounds,) = index.bounds(scheduler, [plan.user_blocks], token)
+    side = Side("users", users.ids, users.counts, bounds, ())
     pieces = _split_chunks_by(scheduler, side, chunks, index, plan, token)
     del chunks
     release_memory()
-    return _build_side(scheduler, side, index, pieces, token, ordered=False)
-
-
-def _size(users: Index) -> tuple[int, int]:
-    return len(users.ids), int(users.counts.sum())
-
-
-def _field(users: Index, name: str) -> Ids:
-    field: Ids = getattr(users, name)
-    return field
-
-
-def _bounds_of(users: Index, n_blocks: int) -> Int64:
-    return in_blocks.block_bounds(users.counts, n_blocks)
-
-
-# ---- the ids of both sides -------------------------------------------------------------------------------
-
-
-class _IdsOfSide(NamedTuple):
-    n_rows: int
-    #: a persisted task for the sorted ids, shape (n_rows,)
-    ids: Delayed
-    #: a persisted task for the number of ratings of each, int64 (n_rows,)
-    counts: Delayed | None
-
-
-class _Indexes(NamedTuple):
-    """The ids of both sides, in the order of `SIDES`."""
-
-    #: a persisted task for a pair of `Index`
-    task: Delayed
-    sides: tuple[_IdsOfSide, _IdsOfSide]
-    n_ratings: int
-
-    def of(self, side: SideName) -> _IdsOfSide:
-        return self.sides[SIDES.index(side)]
-
-
-def _index(scheduler: Scheduler, chunks: Sequence[Delayed], token: str) -> _Indexes:
-    parts = [task(_indexes, chunk, name=f"als-index-ids-{token}-{number}") for number, chunk in enumerate(chunks)]
-    ((index,),) = scheduler.persist([tree_reduce(_merge, parts, f"als-merge-ids-{token}")])
-    ((n_users, n_items, n_ratings),) = scheduler.fetch(task(_summary, index, name=f"als-count-ids-{token}"))
-    if n_ratings == 0:
-        raise ValueError("No ratings: the dataset has no rows. Check the path or the filter that it comes from.")
-    ids, counts = scheduler.persist(
-        [task(_ids, index, which, name=f"als-ids-{side}-{token}") for which, side in enumerate(SIDES)],
-        [task(_counts, index, which, name=f"als-count-{side}-{token}") for which, side in enumerate(SIDES)],
-    )
-    users, items = map(_IdsOfSide, (n_users, n_items), ids, counts)
-    return _Indexes(index, (users, items), n_ratings)
-
-
-def _indexes(chunk: CodedChunk) -> tuple[Index, ...]:
-    return tuple(in_blocks.index_of(chunk, side) for side in SIDES)
-
-
-def _merge(*parts: tuple[Index, ...]) -> tuple[Index, ...]:
-    return tuple(_merge_side(*side) for side in zip(*parts, strict=True))
-
-
-def _merge_side(*indexes: Index) -> Index:
-    # an index without ids is left out, since its ids may be of another type than the others'
-    return merge([index for index in indexes if len(index.ids)] or indexes[:1])
-
-
-def _summary(index: tuple[Index, Index]) -> tuple[int, int, int]:
-    users, items = index
-    return len(users.ids), len(items.ids), int(users.counts.sum())
-
-
-def _bounds(index: tuple[Index, Index], n_blocks: tuple[int, int]) -> tuple[Int64, ...]:
-    return tuple(in_blocks.block_bounds(side.counts, n) for side, n in zip(index, n_blocks, strict=True))
-
-
-def _ids(index: tuple[Index, Index], which: int) -> Ids:
-    return index[which].ids
-
-
-def _counts(index: tuple[Index, Index], which: int) -> Int64:
-    return index[which].counts
+    return _build_side(scheduler, side, index, plan, pieces, token, ordered=False)
 
 
 # ---- pieces, and the blocks that are built from them -----------------------------------------------------
 
+#: Persisted tasks for the pieces of a side: for each bundle those of all groups, in the order of the groups.
+Pieces = Sequence[Sequence[Delayed]]
+
 
 def _split_chunks_by(
-    scheduler: Scheduler, side: Side, chunks: Sequence[Delayed], index: _Indexes, plan: ShufflePlan, token: str
-) -> Sequence[Delayed]:
-    """Persisted tasks, one for each group of chunks, that give the group's ratings as a piece for each block."""
+    scheduler: Scheduler, side: Side, chunks: Sequence[Delayed], index: Indexes, plan: ShufflePlan, token: str
+) -> Pieces:
+    """The pieces of a side, made of chunks: the ratings of each group of chunks in a piece for each bundle."""
     source = index.of(other(side.name))
+    bounds = side.bounds[list(plan.bundle_edges(side.name))]
     groups = _grouped(*sort_by_worker(scheduler.client, chunks), plan.groups)
     splits = [
         task(
-            _split_chunks, side.name, side.ids, source.ids, side.bounds, *group,
+            _split_chunks, side.name, side.ids, source.ids, bounds, *group,
             name=f"als-split-{side.name}-{token}-{number}", worker=worker,
         )
         for number, (worker, group) in enumerate(groups)
     ]  # fmt: skip
-    return scheduler.persist(splits)[0]
+    return _pieces(scheduler, side, splits, [worker for worker, _ in groups], len(bounds) - 1, token)
 
 
-def _split_side_by(scheduler: Scheduler, side: Side, source: Side, plan: ShufflePlan, token: str) -> Sequence[Delayed]:
-    """Persisted tasks, one for each group of the source's blocks, that give their ratings as a piece for each block."""
+def _split_side_by(scheduler: Scheduler, side: Side, source: Side, plan: ShufflePlan, token: str) -> Pieces:
+    """The pieces of a side, made of the blocks of the other: the ratings of each group of them."""
+    bounds = side.bounds[list(plan.bundle_edges(side.name))]
     # groups of neighbours, wherever they lie: blocks rely on pieces in which sources ascend (`ordered` in `build`)
     groups = _grouped(source.in_blocks, preferred_workers(scheduler.client, source.n_blocks), plan.groups)
     splits = [
-        task(_split_blocks, side.bounds, *group, name=f"als-split-{side.name}-{token}-{number}", worker=worker)
+        task(_split_blocks, bounds, *group, name=f"als-split-{side.name}-{token}-{number}", worker=worker)
         for number, (worker, group) in enumerate(groups)
     ]
-    return scheduler.persist(splits)[0]
+    return _pieces(scheduler, side, splits, [worker for worker, _ in groups], len(bounds) - 1, token)
 
 
 def _grouped(
@@ -249,26 +171,53 @@ def _split_blocks(bounds: Int64, *blocks: InBlock) -> tuple[RatingBlock, ...]:
     return in_blocks.split([in_blocks.transpose(block) for block in blocks], bounds)
 
 
+def _pieces(
+    scheduler: Scheduler, side: Side, splits: Sequence[Delayed], workers: Sequence[str | None], n: int, token: str
+) -> Pieces:
+    """Compute the ``n`` pieces that each of ``splits`` gives, on these workers.
+
+    What a split gives leaves memory as soon as it is taken apart. If all of that were kept, and the pieces taken later,
+    a worker with all of it on disk would read it again for each piece.
+    """
+    taken = [
+        [
+            task(_take, split, bundle, name=f"als-piece-{side.name}-{token}-{number}-{bundle}", worker=worker)
+            for bundle in range(n)
+        ]
+        for number, (split, worker) in enumerate(zip(splits, workers, strict=True))
+    ]
+    return list(zip(*scheduler.persist(*taken), strict=True))
+
+
+def _take(pieces: tuple[RatingBlock, ...], bundle: int) -> RatingBlock:
+    return pieces[bundle]
+
+
 def _build_side(
-    scheduler: Scheduler, side: Side, index: _Indexes, groups: Sequence[Delayed], token: str, *, ordered: bool
+    scheduler: Scheduler, side: Side, index: Indexes, plan: ShufflePlan, pieces: Pieces, token: str, *, ordered: bool
 ) -> Side:
-    """The side with its in-blocks, joined of the pieces that each group gives; ``ordered`` is that of `build`."""
-    n_sources = index.of(other(side.name)).n_rows
+    """The side with its in-blocks, joined of its pieces; ``ordered`` is that of `build`."""
+    n_sources, bounds = index.of(other(side.name)).n_rows, side.bounds.tolist()
     workers = preferred_workers(scheduler.client, side.n_blocks)
     blocks = []
-    for block, (start, stop) in enumerate(itertools.pairwise(side.bounds.tolist())):
-        pieces = [
-            task(_take, pieces, block, name=f"als-piece-{side.name}-{token}-{number}-{block}")
-            for number, pieces in enumerate(groups)
-        ]
-        name = f"als-build-{side.name}-{token}-{block}"
-        blocks.append(task(_build, start, stop - start, n_sources, ordered, *pieces, name=name, worker=workers[block]))
+    for (first, stop), of_bundle in zip(itertools.pairwise(plan.bundle_edges(side.name)), pieces, strict=True):
+        # all blocks of a bundle are on one worker: a bundle does not travel
+        worker, is_block = workers[(first + stop) // 2], stop - first == 1
+        name = f"als-{'build' if is_block else 'join'}-{side.name}-{token}-{first}"
+        rows = bounds[first], bounds[stop] - bounds[first]
+        bundle = task(_build, *rows, n_sources, ordered, *of_bundle, name=name, worker=worker)
+        blocks += [bundle] if is_block else _cut_bundle(side, bundle, range(first, stop), worker, token)
     (persisted,) = scheduler.persist(blocks)
     return replace(side, in_blocks=persisted)
 
 
-def _take(pieces: tuple[RatingBlock, ...], block: int) -> RatingBlock:
-    return pieces[block]
+def _cut_bundle(side: Side, bundle: Delayed, blocks: range, worker: str | None, token: str) -> list[Delayed]:
+    """A task for each of these blocks, which are those of the bundle."""
+    edges = side.bounds[blocks.start : blocks.stop + 1].tolist()
+    return [
+        task(in_blocks.cut, bundle, start, stop - start, name=f"als-build-{side.name}-{token}-{block}", worker=worker)
+        for block, (start, stop) in zip(blocks, itertools.pairwise(edges), strict=True)
+    ]
 
 
 def _build(start: int, n_rows: int, n_sources: int, ordered: bool, *pieces: RatingBlock) -> InBlock:

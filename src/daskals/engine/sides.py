@@ -9,6 +9,8 @@ from dask.delayed import Delayed
 from daskals.blocks.ratings import SideName
 from daskals.kernels.types import Int64
 
+SIDES: tuple[SideName, SideName] = ("users", "items")
+
 
 @dataclass(frozen=True)
 class Side:

@@ -65,6 +65,16 @@ class Scheduler:
         limits = self.client.run_on_scheduler(_memory_limits)
         return float(min((limit for limit in limits if limit), default=MEMORY_LIMIT))
 
+    def thread_memory(self) -> float:
+        """How many bytes of memory there are for each thread of a worker, on the worker that has the least for it.
+
+        For a local scheduler those of this machine for each of its threads. Asks the cluster.
+        """
+        if self.client is None:
+            return float(MEMORY_LIMIT / self.threads)
+        shares = self.client.run_on_scheduler(_thread_memories)
+        return float(min((share for share in shares if share), default=MEMORY_LIMIT / self.threads))
+
     # -- running tasks
 
     def persist(self, *groups: Sequence[Delayed]) -> list[tuple[Delayed, ...]]:
@@ -211,3 +221,7 @@ def check_holders(tasks: Sequence[Delayed]) -> None:
 
 def _memory_limits(dask_scheduler: DaskScheduler) -> list[int]:
     return [worker.memory_limit for worker in dask_scheduler.workers.values()]
+
+
+def _thread_memories(dask_scheduler: DaskScheduler) -> list[float]:
+    return [worker.memory_limit / worker.nthreads for worker in dask_scheduler.workers.values()]

@@ -49,6 +49,16 @@ def tree_reduce(function: Callable[..., Any], parts: Sequence[Delayed], name: st
     return parts[0]
 
 
+def tree_size(n: int) -> int:
+    """How many tasks `tree_reduce` adds to ``n`` parts.
+
+    >>> tree_size(1), tree_size(16), tree_size(17)
+    (1, 1, 3)
+    """
+    parts = -(-n // FAN_IN)
+    return parts if parts <= 1 else parts + tree_size(parts)
+
+
 def identity(value: T) -> T:
     """Return the value. Tasks that do nothing but hold a value call this."""
     return value
