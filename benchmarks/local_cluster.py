@@ -23,8 +23,17 @@ from typing import Any, NamedTuple
 
 import dask
 import dask.dataframe as dd
-from _common import DEFAULT_FOLDER, SHAPE_HELP, machine, print_surroundings, print_table, ratings_file, save_json
-from _common import shown, versions
+from _common import (
+    DEFAULT_FOLDER,
+    SHAPE_HELP,
+    machine,
+    print_surroundings,
+    print_table,
+    ratings_file,
+    save_json,
+    shown,
+    versions,
+)
 from distributed import Client, LocalCluster
 
 from daskals import ALS

@@ -1,7 +1,7 @@
 """The panels of a side between two iterations: results of the one before, and what the next one starts from.
 
-Results on a cluster can be lost. Where a plan has a side pinned (`daskals.engine.plan`), this process fetches its panels
-after each iteration, and sends them along with the tasks of the next::
+Results on a cluster can be lost. Where a plan has a side pinned (`daskals.engine.plan`), this process fetches its
+panels after each iteration, and sends them along with the tasks of the next::
 
     iteration k   solve ... users' panels --fetched--> this process --in the same graph--> iteration k + 1   solve ...
 
