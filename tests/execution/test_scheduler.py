@@ -1,5 +1,6 @@
 """The scheduler in force as a value, and what is said of results whose client was closed."""
 
+import time
 from typing import NamedTuple
 
 import dask
@@ -11,6 +12,7 @@ from daskals import ALS
 from daskals.datasets import make_ratings
 from daskals.execution.scheduler import current_scheduler
 from daskals.execution.tasks import task
+from daskals.execution.waiting import MOST_EARLY
 
 
 def where():
@@ -110,3 +112,34 @@ def test_what_stays_and_what_comes_is_computed_once_and_then_is_data(where):
         with Started() as second:
             assert scheduler.fetch(task(total, *kept, name="sum of kept"), *kept) == (11, Pair(0, 0), Pair(1, 10))
         assert second.names == ["sum of kept"]
+
+
+# ---- on a cluster ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("n", [3, MOST_EARLY + 1])
+def test_what_comes_from_a_cluster_comes_in_order(cluster, n):
+    """Whatever is ready first, and whether results are fetched one by one or all at once."""
+    with cluster.as_current():
+        scheduler = current_scheduler()
+        late = [task(later, place, n, name=f"late-{n}-{place}") for place in range(n)]
+        assert scheduler.fetch(*late) == tuple(range(n))
+
+
+@pytest.mark.parametrize("n", [3, MOST_EARLY + 1])
+def test_an_error_among_what_comes_is_raised_and_nothing_stays(cluster, n):
+    with cluster.as_current():
+        scheduler = current_scheduler()
+        some = [task(later, place, n, name=f"good-{n}-{place}") for place in range(n)]
+        with pytest.raises(ZeroDivisionError):
+            scheduler.fetch(*some, task(divide, 0, name=f"bad-{n}"))
+        assert scheduler.fetch(task(divide, 2, name=f"after-{n}")) == (0.5,)
+
+
+def later(place, n):
+    time.sleep(0.05 if place == 0 else 0)
+    return place
+
+
+def divide(number):
+    return 1 / number

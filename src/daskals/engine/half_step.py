@@ -26,6 +26,7 @@ from dask.delayed import Delayed
 
 from daskals.blocks.least_squares import SingularRowError, SolvedBlock, pack_sources, solve_block, sum_losses
 from daskals.blocks.ratings import InBlock
+from daskals.engine.between import HeldPanels
 from daskals.engine.panels import Panel, gather, panel_of, panel_tasks, places_in_panels, total_gram
 from daskals.engine.plan import Plan
 from daskals.engine.reducing import reduced_panels
@@ -74,11 +75,11 @@ def _solve_panel(what: Work, *args: Any) -> Panel:
 
 def run_half_steps(
     parts: Sequence[tuple[Side, Sequence[Delayed]]], plan: Plan, token: str
-) -> list[tuple[Sequence[Delayed], Losses]]:
-    """Compute the panels of sides, as one graph, and the losses in them; pin those that the plan wants pinned.
+) -> list[tuple[HeldPanels, Losses]]:
+    """Compute the panels of sides, as one graph, and the losses in them; fetch those that the plan wants pinned.
 
-    Returns for each side its panels, persisted, and the losses of its rows. `SingularRowError`, with the side, where a
-    row has no solution.
+    Returns for each side its panels and the losses of its rows. `SingularRowError`, with the side, where a row has no
+    solution.
     """
     stay: list[Sequence[Delayed]] = []
     come: list[Sequence[Delayed]] = []
@@ -87,13 +88,13 @@ def run_half_steps(
         stay.append(() if pinned else panels)
         come.append(panels if pinned else _losses_of(side, panels, plan, token))
     stayed, came = plan.scheduler.persist_and_fetch(stay, come)
-    done: list[tuple[Sequence[Delayed], Losses]] = []
+    done: list[tuple[HeldPanels, Losses]] = []
     for (side, _), panels, values in zip(parts, stayed, came, strict=True):
         if plan.of(side.name).pinned:
-            pinned_panels = plan.scheduler.pin(values, f"{side.name}-{token}")
-            done.append((pinned_panels, sum_losses([panel.losses for panel in values])))
+            held = HeldPanels(plan.scheduler, (), values, side.name)
+            done.append((held, sum_losses([panel.losses for panel in values])))
         else:
-            done.append((panels, sum_losses(values)))
+            done.append((HeldPanels(plan.scheduler, panels), sum_losses(values)))
     return done
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from dask.delayed import Delayed
 
 from daskals.blocks.least_squares import SingularRowError
+from daskals.engine.between import HeldPanels
 from daskals.engine.factors import FactorMatrix
 from daskals.engine.half_step import half_step, run_half_steps, with_id
 from daskals.engine.panels import panel_tasks, rows_of_panels
@@ -59,10 +60,10 @@ class Snapshot:
 
 @dataclass(frozen=True)
 class _State:
-    """What an iteration starts from and ends with: panels of both sides, as tasks, and the losses of their rows."""
+    """What an iteration starts from and ends with: panels of both sides, and the losses of their rows."""
 
-    users: Sequence[Delayed]
-    items: Sequence[Delayed]
+    users: HeldPanels
+    items: HeldPanels
     user_losses: Losses
     item_losses: Losses
 
@@ -99,10 +100,10 @@ class Iterations:
         if self._plan.solver.is_exact:
             # an exact solve does not read the items of the iteration before; a cluster that loses them while we hold
             # them would make them again for nothing
-            self._state = replace(self._state, items=())
+            self._state = replace(self._state, items=HeldPanels(self._plan.scheduler, ()))
         state = self._state
         iterate = functools.partial(self._iterate, state)
-        inputs = [*self._ratings.tasks, *state.users, *state.items]
+        inputs = [*self._ratings.tasks, *state.users.irreplaceable, *state.items.irreplaceable]
         self._state = self._plan.scheduler.retry(iterate, f"Iteration {self.number + 1}", inputs)
         self.number += 1
         users, items = self._state.user_losses, self._state.item_losses
@@ -127,7 +128,8 @@ class Iterations:
         They survive the loss of workers as those of the newest iteration do.
         """
         if point is None:
-            return Snapshot(self._state.users, self._state.items)
+            held, retry = self._state, self._plan.scheduler.retry
+            return retry(lambda: Snapshot(held.users.persisted(), held.items.persisted()), "Keeping the factors")
         token, plan = new_token(), self._plan
         names = f"als-panel-users-{token}", f"als-panel-items-{token}"
         return Snapshot(
@@ -156,7 +158,7 @@ class Iterations:
         # the first half-step replaces these items; they are read by conjugate gradients, and where maxIter is 0
         item_panels = panel_tasks(items, plan.items.panel_edges, with_gram=False, name=f"als-panel-items-{token}-0")
         nothing = Losses(np.nan, np.nan, np.nan)
-        return _State(user_panels, item_panels, nothing, nothing)
+        return _State(user_panels, HeldPanels(plan.scheduler, item_panels), nothing, nothing)
 
     def _start_rows(self, side: Side, token: str) -> Sequence[Delayed]:
         return start_rows(side, self._plan.rank, self._start, token, self._plan.of(side.name).biases)
@@ -165,12 +167,17 @@ class Iterations:
         """One iteration. The caller must hold ``state`` meanwhile: a cluster forgets results that nobody holds."""
         plan, users, items = self._plan, self._ratings.users, self._ratings.items
         token = f"{new_token()}-{self.number + 1}"
+        # tasks that hold values would be sent again with each round of a streamed half-step
+        in_rounds = plan.users.streamed or plan.items.streamed
+        before_users, before_items = (
+            side.persisted() if in_rounds else side.tasks(token) for side in (state.users, state.items)
+        )
         try:
-            new_items = half_step(items, users, state.users, state.items, plan, token)
+            new_items = half_step(items, users, before_users, before_items, plan, token)
             if plan.items.streamed:
                 # users are solved in several rounds, a panel in each; without this every round would make items anew
                 (new_items,) = plan.scheduler.persist(new_items)
-            new_users = half_step(users, items, new_items, state.users, plan, token)
+            new_users = half_step(users, items, new_items, before_users, plan, token)
             done_users, done_items = run_half_steps([(users, new_users), (items, new_items)], plan, token)
         except SingularRowError as error:
             raise with_id(error, self._ratings.of(error.side), plan.scheduler) from error

@@ -15,7 +15,7 @@ from dask.delayed import Delayed, delayed
 from dask.highlevelgraph import HighLevelGraph
 from dask.local import get_sync
 from dask.system import CPU_COUNT
-from distributed import Client, futures_of
+from distributed import Client, LocalCluster, futures_of
 from distributed import Scheduler as DaskScheduler
 from distributed.system import MEMORY_LIMIT
 
@@ -28,7 +28,7 @@ from daskals.execution.tasks import identity, task
 
 T = TypeVar("T")
 
-# Dask warns of a "large graph" when a task holds much data; in pinning that is what we want
+# Dask warns of a "large graph" when tasks hold much data: ours do where that is meant (`carriers`)
 _large_graphs_are_meant = SharedContext(
     lambda: dask.config.set({"distributed.admin.large-graph-warning-threshold": "1TB"})
 )
@@ -151,14 +151,19 @@ class Scheduler:
     def _run_on_cluster(
         self, client: Client, tasks: Sequence[Delayed], n_stay: int
     ) -> tuple[Sequence[Delayed], Sequence[Any]]:
-        done = client.persist(list(tasks))
+        with _large_graphs_are_meant:
+            done = client.persist(list(tasks))
         futures = [futures_of(each)[0] for each in done]
         if not futures:
             return (), ()
         watch = waiting.WorkerWatch(client, self.settings.no_worker_timeout)
-        waiting.wait_for(futures, watch)
-        coming = futures[n_stay:]
-        return done[:n_stay], waiting.gather(coming, watch) if coming else ()
+        gathering = waiting.Gathering(futures[n_stay:], direct=isinstance(client.cluster, LocalCluster))
+        try:
+            waiting.wait_for(futures, watch)
+            return done[:n_stay], gathering.results(watch)
+        except BaseException:
+            gathering.cancel()
+            raise
 
     def pin(self, values: Sequence[Any], token: str) -> tuple[Delayed, ...]:
         """Send values, which were fetched before, to the scheduler; return tasks that hold them, computed.
@@ -166,10 +171,7 @@ class Scheduler:
         A worker that has a result of such a task can be lost, and nothing needs to be computed again: the scheduler
         still has the task with the value in it. It holds the value as long as there is a reference to the task.
         """
-        with _large_graphs_are_meant:
-            return self.persist([task(identity, value, name=f"als-pin-{token}-{n}") for n, value in enumerate(values)])[
-                0
-            ]
+        return self.persist(carriers(values, token))[0]
 
     def retry(self, function: Callable[[], T], what: str, inputs: Sequence[Delayed] = ()) -> T:
         """Call ``function``; call it again if workers were lost, as often as the setting ``retries`` allows.
@@ -204,6 +206,11 @@ def current_scheduler() -> Scheduler:
     return Scheduler(
         None, get, {name: value for name, value in chosen.items() if value is not None}, max(1, threads), settings
     )
+
+
+def carriers(values: Sequence[Any], token: str) -> tuple[Delayed, ...]:
+    """Tasks that hold values, not computed: the values travel to the scheduler with the graph that the tasks are in."""
+    return tuple(task(identity, value, name=f"als-pin-{token}-{n}") for n, value in enumerate(values))
 
 
 def check_holders(tasks: Sequence[Delayed]) -> None:

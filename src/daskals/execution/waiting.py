@@ -24,6 +24,8 @@ T = TypeVar("T")
 POLL_SECONDS = 5.0
 #: Seconds after which an error in one task is raised, at the latest, while others still run.
 ERROR_SECONDS = 0.5
+#: Results of up to this many tasks are fetched one by one, each as soon as it is there.
+MOST_EARLY = 32
 #: The exceptions by which a computation ends when workers were lost.
 LOSSES = (KilledWorker, threaded.CancelledError, CommClosedError)
 
@@ -100,19 +102,42 @@ def _raise_error_of(future: Future) -> None:
         future.result()
 
 
-def gather(futures: Sequence[Future], watch: WorkerWatch) -> Sequence[Any]:
-    """The results of futures that were done. They may have been lost since, so this watches for lost workers too."""
-    client = futures[0].client
-    with cancelled_on_error(futures):
-        gathering = asyncio.run_coroutine_threadsafe(
-            client.gather(futures, asynchronous=True), client.loop.asyncio_loop
-        )
-        while not threaded.wait([gathering], POLL_SECONDS).done:
-            watch.look()
-        if error := gathering.exception():
-            raise without_our_frames(error) from None
-        results: Sequence[Any] = gathering.result()
-        return results
+class Gathering:
+    """Fetches the results of futures while others are waited for: each one as soon as it is there."""
+
+    def __init__(self, futures: Sequence[Future], *, direct: bool) -> None:
+        self._futures = futures
+        # a call for each of many would cost the client and the scheduler more than what is gained
+        parts = [[future] for future in futures] if len(futures) <= MOST_EARLY else []
+        self._begun = [self._begin(some, direct) for some in parts]
+        self._direct = direct
+
+    @staticmethod
+    def _begin(futures: Sequence[Future], direct: bool) -> threaded.Future[Any]:
+        client = futures[0].client
+        # None leaves it to the client, which may have been told (Client(direct_to_workers=True))
+        gathering = client.gather(futures, asynchronous=True, direct=direct or None)
+        return asyncio.run_coroutine_threadsafe(gathering, client.loop.asyncio_loop)
+
+    def cancel(self) -> None:
+        """Stop fetching."""
+        for each in self._begun:
+            each.cancel()
+
+    def results(self, watch: WorkerWatch) -> list[Any]:
+        """The results of futures that were done. They may be lost meanwhile, so this watches for lost workers too."""
+        if not self._futures:
+            return []
+        with cancelled_on_error(self._futures):
+            self._begun = self._begun or [self._begin(self._futures, self._direct)]
+            while threaded.wait(self._begun, POLL_SECONDS).not_done:
+                watch.look()
+            results: list[Any] = []
+            for each in self._begun:
+                if error := each.exception():
+                    raise without_our_frames(error) from None
+                results += each.result()
+            return results
 
 
 @contextmanager
