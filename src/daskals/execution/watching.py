@@ -30,6 +30,8 @@ POLL_SECONDS = 5.0
 MOST_RESTARTS = 4
 #: How many workers a message names.
 NAMED = 3
+#: Seconds between two warnings of the same that has not changed.
+REPEAT_SECONDS = 60.0
 
 #: A cluster object of Dask drops workers that take longer than that to restart, and starts no others by itself.
 NO_WORKERS_HINT = (
@@ -53,9 +55,11 @@ class WorkerWatch:
         #: since when there have been no workers, or only paused ones, look by look
         self._gone_since: float | None = None
         self._paused_since: float | None = None
-        self._has_told_of_paused = False
+        #: when the next warning of paused workers may come
+        self._next_told = 0.0
         #: workers that were silent at the last look, with the time at which they were seen last
         self._silent: dict[str, float] = {}
+        self._most_workers = 1
         #: the most results that were there, and since when
         self._done, self._done_at = 0, time.monotonic()
 
@@ -97,10 +101,9 @@ class WorkerWatch:
         n_paused = len(health.paused)
         if not n_paused or n_paused < health.n_workers:
             self._paused_since = None
-            if n_paused and not self._has_told_of_paused:
-                self._has_told_of_paused = True
-                logger.warning("%d of %d workers are paused because of their memory, and the others have more to do: "
-                               "%s", n_paused, health.n_workers, _told(health.paused))  # fmt: skip
+            if n_paused:
+                some = f"{n_paused} of {health.n_workers} workers are paused because of their memory, and begin no task"
+                self._warn_now_and_then(f"{some}: {_told(health.paused)}", now)
             return
         if self._paused_since is None:
             self._paused_since = now
@@ -110,12 +113,18 @@ class WorkerWatch:
             f"All {n_paused} workers have been paused for {paused:.0f} s because of their memory, so that nothing is "
             f"done: {_told(health.paused)}. What they hold is too much for them: {_advice(health.paused)}"
         )
-        logger.warning("%s", text)
         if limit is not None and paused >= limit:
             raise MemoryError(f"{text}. (daskals.paused-timeout is {limit:.0f} s)")
+        self._warn_now_and_then(text, now)
+
+    def _warn_now_and_then(self, text: str, now: float) -> None:
+        if now >= self._next_told:
+            self._next_told = now + REPEAT_SECONDS
+            logger.warning("%s", text)
 
     def _check_restarts(self, health: Health) -> None:
-        if health.restarts.number >= MOST_RESTARTS * max(health.n_workers, 1):
+        self._most_workers = max(self._most_workers, health.n_workers)
+        if health.restarts.number >= MOST_RESTARTS * self._most_workers:
             seconds = time.monotonic() - self._done_at
             raise MemoryError(f"Nothing was achieved in the last {seconds:.0f} s, in which {health.restarts}")
 
