@@ -173,7 +173,9 @@ def test_retries_are_bounded_and_the_error_says_how_to_go_on(killable, expected,
     assert_goes_on(killable, careful, advice, expected)
 
 
-@pytest.mark.parametrize("lost", a_few(["als-build-users-", "als-split-users-", "als-read-", "als-pin-"], "als-split-users-"))
+@pytest.mark.parametrize(
+    "lost", a_few(["als-build-users-", "als-split-users-", "als-read-", "als-pin-"], "als-split-users-")
+)
 def test_ratings_that_dask_gives_up_are_made_again(killable, expected, caplog, lost):
     """All workers die in an iteration, and one while ratings are made again: at the blocks, or at what they need."""
     second = killer(killable, lost, times=0, give_up=True)

@@ -114,7 +114,7 @@ def test_restarts_for_memory_without_end_end_a_wait_that_achieves_nothing(watche
     seen = watched()
     for number in range(8):
         seen.look(Health(2 if number < 4 else 1, (), (), Restarts(number, 320 << 20)))
-    with pytest.raises(MemoryError, match="restarted 8 times .*up to 320.00 MiB.*at least 533.33 MiB"):
+    with pytest.raises(MemoryError, match=r"restarted 8 times .*up to 320.00 MiB.*at least 533.33 MiB"):
         seen.look(Health(1, (), (), Restarts(8, 320 << 20)))
 
 

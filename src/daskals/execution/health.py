@@ -115,8 +115,8 @@ def count_restarts(seconds: float, dask_scheduler: DaskScheduler) -> Restarts:
 async def restart_workers(addresses: Sequence[str], dask_scheduler: DaskScheduler) -> None:
     """Restart workers that hang, as Dask itself does after ``distributed.scheduler.worker-ttl``.
 
-    A nanny kills its worker and starts another one. A worker without one, or whose nanny does not answer, is struck off:
-    if it wakes up, it is told to close, and what it says is not listened to. Either way its tasks run elsewhere.
+    A nanny kills its worker and starts another one. A worker without one, or whose nanny does not answer, is struck
+    off: if it wakes up, it is told to close, and what it says is not listened to. Either way its tasks run elsewhere.
     """
     await dask_scheduler.restart_workers(
         list(addresses),

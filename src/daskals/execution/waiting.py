@@ -101,9 +101,7 @@ def without_our_frames(error: BaseException) -> BaseException:
         return error
 
 
-def retry(
-    function: Callable[[], T], what: str, most: int, client: Client | None, inputs: Sequence[Delayed] = ()
-) -> T:
+def retry(function: Callable[[], T], what: str, most: int, client: Client | None, inputs: Sequence[Delayed] = ()) -> T:
     """Call ``function``, and call it again, at most ``most`` times, if it fails because workers were lost.
 
     ``function`` must make new tasks in each call, since the scheduler counts, for each task, the workers that died
