@@ -156,3 +156,49 @@ def test_workers_with_too_little_memory_end_a_fit_with_what_they_need(tmp_path, 
     said = "\n".join([str(error.value), *getattr(error.value, "__notes__", [])])
     print(said)
     assert "give each worker at least" in said
+
+
+# ---- disks -----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A folder on a disk of its own, of 1 MB."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    if subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", folder], check=False, capture_output=True
+    ).returncode:
+        pytest.skip("needs the right to mount a file system")
+    yield folder
+    subprocess.run(["umount", "--lazy", folder], check=True)
+
+
+def test_a_checkpoint_on_a_full_disk_ends_a_fit_and_the_one_before_stays(killable, expected, small_disk):
+    """Workers write it. A checkpoint of these factors takes some 200 kB."""
+    careful = als(checkpointDir=str(small_disk), checkpointInterval=1)
+    filler = small_disk / "filler"
+
+    def fill(iteration):
+        if iteration.number == 3:
+            with suppress(OSError), filler.open("wb") as file:
+                while True:
+                    file.write(bytes(4096))
+                    file.flush()
+
+    with pytest.raises(OSError, match=r"iteration-000004 could not be written: .*No space left.*make room") as error:
+        careful.fit(lazy(), callbacks=[fill])
+    assert "iteration-000003: fit(..., resume=True) goes on from it" in error.value.__notes__[-1]
+    assert sorted(path.name for path in small_disk.glob("fit-*/*")) == ["iteration-000002", "iteration-000003"]
+    filler.unlink()
+    assert_equal(factors(careful.fit(lazy(), resume=True)), expected)
+
+
+def test_workers_that_cannot_spill_go_on_in_memory(expected, small_disk):
+    """A worker keeps in memory what it cannot write."""
+    always = {"distributed.worker.memory.target": 0.01, "distributed.worker.memory.spill": 0.01}
+    with dask.config.set(always), small_workers(small_disk, "1GB") as client:
+        (small_disk / "filler").write_bytes(bytes(500 << 10))
+        assert_equal(factors(als().fit(lazy())), expected)
+        logs = [text for lines in client.get_worker_logs().values() for _, text in lines]
+    assert any("Spill to disk failed" in text for text in logs)
