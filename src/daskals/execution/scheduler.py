@@ -20,7 +20,7 @@ from distributed import Scheduler as DaskScheduler
 from distributed.system import MEMORY_LIMIT
 
 from daskals import progress
-from daskals.execution import waiting
+from daskals.execution import waiting, watching
 from daskals.execution.blas import one_blas_thread
 from daskals.execution.settings import Settings, read_settings
 from daskals.execution.shared_context import SharedContext
@@ -105,8 +105,9 @@ class Scheduler:
                 done, results = self._run_here(flat, n_stay=sum(map(len, stay)))
             else:
                 done, results = self._run_on_cluster(self.client, flat, n_stay=sum(map(len, stay)))
-        except (ValueError, *waiting.LOSSES):
-            check_holders(flat)  # Dask says "missing dependency" or "cancelled" of what a closed client held
+        except (ValueError, *waiting.LOSSES) as error:
+            if getattr(error, "reason", None) != waiting.SCHEDULER_GONE:
+                check_holders(flat)  # Dask says "missing dependency" or "cancelled" of what a closed client held
             raise
         stayed, came = iter(done), iter(results)
         return (
@@ -156,7 +157,7 @@ class Scheduler:
         futures = [futures_of(each)[0] for each in done]
         if not futures:
             return (), ()
-        watch = waiting.WorkerWatch(client, self.settings.no_worker_timeout)
+        watch = watching.WorkerWatch(client, self.settings)
         gathering = waiting.Gathering(futures[n_stay:], direct=isinstance(client.cluster, LocalCluster))
         try:
             waiting.wait_for(futures, watch)
@@ -178,7 +179,7 @@ class Scheduler:
 
         ``what`` names the work in messages. See `daskals.execution.waiting.retry`.
         """
-        return waiting.retry(function, what, self.settings.retries, inputs)
+        return waiting.retry(function, what, self.settings.retries, self.client, inputs)
 
 
 def _holding(name: str, value: Any) -> Delayed:
