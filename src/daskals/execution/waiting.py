@@ -16,6 +16,7 @@ from distributed import Client, Future, KilledWorker, futures_of, wait
 from distributed.comm import CommClosedError
 
 from daskals import progress
+from daskals.execution.in_force import CLOSED_MEANWHILE, is_closed
 
 logger = logging.getLogger("daskals")
 T = TypeVar("T")
@@ -50,6 +51,8 @@ class WorkerWatch:
 
         ``TimeoutError`` that says what to do when there have been no workers for as long as the limit.
         """
+        if is_closed(self._client):  # its event loop can be gone, and then nothing would ever end
+            raise RuntimeError(CLOSED_MEANWHILE)
         now = time.monotonic()
         if now < self._next_look:
             return
@@ -107,7 +110,7 @@ def gather(futures: Sequence[Future], watch: WorkerWatch) -> Sequence[Any]:
         gathering = asyncio.run_coroutine_threadsafe(
             client.gather(futures, asynchronous=True), client.loop.asyncio_loop
         )
-        while not threaded.wait([gathering], POLL_SECONDS).done:
+        while not threaded.wait([gathering], ERROR_SECONDS).done:
             watch.look()
         if error := gathering.exception():
             raise without_our_frames(error) from None
@@ -121,7 +124,8 @@ def cancelled_on_error(futures: Sequence[Future]) -> Iterator[None]:
     try:
         yield
     except BaseException:
-        futures[0].client.cancel(futures)
+        if not is_closed(futures[0].client):
+            futures[0].client.cancel(futures)
         raise
 
 
