@@ -21,6 +21,7 @@ class Cluster:
 
     def __init__(self):
         self.health, self.asked, self.restarted = WELL, [], []
+        self.status = "running"
 
     def run_on_scheduler(self, function, *args):
         if function is restart_workers:

@@ -16,8 +16,8 @@ from distributed import Client, Future, KilledWorker, futures_of, wait
 from distributed.comm import CommClosedError
 
 from daskals import progress
-from daskals.execution import watching
 from daskals.execution.health import count_restarts, make_again
+from daskals.execution.in_force import is_closed
 from daskals.execution.watching import WorkerWatch
 
 logger = logging.getLogger("daskals")
@@ -93,7 +93,7 @@ class Gathering:
             return []
         with cancelled_on_error(self._futures):
             self._begun = self._begun or [self._begin(self._futures, self._direct)]
-            while threaded.wait(self._begun, watching.POLL_SECONDS).not_done:
+            while threaded.wait(self._begun, ERROR_SECONDS).not_done:
                 watch.look()
             results: list[Any] = []
             for each in self._begun:
@@ -109,7 +109,8 @@ def cancelled_on_error(futures: Sequence[Future]) -> Iterator[None]:
     try:
         yield
     except BaseException:
-        futures[0].client.cancel(futures)
+        if not is_closed(futures[0].client):
+            futures[0].client.cancel(futures)
         raise
 
 
@@ -160,6 +161,11 @@ def retry(function: Callable[[], T], what: str, most: int, client: Client | None
     raise AssertionError("not reached")
 
 
+def tells_of_lost_scheduler(error: BaseException) -> bool:
+    """Whether an error says that the scheduler is gone, rather than that somebody has closed the client."""
+    return getattr(error, "reason", None) == SCHEDULER_GONE or isinstance(error, ConnectionError)
+
+
 def _blamed(error: BaseException, inputs: Sequence[Delayed]) -> list[Any]:
     """The keys of the inputs, and of the task under which too many workers have died: perhaps one that they need."""
     keys = [future.key for future in futures_of(list(inputs))]
@@ -174,7 +180,7 @@ def _check_scheduler(client: Client | None, error: BaseException, what: str) -> 
         deadline = time.monotonic() + ERROR_SECONDS
         while client.status == "running" and time.monotonic() < deadline:
             time.sleep(0.01)
-    if client.status != "running" or getattr(error, "reason", None) == SCHEDULER_GONE:
+    if client.status != "running" or tells_of_lost_scheduler(error):
         raise ConnectionError(
             f"{what} failed, since the connection to the scheduler was lost, and with it all that it held for this "
             "client. Start a cluster, connect a new client, and call again."

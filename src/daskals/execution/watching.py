@@ -18,6 +18,7 @@ from daskals.execution.health import (
     look_at_workers,
     restart_workers,
 )
+from daskals.execution.in_force import CLOSED_MEANWHILE, is_closed
 from daskals.execution.settings import Settings
 
 logger = logging.getLogger("daskals")
@@ -69,6 +70,8 @@ class WorkerWatch:
         ``done`` is how many of the results that are waited for are there. ``TimeoutError`` or ``MemoryError`` that says
         what to do when there is no use in waiting.
         """
+        if is_closed(self._client):  # its event loop can be gone, and then nothing would ever end
+            raise RuntimeError(CLOSED_MEANWHILE)
         now = time.monotonic()
         if done > self._done:
             self._done, self._done_at = done, now
