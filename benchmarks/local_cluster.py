@@ -64,6 +64,8 @@ def prefer_event_loops(client: Client) -> None:
     async def prefer_here() -> None:
         prefer()
 
+    # an event loop starts its worker's thread with the first task, and with its own priority
+    client.gather(client.map(time.sleep, [0.2] * len(client.nthreads()), pure=False))
     client.run(prefer)
     client.sync(prefer_here)  # the scheduler of a LocalCluster is in the same thread
 

@@ -14,6 +14,7 @@ from support.killable_cluster import until
 
 from daskals.blocks.goal import Goal
 from daskals.engine.between import HeldPanels
+from daskals.engine.half_step import half_step
 from daskals.engine.loop import Iterations
 from daskals.engine.panels import Panel
 from daskals.engine.plan import make_plan
@@ -93,3 +94,19 @@ def test_between_iterations_nothing_is_sent_that_may_not_be_needed(on_cluster, s
     assert pins_of(on_cluster.client)[None] == 4 + (0 if solver.is_exact else 3)
     assert next(loop).number == 3
     assert "-3" not in pins_of(on_cluster.client), "the iteration started from the snapshot"
+
+
+def test_blocks_are_solved_where_they_lie(on_cluster):
+    """Dask would send ratings to a worker that seems less busy."""
+    users, items = np.divmod(np.arange(600), 20)
+    ratings = blocked(on_cluster, users, items, np.ones(600, np.float32), (4, 3))
+    plan = make_plan(on_cluster, ratings, 3, Goal(Objective(0.1)), Solver())
+    side = ratings.users.at_home(on_cluster.client)
+    held_by = on_cluster.client.who_has(futures_of(list(side.in_blocks)))
+    panels_of_items = HeldPanels(on_cluster, (), panels(), "items").tasks(new_token())
+    solves = half_step(side, ratings.items, panels_of_items, (), plan, new_token())
+    for n, (block, solve) in enumerate(zip(side.in_blocks, solves, strict=True)):
+        assert side.home(n) in held_by[futures_of(block)[0].key]
+        wish = solve.dask.layers[solve.key].annotations
+        assert wish == {"workers": [side.home(n)], "allow_other_workers": True}
+    assert ratings.users.home(0) is None

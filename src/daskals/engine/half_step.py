@@ -52,8 +52,9 @@ def half_step(
         return panel_tasks(solves, edges, with_gram=with_gram, name=f"als-panel-{name}")
     alone = len(edges) - 1 == side.n_blocks
     what = Work(side.name, name, plan.of(side.name).objective, plan.solver, plan.of(side.name).biases)
+    solve = _solve_panel if alone else _solve
     solves = [
-        task(_solve_panel if alone else _solve, what, block, *before[n], *source_panels, name=f"als-solve-{name}-{n}")
+        task(solve, what, block, *before[n], *source_panels, name=f"als-solve-{name}-{n}", worker=side.home(n))
         for n, block in enumerate(side.in_blocks)
     ]
     return solves if alone else panel_tasks(solves, edges, with_gram=with_gram, name=f"als-panel-{name}")

@@ -86,7 +86,9 @@ class Iterations:
     """
 
     def __init__(self, ratings: Ratings, start: StartValues, plan: Plan, point: ResumePoint | None = None) -> None:
-        self._ratings, self._start, self._plan = ratings, start, plan
+        client = plan.scheduler.client
+        self._ratings = replace(ratings, users=ratings.users.at_home(client), items=ratings.items.at_home(client))
+        self._start, self._plan = start, plan
         #: how many iterations the factors have behind them
         self.number = point.number if point else 0
         begin = functools.partial(self._begin, point)

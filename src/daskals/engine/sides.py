@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from dask.delayed import Delayed
+from distributed import Client
 
 from daskals.blocks.ratings import SideName
+from daskals.execution.placement import holders
 from daskals.kernels.types import Int64
 
 SIDES: tuple[SideName, SideName] = ("users", "items")
@@ -26,6 +28,8 @@ class Side:
     bounds: Int64
     #: a task for each block, which gives a `daskals.blocks.ratings.InBlock`; none where the other side alone has them
     in_blocks: tuple[Delayed, ...]
+    #: for each block, the worker that had best solve it (`daskals.execution.placement`); empty where any will do
+    homes: tuple[str | None, ...] = ()
 
     @property
     def n_rows(self) -> int:
@@ -36,6 +40,18 @@ class Side:
     def n_blocks(self) -> int:
         """How many blocks there are."""
         return len(self.bounds) - 1
+
+    def at_home(self, client: Client | None) -> Side:
+        """The same with its blocks at home where they lie now.
+
+        Left to itself, Dask gives a worker that seems less busy a block that another one holds, and with it the
+        block's ratings, which are sent there; and sometimes gives it back in the next iteration.
+        """
+        return replace(self, homes=tuple(holders(client, self.in_blocks)))
+
+    def home(self, block: int) -> str | None:
+        """The home of a block, if it has one."""
+        return self.homes[block] if self.homes else None
 
 
 @dataclass(frozen=True)

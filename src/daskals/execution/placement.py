@@ -25,15 +25,23 @@ def preferred_workers(client: Client | None, n: int) -> list[str | None]:
     return [places[number * len(places) // n] for number in range(n)]
 
 
+def holders(client: Client | None, persisted: Sequence[Delayed]) -> list[str | None]:
+    """For each of these tasks, the address of a worker that holds its result at this moment.
+
+    None where no worker does; all are None on a local scheduler.
+    """
+    if client is None or not persisted:
+        return [None] * len(persisted)
+    futures = [futures_of(each)[0] for each in persisted]
+    found = client.who_has(futures)
+    return [min(found.get(future.key) or [""]) or None for future in futures]
+
+
 def sort_by_worker(client: Client | None, persisted: Sequence[Delayed]) -> tuple[list[Delayed], list[str | None]]:
     """Persisted tasks, sorted by the address of a worker that holds each at this moment; and these addresses.
 
     An address is None where no worker holds the result. On a local scheduler the order stays, and all are None.
     """
-    if client is None:
-        return list(persisted), [None] * len(persisted)
-    futures = [futures_of(each)[0] for each in persisted]
-    holders = client.who_has(futures)
-    first = [min(holders.get(future.key) or [""]) for future in futures]
+    first = [holder or "" for holder in holders(client, persisted)]
     order = sorted(range(len(first)), key=first.__getitem__)
     return [persisted[n] for n in order], [first[n] or None for n in order]
