@@ -1,0 +1,132 @@
+"""Factors that are too many for one worker: portions of them that a task may hold at a time.
+
+Where the rows of a side fit into a worker's share (`daskals.factor-share`), a task that uses factors has all of them at
+hand. Where they do not, it has one portion, and another task puts together what was found in all portions::
+
+    blocks     | 0         | 1         | 2   | 3   |        as they lie on workers
+    portions   | 0   | 1   | 2   | 3   | 4         |        neighbouring blocks, or a part of one block
+
+A portion is a part of one block or several whole blocks, so that most portions can be used where their block is.
+
+What a task needs whatever the portions are is the array of all sorted ids of a side: 8 bytes a row (more for strings),
+a 32nd part of the factors at rank 64.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from dask.delayed import Delayed
+
+from daskals.engine.factors import FactorMatrix
+from daskals.execution.scheduler import Scheduler
+from daskals.kernels.types import Float32, Int64
+
+#: A portion has at most this part of what a task may hold: kernels copy it, and a worker can run several tasks.
+PART_OF_SHARE = 4
+#: A block of at most this many bytes is never cut.
+LEAST_PORTION = 1 << 20
+#: No worker has less memory than this, so smaller factors are known to fit without asking a cluster.
+LEAST_MEMORY = 64 << 20
+
+
+class Span(NamedTuple):
+    """The rows at positions ``start`` to ``stop`` - 1, in blocks of which the first one begins at ``first``."""
+
+    start: int
+    stop: int
+    first: int
+
+    def cut(self, blocks: Sequence[Float32]) -> list[Float32]:
+        """These rows of the blocks, without a copy."""
+        if len(blocks) > 1:  # whole blocks
+            return list(blocks)
+        return [blocks[0][self.start - self.first : self.stop - self.first]]
+
+
+@dataclass(frozen=True)
+class Portion:
+    """A span of the rows of a side, and the tasks that a task needs to have them."""
+
+    span: Span
+    #: each gives a block, or a tuple of blocks
+    tasks: tuple[Delayed, ...]
+
+
+class Share:
+    """How many bytes of the factors of a side a task may hold. A cluster is asked once, and only if it matters."""
+
+    def __init__(self, scheduler: Scheduler) -> None:
+        self._scheduler = scheduler
+        self._size: float | None = None
+
+    @property
+    def size(self) -> float:
+        """The setting ``factor-share``, in bytes of the smallest worker's memory."""
+        if self._size is None:
+            self._size = self._scheduler.settings.factor_share * self._scheduler.worker_memory()
+        return self._size
+
+    def holds_rows(self, n_rows: int, rank: int) -> bool:
+        """Whether a task may hold so many rows."""
+        size = 4 * n_rows * rank
+        return size <= self._scheduler.settings.factor_share * LEAST_MEMORY or size <= self.size
+
+    def holds(self, *matrices: FactorMatrix) -> bool:
+        """Whether a task may hold all rows of each of these."""
+        return all(self.holds_rows(matrix.n_rows, matrix.rank) for matrix in matrices)
+
+    def rows_of_portion(self, rank: int) -> int:
+        """How many rows a portion has, at most."""
+        return int(max(self.size / PART_OF_SHARE, LEAST_PORTION) // (4 * rank)) or 1
+
+    def n_portions(self, n_rows: int, rank: int) -> int:
+        """How many portions of equal numbers of rows are needed."""
+        return -(-n_rows // self.rows_of_portion(rank))
+
+    def portions(self, matrix: FactorMatrix) -> list[Portion]:
+        """The rows in portions that a task may hold: one of all rows where it may hold them all."""
+        if self.holds(matrix):
+            panels = tuple(matrix.panels(self._scheduler.settings.panels))
+            return [Portion(Span(0, matrix.n_rows, 0), panels)]
+        grouped = int(self.size / PART_OF_SHARE / (4 * matrix.rank))
+        return portions_of(matrix, grouped, self.rows_of_portion(matrix.rank))
+
+
+def portions_of(matrix: FactorMatrix, grouped: int, most: int) -> list[Portion]:
+    """Runs of neighbouring blocks of at most ``grouped`` rows in all; parts of blocks that have more than ``most``."""
+    done: list[Portion] = []
+    held: list[int] = []  # the numbers of the blocks of the next portion
+
+    def close() -> None:
+        if held:
+            start, stop = int(matrix.bounds[held[0]]), int(matrix.bounds[held[-1] + 1])
+            done.append(Portion(Span(start, stop, start), tuple(matrix.blocks[block] for block in held)))
+            held.clear()
+
+    for block, (start, stop) in enumerate(itertools.pairwise(matrix.bounds.tolist())):
+        if held and stop - matrix.bounds[held[0]] > grouped:
+            close()
+        if stop - start <= most:
+            held.append(block)
+            continue
+        edges = np.linspace(start, stop, -(-(stop - start) // most) + 1).astype(np.int64).tolist()
+        done += [
+            Portion(Span(first, last, start), (matrix.blocks[block],)) for first, last in itertools.pairwise(edges)
+        ]
+    close()
+    return done
+
+
+def starts_of(portions: Sequence[Portion]) -> Int64:
+    """The position of the first row of each portion."""
+    return np.array([portion.span.start for portion in portions], np.int64)
+
+
+def blocks_in(span: Span, held: Sequence[Float32 | tuple[Float32, ...]]) -> list[Float32]:
+    """The rows of a portion, a block each, from what its tasks gave."""
+    return span.cut([rows for each in held for rows in (each if isinstance(each, tuple) else (each,))])
