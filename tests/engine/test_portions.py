@@ -16,7 +16,8 @@ from support.rows_at_hand import RowsAtHand, small_shares
 
 from daskals import ALS, ALSModel
 from daskals.engine.factors import FactorMatrix
-from daskals.engine.portions import LEAST_MEMORY, Share, blocks_in, portions_of, starts_of
+from daskals.engine.portions import blocks_in, portions_of, starts_of
+from daskals.engine.share import LEAST_MEMORY, Share
 from daskals.execution.scheduler import Scheduler, current_scheduler
 from daskals.execution.tasks import identity
 
@@ -73,10 +74,10 @@ def test_a_cluster_is_asked_only_if_it_matters(monkeypatch):
     monkeypatch.setattr(Scheduler, "worker_memory", lambda _: asked.append(1) or 1e9)
     share = Share(current_scheduler())
     small = int(LEAST_MEMORY * 0.25 / 4 / 10)
-    assert share.holds_rows(small, 10)
+    assert share.holds(small, 10)
     assert not asked
-    assert share.holds_rows(small * 2, 10)
-    assert not share.holds_rows(10**9, 10)
+    assert share.holds(small * 2, 10)
+    assert not share.holds(10**9, 10)
     assert asked == [1]
 
 

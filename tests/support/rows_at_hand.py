@@ -8,7 +8,7 @@ import numpy as np
 from dask.callbacks import Callback
 from distributed.system import MEMORY_LIMIT
 
-from daskals.engine import portions
+from daskals.engine import share
 
 
 @contextmanager
@@ -18,7 +18,7 @@ def small_shares(rows=1, rank=4, *, all_of=0):
     Then each block is a portion, or several if it has more rows than ``rows``. On a scheduler of this process.
     """
     with (
-        mock.patch.multiple(portions, LEAST_PORTION=4 * rank * rows, LEAST_MEMORY=0),
+        mock.patch.multiple(share, LEAST_PORTION=4 * rank * rows, LEAST_MEMORY=0),
         dask.config.set({"daskals.factor-share": 4 * rank * (all_of + 0.5) / MEMORY_LIMIT}),
     ):
         yield

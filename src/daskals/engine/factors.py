@@ -111,7 +111,8 @@ def pieces_of_blocks(parts: Sequence[Delayed], bounds: Int64, name: str, *, cut:
 def _cut_part(part: tuple[Int64, Float32], bounds: Int64) -> tuple[tuple[Int64, Float32], ...]:
     positions, rows = part
     cuts = itertools.pairwise(np.searchsorted(positions, bounds).tolist())
-    return tuple((positions[first:stop], rows[first:stop]) for first, stop in cuts)
+    # copies, so that no piece keeps all of its part in memory
+    return tuple((positions[first:stop].copy(), rows[first:stop].copy()) for first, stop in cuts)
 
 
 def rebased(matrix: FactorMatrix, bounds: Int64) -> tuple[Delayed, ...]:

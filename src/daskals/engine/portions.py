@@ -23,15 +23,9 @@ import numpy as np
 from dask.delayed import Delayed
 
 from daskals.engine.factors import FactorMatrix
+from daskals.engine.share import PART_OF_SHARE, Share
 from daskals.execution.scheduler import Scheduler
 from daskals.kernels.types import Float32, Int64
-
-#: A portion has at most this part of what a task may hold: kernels copy it, and a worker can run several tasks.
-PART_OF_SHARE = 4
-#: A block of at most this many bytes is never cut.
-LEAST_PORTION = 1 << 20
-#: No worker has less memory than this, so smaller factors are known to fit without asking a cluster.
-LEAST_MEMORY = 64 << 20
 
 
 class Span(NamedTuple):
@@ -57,44 +51,17 @@ class Portion:
     tasks: tuple[Delayed, ...]
 
 
-class Share:
-    """How many bytes of the factors of a side a task may hold. A cluster is asked once, and only if it matters."""
+def fit_into(share: Share, *matrices: FactorMatrix) -> bool:
+    """Whether a task may hold all rows of each of these."""
+    return all(share.holds(matrix.n_rows, matrix.rank) for matrix in matrices)
 
-    def __init__(self, scheduler: Scheduler) -> None:
-        self._scheduler = scheduler
-        self._size: float | None = None
 
-    @property
-    def size(self) -> float:
-        """The setting ``factor-share``, in bytes of the smallest worker's memory."""
-        if self._size is None:
-            self._size = self._scheduler.settings.factor_share * self._scheduler.worker_memory()
-        return self._size
-
-    def holds_rows(self, n_rows: int, rank: int) -> bool:
-        """Whether a task may hold so many rows."""
-        size = 4 * n_rows * rank
-        return size <= self._scheduler.settings.factor_share * LEAST_MEMORY or size <= self.size
-
-    def holds(self, *matrices: FactorMatrix) -> bool:
-        """Whether a task may hold all rows of each of these."""
-        return all(self.holds_rows(matrix.n_rows, matrix.rank) for matrix in matrices)
-
-    def rows_of_portion(self, rank: int) -> int:
-        """How many rows a portion has, at most."""
-        return int(max(self.size / PART_OF_SHARE, LEAST_PORTION) // (4 * rank)) or 1
-
-    def n_portions(self, n_rows: int, rank: int) -> int:
-        """How many portions of equal numbers of rows are needed."""
-        return -(-n_rows // self.rows_of_portion(rank))
-
-    def portions(self, matrix: FactorMatrix) -> list[Portion]:
-        """The rows in portions that a task may hold: one of all rows where it may hold them all."""
-        if self.holds(matrix):
-            panels = tuple(matrix.panels(self._scheduler.settings.panels))
-            return [Portion(Span(0, matrix.n_rows, 0), panels)]
-        grouped = int(self.size / PART_OF_SHARE / (4 * matrix.rank))
-        return portions_of(matrix, grouped, self.rows_of_portion(matrix.rank))
+def portions(scheduler: Scheduler, share: Share, matrix: FactorMatrix) -> list[Portion]:
+    """The rows in portions that a task may hold: one of all rows where it may hold them all."""
+    if share.holds(matrix.n_rows, matrix.rank):
+        return [Portion(Span(0, matrix.n_rows, 0), tuple(matrix.panels(scheduler.settings.panels)))]
+    grouped = int(share.size / PART_OF_SHARE / (4 * matrix.rank))
+    return portions_of(matrix, grouped, share.rows_of_portion(matrix.rank))
 
 
 def portions_of(matrix: FactorMatrix, grouped: int, most: int) -> list[Portion]:

@@ -25,7 +25,8 @@ from daskals.blocks.ids import positions
 from daskals.blocks.ratings import CodedIds, SideName
 from daskals.engine.factors import FactorMatrix
 from daskals.engine.panels import blocks_of, gather, join_rows
-from daskals.engine.portions import Portion, Share, Span, blocks_in, starts_of
+from daskals.engine.portions import Portion, Span, blocks_in, fit_into, portions, starts_of
+from daskals.engine.share import Share
 from daskals.execution.scheduler import Scheduler
 from daskals.execution.tasks import task
 from daskals.kernels.types import Float32, Ids, Int32, Int64
@@ -46,8 +47,9 @@ def predict(
     ratings in a fit with biases, what the mean and the known bias give.
     """
     share = Share(scheduler)
-    if not share.holds(users, items):
-        return _predict_in_portions(pairs, (users, items), (share.portions(users), share.portions(items)), token, mean)
+    if not fit_into(share, users, items):
+        both = portions(scheduler, share, users), portions(scheduler, share, items)
+        return _predict_in_portions(pairs, (users, items), both, token, mean)
     user_panels, item_panels = (side.panels(scheduler.settings.panels) for side in (users, items))
     what = (users.token, items.token, len(user_panels), mean)
     return [
@@ -127,12 +129,12 @@ class _What(NamedTuple):
 def _predict_in_portions(
     pairs: Sequence[Delayed],
     sides: tuple[FactorMatrix, FactorMatrix],
-    portions: tuple[list[Portion], list[Portion]],
+    portions_of_sides: tuple[list[Portion], list[Portion]],
     token: str,
     mean: float | None,
 ) -> list[Delayed]:
-    starts = starts_of(portions[0]), starts_of(portions[1])
-    both = [(users, items) for users in portions[0] for items in portions[1]]
+    starts = starts_of(portions_of_sides[0]), starts_of(portions_of_sides[1])
+    both = list(itertools.product(*portions_of_sides))
     done = []
     for n, chunk in enumerate(pairs):
         split = task(
@@ -158,16 +160,16 @@ def _split(
     ``with_strangers`` says that strangers have rows. Then they are in the first portion, and the last piece is empty.
     """
     found = _places(pairs, user_ids, item_ids)
-    portions = [np.searchsorted(each, places, "right") - 1 for each, places in zip(starts, found, strict=True)]
+    of_side = [np.searchsorted(each, places, "right") - 1 for each, places in zip(starts, found, strict=True)]
     if with_strangers:
-        portions = [np.maximum(each, 0) for each in portions]
+        of_side = [np.maximum(each, 0) for each in of_side]
     n_pieces = len(starts[0]) * len(starts[1])
-    of_piece = np.where(np.minimum(*portions) < 0, n_pieces, portions[0] * len(starts[1]) + portions[1])
+    of_piece = np.where(np.minimum(*of_side) < 0, n_pieces, of_side[0] * len(starts[1]) + of_side[1])
     order = np.argsort(of_piece, kind="stable").astype(np.int32)
     cuts = np.searchsorted(of_piece[order], np.arange(n_pieces + 2))
     local = [
         np.where(places < 0, -1, places - each[np.maximum(portion, 0)]).astype(np.int32)[order]
-        for each, places, portion in zip(starts, found, portions, strict=True)
+        for each, places, portion in zip(starts, found, of_side, strict=True)
     ]
     return tuple(
         _Piece(order[first:stop], local[0][first:stop], local[1][first:stop])

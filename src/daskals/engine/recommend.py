@@ -34,8 +34,9 @@ from daskals.blocks.candidates import (
 )
 from daskals.engine.factors import FactorMatrix
 from daskals.engine.panels import gather, join_rows
-from daskals.engine.portions import PART_OF_SHARE, Portion, Share, Span, blocks_in
+from daskals.engine.portions import Portion, Span, blocks_in, portions
 from daskals.engine.queries import Queries, Wishes, allowed_positions, ids_of, in_shares, queries_of_blocks
+from daskals.engine.share import PART_OF_SHARE, Share
 from daskals.execution.scheduler import Scheduler
 from daskals.execution.tasks import new_token, task
 from daskals.kernels.types import Float32, Ids, Int64
@@ -67,11 +68,11 @@ def recommend(
     chosen = candidates.token if allowed is None else f"{candidates.token}-{token}"
     what = _What(wishes.k, block_size, wishes.least_score, chosen)
     asked = queries_of_blocks(queries, candidates, wishes, token)
-    portions = share.portions(candidates)
-    if len(portions) > 1:
-        asked = in_shares(asked, queries.bounds, _most_queries(share, what, candidates, len(portions)), token)
-        return _recommend_in_portions(what, candidates, allowed, asked, portions, token)
-    (whole,) = portions
+    whole, *others = portions(scheduler, share, candidates)
+    if others:
+        most = _most_queries(share, what, candidates, 1 + len(others))
+        asked = in_shares(asked, queries.bounds, most, token)
+        return _recommend_in_portions(what, candidates, allowed, asked, [whole, *others], token)
     return [
         task(_recommend, what, whole.span, candidates.ids, allowed, each, *whole.tasks,
              name=f"als-recommend-{token}-{number}")
@@ -158,14 +159,14 @@ def _recommend_in_portions(
     candidates: FactorMatrix,
     allowed: Delayed | None,
     asked: Sequence[Delayed],
-    portions: Sequence[Portion],
+    parts: Sequence[Portion],
     token: str,
 ) -> list[Delayed]:
     done = []
     for number, queries in enumerate(asked):
         best = [
             task(_best, what, portion.span, allowed, queries, *portion.tasks, name=f"als-best-{token}-{number}-{n}")
-            for n, portion in enumerate(portions)
+            for n, portion in enumerate(parts)
         ]
         ids = task(ids_of, queries, name=f"als-query-ids-{token}-{number}")
         done.append(task(_merged, what, candidates.ids, ids, *best, name=f"als-recommend-{token}-{number}"))

@@ -26,7 +26,7 @@ from distributed import futures_of
 from daskals.blocks.ids import merge, positions
 from daskals.blocks.ratings import Index
 from daskals.engine.factors import FactorMatrix, ids_of_blocks, lay_out, pieces_of_blocks
-from daskals.engine.portions import Share
+from daskals.engine.share import Share
 from daskals.execution.scheduler import Scheduler
 from daskals.execution.tasks import new_token, task, tree_reduce
 from daskals.io.directories import join
@@ -130,7 +130,7 @@ def _in_blocks(
         return FactorMatrix(ids, bounds, blocks, rank, token)
     n_ids = sum(record.rows for record in records)
     share = Share(scheduler)
-    n_blocks, cut = min(len(reads), n_ids), not share.holds_rows(n_ids, rank)
+    n_blocks, cut = min(len(reads), n_ids), not share.holds(n_ids, rank)
     if cut:  # every file has a piece for every block
         n_blocks = min(n_ids, max(scheduler.settings.panels, share.n_portions(n_ids, rank)))
     bounds = np.linspace(0, n_ids, n_blocks + 1).astype(np.int64)
