@@ -15,9 +15,13 @@ from daskals.blocks.biases import Biases, biases_of
 from daskals.blocks.goal import Goal
 from daskals.blocks.ratings import SideName, other
 from daskals.engine.forms import FitShape, panels_of_reduced
+from daskals.engine.share import LEAST_MEMORY
 from daskals.engine.sides import Ratings, Side
 from daskals.execution.scheduler import Scheduler
 from daskals.kernels.objective import Objective, Solver
+
+#: Factors are pinned if they take at most this share of the memory of the smallest worker.
+PINNED_SHARE = 0.25
 
 
 @dataclass(frozen=True)
@@ -112,6 +116,10 @@ def cut_into_panels(n_blocks: int, n_panels: int) -> tuple[int, ...]:
 def is_small_enough_to_pin(scheduler: Scheduler, n_rows: int, rank: int, id_bytes: int = 0) -> bool:
     """Whether float32 factors of shape (n_rows, rank), with ids of ``id_bytes`` bytes, are small enough to be pinned.
 
-    The limit is the setting ``durable-bytes``; `daskals.execution.scheduler.Scheduler.pin` says what pinning is.
+    The limit is the setting ``durable-bytes``; `daskals.execution.scheduler.Scheduler.pin` says what pinning is. And
+    since a worker that holds all rows must have them in memory at once to send them, a part of its memory.
     """
-    return 4 * n_rows * rank + id_bytes <= scheduler.settings.durable_bytes
+    size = 4 * n_rows * rank + id_bytes
+    if size > scheduler.settings.durable_bytes:
+        return False
+    return size <= PINNED_SHARE * LEAST_MEMORY or size <= PINNED_SHARE * scheduler.worker_memory()
