@@ -104,9 +104,8 @@ def run(client: Client, options: argparse.Namespace, folder: Path) -> dict[str, 
     step("10 users for all items", lambda: n_lists(model.recommendForAllItems(10)))
     with tempfile.TemporaryDirectory(prefix="daskals-model-") as path:
         step("save", lambda: model.write().overwrite().save(path))
-        del model
-        loaded = step("load", lambda: ALSModel.load(path))
-        again = step("transform, loaded", lambda: rmse(loaded))
+        model = step("load", lambda: ALSModel.load(path))  # of the fitted one nothing is held any more
+        again = step("transform, loaded", lambda: rmse(model))
     # sums of partitions are added in any order
     if abs(first - again) > 1e-6 * first:
         raise AssertionError(f"the loaded model predicts with an RMSE of {again}, the fitted one with {first}")
@@ -146,9 +145,8 @@ def main() -> None:
     print_surroundings({"daskals": versions("dask", "distributed", "numpy", "numba")}, about)
     print(f"\n{options.shape}, rank {options.rank}, {options.workers} workers of {options.memory}:\n")
     fit = found["fit"]
-    print(
-        f"before the first iteration {shown(fit['before'])} s, iterations {', '.join(map(shown, fit['iterations']))} s"
-    )
+    iterations = ", ".join(map(shown, fit["iterations"]))
+    print(f"before the first iteration {shown(fit['before'])} s, iterations {iterations} s")
     print(f"RMSE {shown(fit['rmse'])}\n")
     rows = [
         (
