@@ -15,9 +15,9 @@ LEAST_MEMORY = 64 << 20
 class Share:
     """How many bytes of the factors of a side a task may hold. A cluster is asked once, and only if it matters."""
 
-    def __init__(self, scheduler: Scheduler) -> None:
-        self._scheduler = scheduler
-        self._size: float | None = None
+    def __init__(self, scheduler: Scheduler, size: float | None = None) -> None:
+        """``size`` is given where it is known."""
+        self._scheduler, self._size = scheduler, size
 
     @property
     def size(self) -> float:
