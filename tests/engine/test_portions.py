@@ -319,3 +319,15 @@ def test_no_task_of_saving_has_all_rows(tmp_path):
         loaded = ALSModel.load(str(tmp_path / "model"), frames="pandas")
         assert_frame_equal(loaded.userFactors, model.userFactors)
     assert 0 < found.most <= 30, found.by_whom
+
+
+@pytest.mark.parametrize("settings", [{}, {"implicitPrefs": True}], ids=str)
+def test_no_task_of_validation_has_all_items(settings):
+    """Neither for the error of held-out ratings, nor for the best items of each user."""
+    frame = ratings(n_items=90, n=1500)
+    als = ALS(rank=RANK, maxIter=2, seed=1, numUserBlocks=6, numItemBlocks=6, **settings)
+    expected = als.fit(frame[150:], validation=frame[:150])
+    with dask.config.set({"daskals.factor-share": 0}), RowsAtHand(RANK) as found:
+        model = als.fit(frame[150:], validation=frame[:150])
+    assert found.most <= 60, found.by_whom
+    assert_frame_equal(model.history.drop(columns="seconds"), expected.history.drop(columns="seconds"), rtol=1e-3)
