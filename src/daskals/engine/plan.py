@@ -97,9 +97,7 @@ def make_plan(scheduler: Scheduler, ratings: Ratings, rank: int, goal: Goal, sol
     )
 
 
-def _panel_edges(
-    scheduler: Scheduler, ratings: Ratings, side: Side, shape: FitShape, n_panels: int
-) -> tuple[int, ...]:
+def _panel_edges(scheduler: Scheduler, ratings: Ratings, side: Side, shape: FitShape, n_panels: int) -> tuple[int, ...]:
     if not ratings.of(other(side.name)).in_blocks:
         return tuple(range(side.n_blocks + 1))  # rows that stay where they are: no two blocks are joined
     if not side.in_blocks:
