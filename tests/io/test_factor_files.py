@@ -27,7 +27,7 @@ from support.models import (
 )
 
 from daskals import ALSModel
-from daskals.io import factor_files, factor_folders
+from daskals.io import factor_files
 
 
 @pytest.fixture
@@ -117,8 +117,8 @@ def test_files_of_several_batches(tmp_path, monkeypatch, ids):
 
 
 def test_each_file_is_read_once_by_load(spark_model, monkeypatch):
-    reads, read_block = [], factor_folders.read_block
-    monkeypatch.setattr(factor_folders, "read_block", lambda file, *more: reads.append(file) or read_block(file, *more))
+    reads, read_block = [], factor_files.read_block
+    monkeypatch.setattr(factor_files, "read_block", lambda file, *more: reads.append(file) or read_block(file, *more))
     with dask.config.set(scheduler="synchronous"):
         ALSModel.load(spark_model)
     assert len(reads) == len(set(reads)) == 5

@@ -1,19 +1,25 @@
 """Damage at random: a directory is loaded to the numbers that were written, or refused by an error that names it.
 
-Each seed is one mutation of a saved model or of a checkpoint. Counts: ``pytest -s tests/io/test_mutations.py``.
+Each seed is one mutation of a saved model, of one that a real Spark wrote, of the copy that a `LocalModel` maps into
+memory, or of a checkpoint: 300 in the default run, 5,000 in the slow one. Counts: ``pytest -s
+tests/io/test_mutations.py``.
 """
 
 import json
 import shutil
 from collections import Counter
+from pathlib import Path
 
 import dask
 import numpy as np
 import pandas as pd
 import pytest
+from support.marks import a_few
 
 from daskals import ALS, ALSModel
+from daskals.serving import LocalModel
 
+WRITTEN = Path(__file__).parents[1] / "spark_suite" / "written"
 pytestmark = pytest.mark.filterwarnings("ignore:Spark cannot load this model")
 
 
@@ -31,6 +37,21 @@ def numbers(loaded):
     columns = [column for side in sides for column in (side["id"].to_numpy(), np.stack(side["features"].to_numpy()))]
     counts = dask.compute(loaded._factors.users.counts, loaded._factors.items.counts)
     return [*columns, *counts]
+
+
+def load(path):
+    return numbers(ALSModel.load(path))
+
+
+def load_locally(path):
+    """The same of a `LocalModel`."""
+    found = LocalModel.load(path)
+    columns = [found.userIds, found.userFactors, found.itemIds, found.itemFactors]
+    return [*columns, found.userCounts, found.itemCounts]
+
+
+def go_on(path):
+    return numbers(model(str(path), resume=True))
 
 
 # ---- mutations: each changes something below a folder, by a random generator -----------------------------
@@ -119,9 +140,9 @@ VALUES = (
 )
 
 
-def json_value(rng, path):
+def json_value(rng, path, pattern="**/metadata/part-*"):
     """One value in the metadata, at any depth, becomes another one, or goes."""
-    file = any_file(rng, path, "**/metadata/part-*")
+    file = any_file(rng, path, pattern)
     fields = json.loads(file.read_text())
     places = [(fields, key) for key in fields]
     for inner, key in places:  # grows as it is gone through
@@ -153,23 +174,48 @@ MUTATIONS = [
 ]
 
 
+def checksums(rng, path):
+    """Of those that Spark leaves beside its files on a disk."""
+    file = any_file(rng, path, "*Factors/.part-*.crc")
+    content = file.read_bytes()
+    kinds = (content[: rng.integers(len(content))], content[:-1] + bytes([content[-1] ^ 1]), content + b"0")
+    file.write_bytes(kinds[rng.integers(len(kinds))])
+
+
+def copy_json(rng, path):
+    json_value(rng, path, "**/arrays.json")
+
+
+def copy_file(rng, path):
+    """One file of the copy is cut, is missing, or is another one's: arrays are held to shape and type, not to bytes."""
+    file, other = (any_file(rng, path, "arrays/*") for _ in range(2))
+    content = file.read_bytes()
+    choice = rng.integers(3)
+    if choice == 0:
+        file.write_bytes(content[: rng.integers(len(content))])
+    elif choice == 1 or other.stat().st_size == len(content):
+        file.unlink()
+    else:
+        file.write_bytes(other.read_bytes())
+
+
+SPARK_MUTATIONS = [*MUTATIONS, checksums]
+COPY_MUTATIONS = [copy_json, copy_file, json_value, bits]
+
+
 # ---- what comes of them ----------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
-def saved(tmp_path_factory):
-    """(numbers of a model, its directory)."""
-    path = tmp_path_factory.mktemp("saved") / "model"
+def originals(tmp_path_factory):
+    """By name the folder with a saved model, with such and a copy in NumPy's format, with a checkpoint."""
+    folders = {name: tmp_path_factory.mktemp(name) / "it" for name in ("saved", "copied", "checkpointed")}
     found = model()
-    found.save(path)
-    return numbers(found), path
-
-
-@pytest.fixture(scope="module")
-def checkpointed(tmp_path_factory):
-    """(numbers of a fit, the folder of its only checkpoint)."""
-    path = tmp_path_factory.mktemp("checkpointed") / "folder"
-    return numbers(model(str(path))), path
+    for name in ("saved", "copied"):
+        found.save(folders[name])
+    LocalModel.writeArrays(folders["copied"])
+    model(str(folders["checkpointed"]))
+    return folders | {name: WRITTEN / name / "model" for name in ("spark-3.5.6", "spark-4.3.0")}
 
 
 def outcome_of(function, what):
@@ -184,18 +230,18 @@ def outcome_of(function, what):
         raise
 
 
-def outcomes(seeds, original, tmp_path, use):
+def outcomes(seeds, source, tmp_path, use, mutations=MUTATIONS):
     """Mutate a copy for each seed, and use it; count what came of it by kind of mutation."""
-    expected, source = original
+    expected, _ = outcome_of(lambda: use(source), "as it was written")
     found = Counter()
     path = tmp_path / "it"
     for seed in seeds:
         rng = np.random.default_rng(seed)
-        mutate = MUTATIONS[rng.integers(len(MUTATIONS))]
+        mutate = mutations[rng.integers(len(mutations))]
         shutil.copytree(source, path)
         mutate(rng, path)
         what = f"seed {seed}, {mutate.__name__}"
-        outcome, said = outcome_of(lambda: numbers(use(path)), what)
+        outcome, said = outcome_of(lambda: use(path), what)
         if said is None:
             for mine, its in zip(outcome, expected, strict=True):
                 if mine is not None:  # not told is not wrong: minSupport then says that it is not known
@@ -204,7 +250,11 @@ def outcomes(seeds, original, tmp_path, use):
             assert str(path) in said, f"{what}: names no file: {said}"
         found[mutate.__name__, "the same" if said is None else "refused"] += 1
         shutil.rmtree(path)
-    print(*(f"{name}: {outcome} {n}" for (name, outcome), n in sorted(found.items())), sep="\n")
+    print(
+        f"{found.total()} mutations",
+        *(f"{name}: {outcome} {n}" for (name, outcome), n in sorted(found.items())),
+        sep="\n",
+    )
     return found
 
 
@@ -212,31 +262,73 @@ def total(found, outcome):
     return sum(n for (_, which), n in found.items() if which == outcome)
 
 
-def assert_says_something(found):
+def assert_says_something(found, mutations=MUTATIONS):
     """Most mutations do harm and are refused; those of names do none."""
     assert total(found, "refused") > total(found, "the same") > 0
-    assert {name for name, _ in found} == {mutate.__name__ for mutate in MUTATIONS}
+    assert {name for name, _ in found} == {mutate.__name__ for mutate in mutations}
 
 
-def test_a_model_is_the_same_or_refused(saved, tmp_path):
-    assert_says_something(outcomes(range(200), saved, tmp_path, ALSModel.load))
+#: What is damaged, how it is used, by which mutations, and how many of them in the default and in the slow run.
+MODELS = {
+    "saved": (load, MUTATIONS, 80, 1500),
+    "saved, local": (load_locally, MUTATIONS, 60, 1000),
+    "spark-3.5.6": (load, SPARK_MUTATIONS, 40, 500),
+    "spark-4.3.0, local": (load_locally, SPARK_MUTATIONS, 40, 500),
+}
+
+
+def damage_models(what, seeds, originals, tmp_path):
+    use, mutations, *_ = MODELS[what]
+    return outcomes(seeds, originals[what.partition(",")[0]], tmp_path, use, mutations)
+
+
+@pytest.mark.parametrize("what", MODELS)
+def test_a_model_is_the_same_or_refused(what, originals, tmp_path):
+    found = damage_models(what, range(MODELS[what][2]), originals, tmp_path)
+    assert total(found, "refused") > total(found, "the same") > 0
 
 
 @pytest.mark.slow
-def test_a_model_is_the_same_or_refused_often(saved, tmp_path):
-    assert_says_something(outcomes(range(1000, 6000), saved, tmp_path, ALSModel.load))
+@pytest.mark.parametrize("what", MODELS)
+def test_a_model_is_the_same_or_refused_often(what, originals, tmp_path):
+    found = damage_models(what, range(1000, 1000 + MODELS[what][3]), originals, tmp_path)
+    assert_says_something(found, MODELS[what][1])
 
 
-def test_a_fit_goes_on_or_begins_again_or_says_why_not(checkpointed, tmp_path):
-    outcomes(range(40), checkpointed, tmp_path, lambda path: model(str(path), resume=True))
+@pytest.mark.parametrize("seeds", a_few([range(30), range(1000, 1500)], range(30)), ids=len)
+def test_a_damaged_copy_is_passed_over_and_a_damaged_model_refused(seeds, originals, tmp_path):
+    found = outcomes(seeds, originals["copied"], tmp_path, load_locally, COPY_MUTATIONS)
+    assert found["copy_json", "the same"]
+    assert found["copy_file", "the same"]
+    assert not found["copy_file", "refused"]
 
 
-@pytest.mark.slow
-def test_a_fit_goes_on_or_begins_again_or_says_why_not_often(checkpointed, tmp_path):
-    found = outcomes(range(1000, 3000), checkpointed, tmp_path, lambda path: model(str(path), resume=True))
-    assert_says_something(found)
+@pytest.mark.parametrize("seeds", a_few([range(40), range(1000, 2000)], range(40)), ids=len)
+def test_a_fit_goes_on_or_begins_again_or_says_why_not(seeds, originals, tmp_path):
+    found = outcomes(seeds, originals["checkpointed"], tmp_path, go_on)
+    assert total(found, "refused") > total(found, "the same") > 0
 
 
-def test_a_fit_that_does_not_go_on_does_not_care(checkpointed, tmp_path):
-    found = outcomes(range(2000, 2015), checkpointed, tmp_path, lambda path: model(str(path)))
+def test_a_fit_that_does_not_go_on_does_not_care(originals, tmp_path):
+    found = outcomes(range(2000, 2015), originals["checkpointed"], tmp_path, lambda path: numbers(model(str(path))))
     assert not total(found, "refused")
+
+
+def test_files_of_spark_without_checksums_are_read(originals, tmp_path):
+    """As from HDFS, or where only the data were copied."""
+    expected = load(originals["spark-4.3.0"])
+    path = shutil.copytree(originals["spark-4.3.0"], tmp_path / "it", ignore=shutil.ignore_patterns("*.crc"))
+    for mine, its in zip(load(path), expected, strict=True):
+        np.testing.assert_array_equal(mine, its)
+
+
+@pytest.mark.parametrize("use", [load, load_locally])
+def test_a_file_of_spark_that_is_missing_or_another_one_s_is_named(use, originals, tmp_path):
+    path = shutil.copytree(originals["spark-4.3.0"], tmp_path / "it")
+    users, items = (sorted(path.glob(f"{side}Factors/*.parquet")) for side in ("user", "item"))
+    users[1].write_bytes(items[0].read_bytes())
+    with pytest.raises(ValueError, match=rf"{users[1].name} is not as it was written.*{users[1].name}\.crc"):
+        use(path)
+    users[1].unlink()
+    with pytest.raises(FileNotFoundError, match=f"{users[1].name} is missing: its checksums are there"):
+        use(path)

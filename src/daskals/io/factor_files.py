@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 from daskals.blocks.fingerprint import checksum
 from daskals.io.directories import SPARK_VERSION
 from daskals.io.id_types import IdKind
+from daskals.io.spark_checksums import check_content
 from daskals.kernels.types import Float32, Ids
 
 #: Bytes of factors that are encoded or decoded at a time: a row group of what we write, a batch of what we read.
@@ -117,6 +118,12 @@ def read_block(file: str, rank: int, kind: IdKind) -> tuple[Ids, Float32]:
             return _in_order(*_read_rows(parquet, rank, kind))
     except FAULTS as error:
         raise ValueError(f"{file} cannot be read as the factors of a model: {error}") from None
+
+
+def read_first(file: str, rank: int, kind: IdKind) -> tuple[Ids, Float32]:
+    """`read_block` of a file that was not read before: it must also agree with the checksums of Spark beside it."""
+    check_content(file)
+    return read_block(file, rank, kind)
 
 
 def read_again(file: str, rank: int, kind: IdKind, record: FileRecord) -> tuple[Ids, Float32]:

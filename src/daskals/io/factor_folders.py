@@ -30,7 +30,7 @@ from daskals.engine.share import Share
 from daskals.execution.scheduler import Scheduler
 from daskals.execution.tasks import new_token, task, tree_reduce
 from daskals.io.directories import join
-from daskals.io.factor_files import FileRecord, read_again, read_block, record_of, write_block
+from daskals.io.factor_files import FileRecord, read_again, read_first, record_of, write_block
 from daskals.io.folder_checks import check_as_written, check_range, file_name_of, files_of_side
 from daskals.io.id_types import IdKind
 from daskals.io.notes import SideNotes
@@ -150,7 +150,7 @@ def _index(ids: list[Delayed], token: str) -> Delayed:
 
 
 def _survey(file: str, rank: int, kind: IdKind) -> tuple[Ids, FileRecord]:
-    ids, rows = read_block(file, rank, kind)
+    ids, rows = read_first(file, rank, kind)
     return ids, record_of(ids, rows)
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from daskals.io.directories import list_files
 from daskals.io.factor_files import FileRecord
 from daskals.io.notes import SideNotes
+from daskals.io.spark_checksums import check_none_missing
 
 HINT = "Copy it again from where it was written, or save the model again."
 
@@ -21,11 +22,12 @@ def file_name_of(number: int, n_files: int) -> str:
 
 
 def files_of_side(folder: str) -> list[str]:
-    """The Parquet files in a folder, by name, as URLs; ``FileNotFoundError`` if there are none."""
+    """The Parquet files in a folder, by name, as URLs; ``FileNotFoundError`` if there are none, or one is missing."""
     fs, _ = fsspec.url_to_fs(folder)
     files = [fs.unstrip_protocol(file) for file in list_files(folder, _is_part)]
     if not files:
         raise FileNotFoundError(f"{folder} holds no Parquet files: this side of the model is missing")
+    check_none_missing(folder, files)
     return files
 
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from daskals.io.count_files import FILE, read_file
 from daskals.io.directories import MODEL_CLASS, join, list_files, read_metadata
-from daskals.io.factor_files import read_block, record_of
+from daskals.io.factor_files import read_first, record_of
 from daskals.io.folder_checks import check_as_written, check_range, files_of_side
 from daskals.io.notes import SideNotes, decode_sides, naming
 from daskals.kernels.types import Float32, Ids
@@ -71,7 +71,7 @@ def _read_side(path: str, side: str, rank: int, notes: SideNotes) -> Side:
 
 def _read_factors(folder: str, rank: int, notes: SideNotes) -> tuple[Ids, Float32]:
     files = files_of_side(folder)
-    blocks = [read_block(file, rank, notes.ids.kind) for file in files]
+    blocks = [read_first(file, rank, notes.ids.kind) for file in files]
     records = [record_of(*block) for block in blocks]
     check_as_written(files, records, notes)
     check_range(files, records, notes)
