@@ -1,13 +1,13 @@
-"""Workers are lost at any moment: fits and models go on, with the same numbers, and at a bounded cost."""
+"""Workers are lost in a certain step: fits and models go on, with the same numbers, and at a bounded cost.
+
+At moments that a seed decides they are lost in ``test_fault_schedules.py``.
+"""
 
 import logging
 import os
-import re
 import signal
-import time
 from collections import Counter
 from pathlib import Path
-from typing import NamedTuple
 
 import dask
 import numpy as np
@@ -39,73 +39,16 @@ pytestmark = pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="kills pr
 
 
 @pytest.fixture(scope="module")
-def undisturbed(shared):
-    """The factors of a fit that nobody disturbs, and the keys of its tasks in the order in which they were done."""
+def expected(shared):
+    """The factors of a fit that nobody disturbs."""
     shared.heal()
     with shared.plugged(Course()) as course:
         model = als().fit(lazy())
         assert course.solves() == FIT["maxIter"] * SOLVES
-        return factors(model), list(course.keys)
+        return factors(model)
 
 
-@pytest.fixture
-def expected(undisturbed):
-    return undisturbed[0]
-
-
-# ---- at any moment ---------------------------------------------------------------------------------------
-
-
-class Kill(NamedTuple):
-    """After so many tasks and seconds, one worker or all."""
-
-    after: int
-    seconds: float
-    everybody: bool
-
-
-#: What was done last when a worker dies: in ingest, in a half-step, or all of a half-step.
-MOMENTS = ["als-(read|index|merge|count|bounds|ids|split|piece|build)-", "als-solve-", "als-(loss|pin)-"]
-
-
-class Killer(Course):
-    """Kills by a schedule, which a seed decides: one to three kills, the first of each kind in turn."""
-
-    def __init__(self, scheduler, keys, seed):
-        super().__init__()
-        self._scheduler, self._rng = scheduler, np.random.default_rng(seed)
-        self._plan = sorted(self._kill(keys, seed, number) for number in range(self._rng.integers(1, 4)))
-        self.killed = []
-
-    def _kill(self, keys, seed, number):
-        moment = MOMENTS[(seed + number) % len(MOMENTS)]
-        places = [n for n, key in enumerate(keys[:-SOLVES], 1) if re.match(moment, key)]
-        everybody = seed % 4 == 0 if number == 0 else self._rng.random() < 0.2
-        return Kill(int(self._rng.choice(places)), self._rng.choice([0.0, self._rng.uniform(0, 0.1)]), everybody)
-
-    def transition(self, *args, **kwargs):
-        super().transition(*args, **kwargs)
-        while self._plan and self._plan[0].after <= len(self.keys):
-            kill = self._plan.pop(0)
-            self._scheduler.loop.call_later(kill.seconds, self._strike, kill.everybody)
-
-    def _strike(self, everybody):
-        workers = sorted(self._scheduler.workers.values(), key=lambda worker: worker.address)
-        if workers and not everybody:
-            workers = [workers[self._rng.integers(len(workers))]]
-        self.killed.append((re.sub("-[0-9a-f]{12}", "", self.keys[-1]), kill(workers)))
-
-
-@pytest.mark.parametrize("seed", a_few(range(20), 0, 1, 2))
-def test_workers_may_die_at_any_moment_of_a_fit(killable, undisturbed, seed):
-    expected, keys = undisturbed
-    start = time.monotonic()
-    with killable.plugged(Killer(killable.scheduler, keys, seed)) as plugin:
-        model = als().fit(lazy())
-        killed = list(plugin.killed)
-    print(f"schedule {seed}: {killed}, {time.monotonic() - start:.1f} s, {plugin.solves()} solves")
-    assert sum(n for _, n in killed), "nobody died before the fit ended"
-    assert_equal(factors(model), expected)
+# ---- while a fit runs --------------------------------------------------------------------------------------
 
 
 KINDS = {

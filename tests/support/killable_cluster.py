@@ -129,11 +129,11 @@ class KillableCluster:
 
 
 @contextmanager
-def killable_cluster(folder, n_workers=2):
-    """A cluster, current. By default it would give up a worker that takes 15 s to come back, as on a busy machine; and
-    a worker would try for 30 s to reach another one that is dead."""
+def killable_cluster(folder, n_workers=2, more=None):
+    """A cluster, current, with ``more`` of Dask's configuration. By default it would give up a worker that takes 15 s
+    to come back, as on a busy machine; and a worker would try for 30 s to reach another one that is dead."""
     with (
-        dask.config.set(PATIENT),
+        dask.config.set({**PATIENT, **(more or {})}),
         LocalCluster(
             n_workers=n_workers,
             threads_per_worker=1,

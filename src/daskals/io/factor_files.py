@@ -18,6 +18,7 @@ from daskals.blocks.fingerprint import checksum
 from daskals.io.directories import SPARK_VERSION
 from daskals.io.id_types import IdKind
 from daskals.io.spark_checksums import check_content
+from daskals.io.values import as_arrow
 from daskals.kernels.types import Float32, Ids
 
 #: Bytes of factors that are encoded or decoded at a time: a row group of what we write, a batch of what we read.
@@ -68,7 +69,7 @@ def record_of(ids: Ids, factors: Float32) -> FileRecord:
 
 def write_block(file: str, ids: Ids, factors: Float32, for_spark: bool) -> FileRecord:
     """Write ascending ids and their factors (n, rank); ``for_spark`` says that all ids of the side have 32 bits."""
-    id_array = pa.array(ids.astype(np.int32) if for_spark else ids)
+    id_array = as_arrow(ids.astype(np.int32) if for_spark else ids)
     schema = pa.schema(
         [
             pa.field("id", id_array.type, nullable=False),

@@ -19,7 +19,17 @@ from daskals.blocks.ids import encode, factorize, sort_distinct
 from daskals.blocks.ratings import CodedIds
 from daskals.io.frames import Frame, kind_of
 from daskals.io.id_types import IdKind, IdType
-from daskals.io.values import count_true, in_words, is_arrow_decimal, is_number, is_object, nulls_of, place_of
+from daskals.io.values import (
+    as_arrow,
+    count_true,
+    dates_of_arrow,
+    in_words,
+    is_arrow_decimal,
+    is_number,
+    is_object,
+    nulls_of,
+    place_of,
+)
 from daskals.kernels.types import Ids
 
 
@@ -48,6 +58,8 @@ def _id_type_of_dtype(dtype: Any, name: str) -> IdType:
         return IdType("uint64" if plain == np.uint64 else "int64", plain)
     if pd.api.types.is_float_dtype(dtype) or is_arrow_decimal(dtype):
         return IdType("int64", np.dtype(np.int64))
+    if (plain := dates_of_arrow(dtype)) is not None:
+        return IdType("datetime64[ns]", plain)
     if pd.api.types.is_datetime64_dtype(dtype):
         return IdType("datetime64[ns]", dtype)
     if pd.api.types.is_string_dtype(dtype) or is_object(dtype):
@@ -149,7 +161,7 @@ def _read_categories(column: pd.Series, kind: IdKind) -> CodedIds:
 
 
 def _nanoseconds(column: pd.Series) -> Ids:
-    dates = column.to_numpy()
+    dates = column.to_numpy(dates_of_arrow(column.dtype))
     try:
         exact = dates.astype("datetime64[ns]")
         wrapped = exact.astype(dates.dtype) != dates
@@ -231,12 +243,13 @@ def _raise_no_whole_number(column: pd.Series, values: Any, fits: Any, kind: IdKi
 
 def id_column(ids: Ids, id_type: IdType) -> pd.Series:
     """Ids as a column of a frame that we return, in the dtype of `IdType`."""
-    return pd.Series(ids).astype(id_type.dtype)
+    # pandas would make its own strings of objects, which cannot be every text
+    return pd.Series(ids, dtype=ids.dtype).astype(id_type.dtype)
 
 
 def arrow_ids(ids: Ids, id_type: IdType) -> pa.Array:
     """The same as an Arrow array."""
-    return pa.Array.from_pandas(id_column(ids, id_type))
+    return as_arrow(id_column(ids, id_type))
 
 
 def no_ids(kind: IdKind) -> Ids:

@@ -20,6 +20,13 @@ def is_arrow_decimal(dtype: object) -> bool:
     return isinstance(dtype, pd.ArrowDtype) and pa.types.is_decimal(dtype.pyarrow_dtype)
 
 
+def dates_of_arrow(dtype: object) -> np.dtype[Any] | None:
+    """NumPy's dtype for Arrow's dates without a time zone; None for any other dtype."""
+    if not isinstance(dtype, pd.ArrowDtype) or not pa.types.is_timestamp(dtype.pyarrow_dtype):
+        return None
+    return None if dtype.pyarrow_dtype.tz is not None else np.dtype(f"datetime64[{dtype.pyarrow_dtype.unit}]")
+
+
 def is_bool(dtype: Any) -> bool:
     """Whether a column of a dtype holds truth values; categories of them are none."""
     return bool(pd.api.types.is_bool_dtype(dtype)) and not isinstance(dtype, pd.CategoricalDtype)
@@ -68,3 +75,14 @@ def place_of(column: pd.Series, row: int) -> str:
 def count_true(mask: npt.NDArray[np.bool_]) -> int:
     """How many entries of a mask are set."""
     return int(np.count_nonzero(mask))
+
+
+def as_arrow(ids: Any) -> pa.Array:
+    """Ids as an Arrow array; ``ValueError`` that names one that Arrow does not have."""
+    try:
+        return pa.Array.from_pandas(ids)
+    except UnicodeEncodeError as error:
+        raise ValueError(
+            f"The id {error.object!r} has half of a surrogate pair, which no file and no list of recommendations can "
+            "hold: fit a model of other ids, such as those of a repaired encoding."
+        ) from None
