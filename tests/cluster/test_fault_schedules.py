@@ -109,7 +109,7 @@ def fold_in(place):
 
 def tuning(validator, **more):
     def tune(place):
-        estimator = als(maxIter=2, coldStartStrategy="drop")
+        estimator = als(maxIter=1, coldStartStrategy="drop")
         grid = [{estimator.regParam: 0.1}, {estimator.regParam: 1.0}]
         tuned = validator(
             estimator=estimator, estimatorParamMaps=grid, evaluator=RegressionEvaluator(labelCol="rating"), **more

@@ -12,6 +12,7 @@ import signal
 import sys
 import time
 from collections import Counter
+from concurrent import futures as threaded
 from contextlib import contextmanager, suppress
 from typing import NamedTuple
 
@@ -22,8 +23,8 @@ from daskals.execution.waiting import LOSSES
 from support.killable_cluster import Course, in_thread, kill, killable_cluster, until
 
 N_WORKERS = 3
-#: Seconds after which work is said to hang: many times what it takes on a busy machine.
-HUNG = 120
+#: Seconds in which no task changes its state, after which work is said to hang; and ten times as many in all.
+HUNG = 90
 #: What the struck cluster does besides, or otherwise than by default: it notices soon who is dead.
 SETTINGS = {"distributed.comm.timeouts.connect": "3s", "daskals.no-worker-timeout": "90s"}
 
@@ -112,9 +113,11 @@ class Striker(Course):
         self._left = list(strikes)
         self.struck = []
         self.futures = []
+        self.changed = time.monotonic()
 
     def transition(self, *args, **kwargs):
         super().transition(*args, **kwargs)
+        self.changed = time.monotonic()
         while self._left and len(self.keys) >= self._left[0].after * self._n_tasks:
             self._strike(self._left.pop(0))
 
@@ -263,9 +266,8 @@ def outcome_of(house, chosen, work, expected, n_tasks):
     with house.killable.plugged(Striker(house, chosen.strikes, n_tasks)) as striker:
         future = in_thread(work)
         try:
-            kind, said = _judged(future.result(HUNG), expected)
-        except TimeoutError as error:
-            kind, said = ("hung", _state(house)) if not future.done() else _judged_error(error)
+            ended = _ends(future, striker)
+            kind, said = _judged(future.result(), expected) if ended else ("hung", _state(house))
         except Exception as error:
             kind, said = _judged_error(error)
         house.wake()
@@ -279,6 +281,16 @@ def outcome_of(house, chosen, work, expected, n_tasks):
     house.seconds += took
     print(f"{chosen}: {kind}, {took:.1f} s, {len(striker.keys)} tasks, {striker.struck}", said and f"\n{said}")
     return Outcome(kind, said, tuple(striker.struck))
+
+
+def _ends(future, striker):
+    """Wait for the end of work, as long as it gets on; whether it has ended."""
+    start = time.monotonic()
+    while not threaded.wait([future], 1).done:
+        now = time.monotonic()
+        if now - max(start, striker.changed) > HUNG or now - start > 10 * HUNG:
+            return False
+    return True
 
 
 def _judged(found, expected):
