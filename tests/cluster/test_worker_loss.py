@@ -5,6 +5,7 @@ At moments that a seed decides they are lost in ``test_fault_schedules.py``.
 
 import logging
 import os
+import re
 import signal
 from collections import Counter
 from pathlib import Path
