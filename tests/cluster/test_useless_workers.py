@@ -130,19 +130,20 @@ def test_a_lost_scheduler_is_called_that_and_its_checkpoints_are_named(expected,
 
 @contextmanager
 def small_workers(folder, limit):
-    with (
-        dask.config.set(PATIENT),
-        LocalCluster(
+    with dask.config.set(PATIENT):
+        cluster = LocalCluster(
             n_workers=2,
             threads_per_worker=1,
             memory_limit=limit,
             dashboard_address=":0",
             local_directory=str(folder),
-        ) as cluster,
-        Client(cluster, set_as_default=False) as client,
-        client.as_current(),
-    ):
-        yield client
+        )
+        try:
+            with Client(cluster, set_as_default=False) as client, client.as_current():
+                yield client
+        finally:
+            with suppress(TimeoutError):  # a busy machine takes longer to kill workers than a nanny waits
+                cluster.close()
 
 
 @pytest.mark.parametrize("limit", ["330MB", "400MB"])
