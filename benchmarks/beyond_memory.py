@@ -1,12 +1,14 @@
-"""A fit of more ratings than the workers' memory holds.
+"""A fit of more ratings than the workers' memory holds, and all that is done with its model.
 
 ::
 
-    python benchmarks/beyond_memory.py --shape 1400000x100000x200000000 --workers 2 --memory 2GB
+    python benchmarks/beyond_memory.py --shape 1400000x100000x400000000 --workers 2 --memory 2GB
 
-Ratings are a lazy frame, made on the workers, which spill to disk what they have no room for. Printed are the
-seconds of the fit, of each iteration and of all before it, the largest resident memory of a worker and of this
-process, sampled 20 times a second, and how much the workers had on disk at the most.
+Ratings are a lazy frame, made on the workers, which spill to disk what they have no room for. After the fit all ratings
+are predicted, the ten best items of all users and the ten best users of all items are found, and the model is saved,
+loaded, and predicts again. Printed are the seconds of each step, the largest resident memory of a worker and of this
+process meanwhile, sampled 20 times a second, and how much the workers had on disk at the most. With
+``--rank 64 --memory 1GB`` the factors of the users are more than a worker's share as well (`daskals.factor-share`).
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ import os
 import tempfile
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +27,7 @@ from _common import machine, print_surroundings, print_table, save_json, shown, 
 from _processes import TreeMemory
 from dask.distributed import Client, LocalCluster
 
-from daskals import ALS
+from daskals import ALS, ALSModel
 from daskals.datasets import make_ratings
 
 
@@ -51,34 +54,68 @@ class Spilled(threading.Thread):
         self.join()
 
 
-def fit(client: Client, options: argparse.Namespace, folder: Path) -> dict[str, Any]:
-    ratings = make_ratings(*sizes_of(options.shape), seed=20, npartitions=options.partitions)
-    watched = [TreeMemory(process) for process in client.run(os.getpid).values()]
+def watched(client: Client, folder: Path, step: Callable[[], Any]) -> tuple[Any, dict[str, Any]]:
+    """What a step returns, and how long it took and what it needed."""
+    processes = client.run(os.getpid)
+    workers = [TreeMemory(process) for process in processes.values()]
     driver, spilled = TreeMemory(os.getpid(), descend=False), Spilled(folder)
-    for each in (*watched, driver, spilled):
+    for each in (*workers, driver, spilled):
         each.start()
     start = time.perf_counter()
     try:
-        model = ALS(rank=options.rank, maxIter=options.iterations, seed=1).fit(ratings)
+        result = step()
     finally:
-        for each in (*watched, driver, spilled):
+        for each in (*workers, driver, spilled):
             each.stop()
-    seconds = time.perf_counter() - start
-    iterations = model.history.seconds.tolist()
-    return {
-        "fit": seconds,
-        "iterations": iterations,
-        "before": seconds - sum(iterations),
-        "objective": model.history.objective.tolist(),
-        "workers": [max(size for _, size in each.samples) for each in watched],
+    return result, {
+        "seconds": time.perf_counter() - start,
+        "workers": [max(size for _, size in each.samples) for each in workers],
         "driver": max(size for _, size in driver.samples),
         "spilled": spilled.most,
+        "deaths": len(set(processes.values()) - set(client.run(os.getpid).values())),
     }
+
+
+def run(client: Client, options: argparse.Namespace, folder: Path) -> dict[str, Any]:
+    """The figures of each step."""
+    ratings = make_ratings(*sizes_of(options.shape), seed=20, npartitions=options.partitions)
+    als = ALS(rank=options.rank, maxIter=options.iterations, seed=1)
+    found: dict[str, Any] = {}
+
+    def step(name: str, work: Callable[[], Any]) -> Any:
+        result, found[name] = watched(client, folder, work)
+        logging.getLogger("daskals").info("%s: %s s", name, shown(found[name]["seconds"]))
+        return result
+
+    def rmse(model: ALSModel) -> float:
+        predicted = model.transform(ratings)
+        error = predicted["prediction"] - predicted["rating"]
+        return float((error * error).mean().compute()) ** 0.5
+
+    def n_lists(lists: Any) -> int:
+        return int(lists["recommendations"].count().compute())
+
+    model = step("fit", lambda: als.fit(ratings))
+    seconds = model.history.seconds.tolist()
+    found["fit"].update(iterations=seconds, before=found["fit"]["seconds"] - sum(seconds))
+    found["fit"]["objective"] = model.history.objective.tolist()
+    first = step("transform all ratings", lambda: rmse(model))
+    step("10 items for all users", lambda: n_lists(model.recommendForAllUsers(10)))
+    step("10 users for all items", lambda: n_lists(model.recommendForAllItems(10)))
+    with tempfile.TemporaryDirectory(prefix="daskals-model-") as path:
+        step("save", lambda: model.write().overwrite().save(path))
+        model = step("load", lambda: ALSModel.load(path))  # of the fitted one nothing is held any more
+        again = step("transform, loaded", lambda: rmse(model))
+    # sums of partitions are added in any order
+    if abs(first - again) > 1e-6 * first:
+        raise AssertionError(f"the loaded model predicts with an RMSE of {again}, the fitted one with {first}")
+    found["fit"]["rmse"] = first
+    return found
 
 
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--shape", default="1400000x100000x200000000", help="USERSxITEMSxRATINGS")
+    parser.add_argument("--shape", default="1400000x100000x400000000", help="USERSxITEMSxRATINGS")
     parser.add_argument("--partitions", type=int, default=128)
     parser.add_argument("--workers", type=int, default=2, help="of one thread each")
     parser.add_argument("--memory", default="2GB", help="of a worker")
@@ -104,19 +141,23 @@ def main() -> None:
         ) as cluster,
         Client(cluster) as client,
     ):
-        found = fit(client, options, Path(folder))
+        found = run(client, options, Path(folder))
     print_surroundings({"daskals": versions("dask", "distributed", "numpy", "numba")}, about)
     print(f"\n{options.shape}, rank {options.rank}, {options.workers} workers of {options.memory}:\n")
-    megabytes = {name: found[name] / 1e6 for name in ("driver", "spilled")}
+    fit = found["fit"]
+    iterations = ", ".join(map(shown, fit["iterations"]))
+    print(f"before the first iteration {shown(fit['before'])} s, iterations {iterations} s")
+    print(f"RMSE {shown(fit['rmse'])}\n")
     rows = [
-        ("whole fit (s)", shown(found["fit"])),
-        ("before the first iteration (s)", shown(found["before"])),
-        ("iterations (s)", ", ".join(map(shown, found["iterations"]))),
-        ("largest worker (MB)", shown(max(found["workers"]) / 1e6)),
-        ("driver (MB)", shown(megabytes["driver"])),
-        ("on disk at the most (MB)", shown(megabytes["spilled"])),
+        (
+            name,
+            shown(each["seconds"]),
+            *(shown(size / 1e6) for size in (max(each["workers"]), each["driver"], each["spilled"])),
+            str(each["deaths"]),
+        )
+        for name, each in found.items()
     ]
-    print_table(["", "figure"], rows)
+    print_table(["", "s", "largest worker (MB)", "driver (MB)", "on disk (MB)", "workers lost"], rows)
     if options.json:
         save_json(options.json, {"machine": about, "found": found})
 

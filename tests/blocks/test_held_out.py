@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from daskals import kernels
-from daskals.blocks.held_out import ndcg_sum, relevant_items, split_known, squared_error
+from daskals.blocks.held_out import best_items, ndcg_sum, relevant_items, split_known, squared_error
 from daskals.blocks.in_blocks import build
 from daskals.blocks.ratings import CodedChunk, CodedIds, RatingBlock
 
@@ -52,7 +52,10 @@ def test_squared_errors(rng, start):
     triples = draw(rng, 40, -5)
     users, items = (rng.normal(size=(n, RANK)).astype(np.float32) for n in (N_ROWS, N_ITEMS))
     expected = sum((float(users[u].astype(float) @ items[i]) - r) ** 2 for u, i, r in triples)
-    assert squared_error(block(triples, start), users, items) == pytest.approx(expected, rel=1e-5)
+    held_out = block(triples, start)
+    assert squared_error(held_out, users, items) == pytest.approx(expected, rel=1e-5)
+    parts = squared_error(held_out, users, items[:5]) + squared_error(held_out, users, items[5:], 5)
+    assert parts == pytest.approx(expected, rel=1e-5)
 
 
 @pytest.mark.parametrize("k", [1, 3, 100])
@@ -69,11 +72,16 @@ def test_ndcg(rng, k):
         total, counted = total + (gain / best if wanted else 0), counted + bool(wanted)
     relevant = relevant_items(block(test, start=7), block(training, start=7))
     assert len(relevant.rows) == counted > 3
-    assert ndcg_sum(relevant, users, kernels.pack_candidates([items]), k, 4096) == pytest.approx(total, rel=1e-9)
+    for cuts in ([], [5], [1, 2, 11]):
+        parts = zip([0, *cuts], np.split(items, cuts), strict=True)
+        best = [best_items(relevant, users, kernels.pack_candidates([part]), k, 4096, start) for start, part in parts]
+        assert ndcg_sum(relevant, best, k) == pytest.approx(total, rel=1e-9)
 
 
 def test_nothing_is_relevant(rng):
     triples = draw(rng, 20, 1)
     relevant = relevant_items(block(triples), block(triples))
     assert len(relevant.rows) == 0
-    assert ndcg_sum(relevant, np.ones((N_ROWS, 1), np.float32), None, 5, 4096) == 0
+    packed = kernels.pack_candidates([np.ones((N_ITEMS, 1), np.float32)])
+    best = best_items(relevant, np.ones((N_ROWS, 1), np.float32), packed, 5, 4096)
+    assert ndcg_sum(relevant, [best], 5) == 0

@@ -30,7 +30,7 @@ from support.killable_cluster import (
 )
 
 from daskals import ALSModel
-from daskals.execution import waiting
+from daskals.execution import waiting, watching
 
 pytestmark = pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="kills processes as POSIX does")
 
@@ -53,7 +53,7 @@ def expected():
 @pytest.fixture
 def often(monkeypatch):
     """Look at the workers more often than is good."""
-    monkeypatch.setattr(waiting, "POLL_SECONDS", 0.2)
+    monkeypatch.setattr(watching, "POLL_SECONDS", 0.2)
 
 
 @contextmanager

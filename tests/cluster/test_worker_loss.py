@@ -174,20 +174,42 @@ def test_retries_are_bounded_and_the_error_says_how_to_go_on(killable, expected,
     assert_goes_on(killable, careful, advice, expected)
 
 
-@pytest.mark.slow
-def test_ratings_that_dask_gives_up_end_a_fit_and_do_not_hang_it(killable, expected, tmp_path):
-    """A worker dies in an iteration, and another one while the ratings that the first one held are made again."""
-    careful = als(checkpointDir=str(tmp_path / "checkpoints"), checkpointInterval=2)
-    second = killer(killable, "als-build-", give_up=True)
+@pytest.mark.parametrize(
+    "lost", a_few(["als-build-users-", "als-split-users-", "als-read-", "als-pin-"], "als-split-users-")
+)
+def test_ratings_that_dask_gives_up_are_made_again(killable, expected, caplog, lost):
+    """All workers die in an iteration, and one while ratings are made again: at the blocks, or at what they need."""
+    second = killer(killable, lost, times=0, give_up=True)
 
     def strike(task):
         kill(killable.scheduler.workers.values())
         second._times = 1
 
-    second._times = 0
-    with killable.plugged(At(killable.scheduler, r"als-solve-users-[0-9a-f]+-5-", strike)), killable.plugged(second):
+    first = At(killable.scheduler, r"als-solve-users-[0-9a-f]+-5-", strike)
+    with killable.plugged(first), killable.plugged(second), caplog.at_level(logging.WARNING, "daskals"):
+        model = als().fit(lazy())
+    assert len(second.keys) == 1
+    assert "Iteration 5 failed, since workers were lost (KilledWorker); trying again, 1 of 3" in caplog.text
+    assert "of the results that this starts from were given up by Dask; they are made again" in caplog.text
+    assert_equal(factors(model), expected)
+
+
+@pytest.mark.slow
+def test_ratings_that_dask_gives_up_again_and_again_end_a_fit(killable, expected, tmp_path):
+    careful = als(checkpointDir=str(tmp_path / "checkpoints"), checkpointInterval=2)
+    again = killer(killable, "als-build-users-", times=0, give_up=True)
+
+    def strike(task):
+        kill(killable.scheduler.workers.values())
+        again._times = 100
+
+    with (
+        dask.config.set({"daskals.retries": 2}),
+        killable.plugged(At(killable.scheduler, r"als-solve-users-[0-9a-f]+-5-", strike)),
+        killable.plugged(again),
+    ):
         advice = advice_of(careful)
-    assert "the cluster has given up what it starts from" in advice
+    assert "Iteration 5 failed 3 times, since workers were lost; daskals.retries is 2" in advice
     assert_goes_on(killable, careful, advice, expected)
 
 

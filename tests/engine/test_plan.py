@@ -158,3 +158,12 @@ def test_nothing_is_asked_of_the_cluster_or_the_configuration_in_an_iteration(ra
         monkeypatch.setattr(dask.config, "get", forbidden)
         monkeypatch.setattr(type(scheduler), "worker_memory", lambda self: pytest.fail("asks for memory"))
         assert next(iterations).number == 1
+
+
+def test_a_streamed_side_has_panels_of_at_most_a_quarter_of_the_share(ratings):
+    """As far as there are blocks, of which there are 10. A row has 128 KB, so that a quarter is 16 rows, or 8."""
+    goal, rank = Goal(Objective(0.1)), 1 << 15
+    for memory, n_panels in ((64e6, 2), (32 << 20, 7), (16 << 20, 10)):
+        plan = make_plan(planned(memory=memory, panels=2), ratings, rank, goal, EXACT)
+        assert len(plan.users.panel_edges) - 1 == n_panels
+        assert plan.users.streamed == (n_panels > 2)

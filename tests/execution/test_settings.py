@@ -39,6 +39,8 @@ USELESS = [
     ("no-worker-timeout", "-1 s", 'null or a time, such as "10 minutes"'),
     ("no-worker-timeout", [10], 'null or a time, such as "10 minutes"'),
     ("no-worker-timeout", "soon", 'null or a time, such as "10 minutes"'),
+    ("paused-timeout", "-1 s", 'null or a time, such as "10 minutes"'),
+    ("hung-worker-timeout", "soon", 'null or a time, such as "10 minutes"'),
     ("progress", "perhaps", "auto, true or false"),
     ("progress", None, "auto, true or false"),
 ]
@@ -60,6 +62,8 @@ USEFUL = [
     ("factor-share", 0, 0.0),
     ("no-worker-timeout", "2 minutes", 120.0),
     ("no-worker-timeout", None, None),
+    ("paused-timeout", "5 minutes", 300.0),
+    ("hung-worker-timeout", None, None),
     ("checkpoint-dir", None, None),
     ("progress", "auto", "auto"),
     ("progress", "False", False),

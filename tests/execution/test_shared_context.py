@@ -6,11 +6,12 @@ from threading import Barrier, Event, get_ident
 
 import dask
 import pytest
+from distributed import Client
 from support.at_once import at_once
 
 from daskals import ALS
 from daskals.datasets import make_ratings
-from daskals.execution.scheduler import Scheduler
+from daskals.execution import waiting
 from daskals.execution.shared_context import SharedContext
 
 THRESHOLD = "distributed.admin.large-graph-warning-threshold"
@@ -47,26 +48,25 @@ def test_an_error_leaves_too():
 
 
 def test_the_threshold_of_large_graphs_is_back_after_fits_at_once(cluster, monkeypatch):
-    """Two fits pin factors at the same time, and the first that came goes first: the second must not put back "1TB"."""
+    """Two fits send graphs at the same time, and the first that came goes first: the second must not put back "1TB"."""
     before, both_are_inside, first_has_gone = dask.config.get(THRESHOLD), Barrier(2), Event()
-    came, pin, persist = [], Scheduler.pin, Scheduler.persist
+    came, persist, wait_for = [], Client.persist, waiting.wait_for
 
-    def watched_pin(self, values, token):
-        done = pin(self, values, token)
+    def watched_wait(*given):
         if came[0] == get_ident():
             first_has_gone.set()
-        return done
+        return wait_for(*given)
 
-    def watched_persist(self, *groups):
-        if groups[0][0].key.startswith("als-pin-") and get_ident() not in came:
+    def watched_persist(self, *given):
+        if get_ident() not in came:
             came.append(get_ident())
             both_are_inside.wait(60)
             assert dask.config.get(THRESHOLD) == "1TB"
             assert came[0] == get_ident() or first_has_gone.wait(60)
-        return persist(self, *groups)
+        return persist(self, *given)
 
-    monkeypatch.setattr(Scheduler, "pin", watched_pin)
-    monkeypatch.setattr(Scheduler, "persist", watched_persist)
+    monkeypatch.setattr(waiting, "wait_for", watched_wait)
+    monkeypatch.setattr(Client, "persist", watched_persist)
     with cluster.as_current():
         fits = [ALS(rank=2, maxIter=2, seed=seed).fit for seed in (1, 2)]
         at_once([partial(fit, make_ratings(60, 30, 600)) for fit in fits])

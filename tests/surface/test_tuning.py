@@ -21,7 +21,7 @@ from pandas.testing import assert_frame_equal
 
 from daskals import ALS
 from daskals.evaluation import RankingEvaluator, RegressionEvaluator
-from daskals.execution import waiting
+from daskals.execution import watching
 from daskals.params.converters import to_float
 from daskals.params.declared import Params
 from daskals.params.param import Param
@@ -565,15 +565,15 @@ def test_validation_rows_stay_on_the_workers_and_are_made_once_a_fold(als, rank_
 def test_validation_rows_are_computed_by_our_scheduler_which_watches_workers(als, rank_two, monkeypatch, cluster):
     """A cluster without workers: the split gives up, as a fit does, rather than wait for ever."""
 
-    class Watch(waiting.WorkerWatch):
-        def look(self):
+    class Watch(watching.WorkerWatch):
+        def look(self, done=0):
             raise TimeoutError("The cluster has had no workers")
 
     def read(number):
         time.sleep(2)
         return rank_two
 
-    monkeypatch.setattr(waiting, "WorkerWatch", Watch)
+    monkeypatch.setattr(watching, "WorkerWatch", Watch)
     monkeypatch.setattr(fitting, "shuffle", lambda *_: pytest.fail("a fit began without validation rows"))
     with cluster.as_current(), pytest.raises(TimeoutError, match="no workers"):
         split(als).fit(dd.from_map(read, [0], meta=rank_two.head(0)))

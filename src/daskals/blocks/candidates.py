@@ -115,6 +115,18 @@ def among(lists: Lists, allowed: Int64) -> Lists:
     return _kept(lists._replace(positions=places), places >= 0)
 
 
+def within(lists: Lists, start: int, stop: int) -> Lists:
+    """Only candidates at positions ``start`` to ``stop`` - 1, each by its place there.
+
+    >>> within(Lists(np.array([0, 2, 3]), np.array([2, 5, 7], np.int32)), 5, 9).positions.tolist()
+    [0, 2]
+    """
+    keep = (lists.positions >= start) & (lists.positions < stop)
+    if not start and keep.all():
+        return lists
+    return _kept(lists._replace(positions=lists.positions - np.int32(start)), keep)
+
+
 def without(lists: Lists, unwanted: Lists) -> Lists:
     """The lists without the candidates in ``unwanted``, which has the same queries."""
     return _kept(lists, positions(_one_number(unwanted), _one_number(lists)) < 0)
@@ -144,11 +156,24 @@ def best_of_listed(queries: Float32, candidates: Float32, k: int, listed: Lists)
     """The ``k`` best of the candidates that are listed for each query; ``candidates`` are rows (n, rank)."""
     row = listed.query
     scores = kernels.predict_pairs(queries, candidates, row, listed.positions.astype(np.int64))
-    order = np.lexsort((-listed.positions.astype(np.int64), -scores, row))
-    place = np.arange(len(row)) - np.repeat(listed.indptr[:-1], np.diff(listed.indptr))
-    first = order[place < k]
-    lengths = np.minimum(np.diff(listed.indptr), k)
-    return Ranking(np.concatenate([[0], np.cumsum(lengths)]), listed.positions[first].astype(np.int64), scores[first])
+    return _first_of_each(len(queries), row, listed.positions.astype(np.int64), scores, k)
+
+
+def best_of_rankings(rankings: Sequence[Ranking], k: int) -> Ranking:
+    """The ``k`` best of what was found for the same queries among several sets of candidates."""
+    n_queries = len(rankings[0].indptr) - 1
+    rows = [np.repeat(np.arange(n_queries), np.diff(each.indptr)) for each in rankings]
+    found, scores = (np.concatenate([each[n] for each in rankings]) for n in (1, 2))
+    return _first_of_each(n_queries, np.concatenate(rows), found, scores, k)
+
+
+def _first_of_each(n_queries: int, row: Int64, found: Int64, scores: Float32, k: int) -> Ranking:
+    """The ``k`` best of each query; ``row`` says of which query each candidate is."""
+    order = np.lexsort((-found, -scores, row))
+    lengths = np.bincount(row, minlength=n_queries)
+    starts = np.cumsum(lengths) - lengths
+    first = order[np.arange(len(row)) - np.repeat(starts, lengths) < k]
+    return Ranking(np.concatenate([[0], np.cumsum(np.minimum(lengths, k))]), found[first], scores[first])
 
 
 def reaching(ranking: Ranking, least: float) -> Ranking:

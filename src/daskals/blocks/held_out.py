@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from daskals import kernels
-from daskals.blocks.candidates import Lists, best_of_all, of_queries
+from daskals.blocks.candidates import Lists, Ranking, best_of_all, best_of_rankings, of_queries, within
 from daskals.blocks.ids import positions
 from daskals.blocks.in_blocks import split
 from daskals.blocks.ranking import mark, scores_of
@@ -38,14 +38,19 @@ def _known(chunk: CodedChunk, user_ids: Ids, item_ids: Ids) -> RatingBlock:
     return RatingBlock(rows[known], sources[known], chunk.ratings[known])
 
 
-def squared_error(held_out: InBlock, users: Float32, items: Float32) -> float:
+def squared_error(held_out: InBlock, users: Float32, items: Float32, start: int = 0) -> float:
     """The sum of squared errors of the predictions for a block's held-out ratings.
 
-    ``users`` are the rows of the block (m, rank), ``items`` those of all items (n, rank).
+    ``users`` are the rows of the block (m, rank), ``items`` those of all items (n, rank); or those from position
+    ``start`` on, and then ratings of other items are left out.
     """
     rows = np.repeat(np.arange(len(held_out.indptr) - 1), np.diff(held_out.indptr))
-    predicted = kernels.predict_pairs(users, items, rows, held_out.source_positions.astype(np.int64))
-    return float(np.square(predicted.astype(np.float64) - held_out.ratings).sum())
+    places, ratings = held_out.source_positions.astype(np.int64) - start, held_out.ratings
+    here = (places >= 0) & (places < len(items))
+    if not here.all():
+        rows, places, ratings = rows[here], places[here], ratings[here]
+    predicted = kernels.predict_pairs(users, items, rows, places)
+    return float(np.square(predicted.astype(np.float64) - ratings).sum())
 
 
 class Relevant(NamedTuple):
@@ -80,17 +85,28 @@ def _pairs(block: InBlock) -> Int64:
     return pairs
 
 
-def ndcg_sum(relevant: Relevant, users: Float32, packed_items: Any, k: int, block_size: int) -> float:
-    """The sum of "ndcgAtK" over the users of a block to whom something is relevant.
+def best_items(
+    relevant: Relevant, users: Float32, packed_items: Any, k: int, block_size: int, start: int = 0
+) -> Ranking:
+    """The ``k`` best items for each user of a block to whom something is relevant, without those it has already.
 
-    Each is recommended ``k`` items without those of the training ratings; for the metric see
-    `daskals.evaluation.ranking.ranking_scores`, for ``packed_items`` and ``block_size``
-    `daskals.blocks.candidates.best_of_all`. ``users`` are the rows of the block (m, rank).
+    ``users`` are the rows of the block (m, rank); for ``packed_items``, which are those from position ``start`` on, and
+    ``block_size`` see `daskals.blocks.candidates.best_of_all`.
+    """
+    queries = np.require(users[relevant.rows], np.float32, ["C", "A"])
+    rated = within(relevant.rated, start, start + len(packed_items))
+    ranking = best_of_all(queries, packed_items, k, block_size, rated)
+    return ranking._replace(positions=ranking.positions + start)
+
+
+def ndcg_sum(relevant: Relevant, rankings: Sequence[Ranking], k: int) -> float:
+    """The sum of "ndcgAtK" over these users, from the `best_items` of one or several parts of the items.
+
+    For the metric see `daskals.evaluation.ranking.ranking_scores`.
     """
     if not len(relevant.rows):
         return 0.0
-    queries = np.require(users[relevant.rows], np.float32, ["C", "A"])
-    ranking = best_of_all(queries, packed_items, k, block_size, relevant.rated)
+    ranking = best_of_rankings(rankings, k) if len(rankings) > 1 else rankings[0]
     lengths = np.diff(ranking.indptr)
     found = (np.repeat(np.arange(len(lengths)), lengths) << 32) | ranking.positions
     wanted = (relevant.items.query << 32) | relevant.items.positions

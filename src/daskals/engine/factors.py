@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import itertools
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from operator import getitem
 
 import numpy as np
 from dask.delayed import Delayed
@@ -89,6 +91,28 @@ def lay_out(start: int, stop: int, rank: int, *parts: tuple[Int64, Float32]) -> 
         here = np.flatnonzero((positions >= start) & (positions < stop))
         rows[positions[here] - start] = values[here]
     return rows
+
+
+def pieces_of_blocks(parts: Sequence[Delayed], bounds: Int64, name: str, *, cut: bool) -> list[Sequence[Delayed]]:
+    """For each block with these bounds, the tasks that together have its rows, to be given to `lay_out`.
+
+    Each of ``parts`` is a task that gives positions, ascending, and the rows at these positions. Every block is given
+    all parts, which is few tasks but has the rows of all blocks at hand; or, with ``cut``, its piece of each part.
+    """
+    if not cut:
+        return [parts] * (len(bounds) - 1)
+    pieces = [task(_cut_part, part, bounds, name=f"{name}-cut-{number}") for number, part in enumerate(parts)]
+    return [
+        [task(getitem, each, block, name=f"{name}-piece-{number}-{block}") for number, each in enumerate(pieces)]
+        for block in range(len(bounds) - 1)
+    ]
+
+
+def _cut_part(part: tuple[Int64, Float32], bounds: Int64) -> tuple[tuple[Int64, Float32], ...]:
+    positions, rows = part
+    cuts = itertools.pairwise(np.searchsorted(positions, bounds).tolist())
+    # copies, so that no piece keeps all of its part in memory
+    return tuple((positions[first:stop].copy(), rows[first:stop].copy()) for first, stop in cuts)
 
 
 def rebased(matrix: FactorMatrix, bounds: Int64) -> tuple[Delayed, ...]:

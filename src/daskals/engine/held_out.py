@@ -8,7 +8,7 @@ last half-step has brought to that process already, and returns one number::
           what its users have already, once (implicit fits)  --------+--  squared error, or sum of NDCG  -->  the metric
                      panels of users and items, after an iteration  -+
 
-As for predictions and recommendations, the rows of all items come to each process that takes part.
+The rows of all items come to each process that takes part; where they are too many for one, they come panel by panel.
 """
 
 from __future__ import annotations
@@ -23,11 +23,19 @@ from dask.delayed import Delayed
 
 from daskals import kernels
 from daskals.blocks import in_blocks
+from daskals.blocks.candidates import Ranking
 from daskals.blocks.fingerprint import fingerprint
-from daskals.blocks.held_out import Relevant, ndcg_sum, relevant_items, split_known, squared_error
+from daskals.blocks.held_out import (
+    Relevant,
+    best_items,
+    ndcg_sum,
+    relevant_items,
+    split_known,
+    squared_error,
+)
 from daskals.blocks.ratings import CodedChunk, InBlock, RatingBlock
 from daskals.engine.loop import Snapshot
-from daskals.engine.panels import Panel, gather, join_rows, places_in_panels
+from daskals.engine.panels import Panel, gather, join_rows, panel_starts, places_in_panels
 from daskals.engine.plan import Plan
 from daskals.engine.sides import Ratings
 from daskals.execution.scheduler import Scheduler
@@ -145,20 +153,30 @@ class Measure:
         return mean if self.plan.goal.objective.implicit else math.sqrt(mean)
 
     def _total(self, snapshot: Snapshot) -> float:
-        token, blocks = new_token(), self.held_out.blocks
-        users = [(snapshot.users[panel], place) for panel, place in places_in_panels(self.plan.users.panel_edges)]
-        if self.plan.goal.objective.implicit:
-            what = (token, self.k, self.block_size)
-            parts = [
-                task(_ndcg, what, each, *users[n], *snapshot.items, name=f"als-ndcg-{token}-{n}")
-                for n, each in enumerate(self.relevant)
+        token, plan = new_token(), self.plan
+        users = [(snapshot.users[panel], place) for panel, place in places_in_panels(plan.users.panel_edges)]
+        items: list[tuple[int, Sequence[Delayed]]] = [(0, snapshot.items)]
+        if plan.items.streamed:
+            starts = panel_starts(self.ratings.items.bounds, plan.items.panel_edges)
+            items = [(start, [panel]) for start, panel in zip(starts, snapshot.items, strict=True)]
+        if not plan.goal.objective.implicit:
+            errors = [
+                task(
+                    _squared_error, (token, start), block, *users[n], *some, name=f"als-held-error-{token}-{n}-{start}"
+                )
+                for n, block in enumerate(self.held_out.blocks)
+                for start, some in items
             ]
-        else:
-            parts = [
-                task(_squared_error, token, block, *users[n], *snapshot.items, name=f"als-held-error-{token}-{n}")
-                for n, block in enumerate(blocks)
-            ]
-        return math.fsum(self.plan.scheduler.fetch(*parts))
+            return math.fsum(plan.scheduler.fetch(*errors))
+        sums = []
+        for n, each in enumerate(self.relevant):
+            best = [
+                task(_best, (token, self.k, self.block_size, start), each, *users[n], *some,
+                     name=f"als-held-best-{token}-{n}-{start}")
+                for start, some in items
+            ]  # fmt: skip
+            sums.append(task(_ndcg, self.k, each, *best, name=f"als-ndcg-{token}-{n}"))
+        return math.fsum(plan.scheduler.fetch(*sums))
 
 
 def _n_users(relevant: Relevant) -> int:
@@ -169,11 +187,17 @@ def _rows(panels: Sequence[Panel]) -> list[Float32]:
     return [rows for panel in panels for rows in panel.blocks]
 
 
-def _squared_error(token: str, held_out: InBlock, users: Panel, place: int, *items: Panel) -> float:
-    return squared_error(held_out, users.blocks[place], gather(token, _rows(items), join_rows, "rows"))
+def _squared_error(what: tuple[str, int], held_out: InBlock, users: Panel, place: int, *items: Panel) -> float:
+    token, start = what
+    rows = gather(f"{token}-{start}", _rows(items), join_rows, "rows")
+    return squared_error(held_out, users.blocks[place], rows, start)
 
 
-def _ndcg(what: tuple[str, int, int], relevant: Relevant, users: Panel, place: int, *items: Panel) -> float:
-    token, k, block_size = what
-    packed = gather(token, _rows(items), kernels.pack_candidates, "candidates")
-    return ndcg_sum(relevant, users.blocks[place], packed, k, block_size)
+def _best(what: tuple[str, int, int, int], relevant: Relevant, users: Panel, place: int, *items: Panel) -> Ranking:
+    token, k, block_size, start = what
+    packed = gather(f"{token}-{start}", _rows(items), kernels.pack_candidates, "candidates")
+    return best_items(relevant, users.blocks[place], packed, k, block_size, start)
+
+
+def _ndcg(k: int, relevant: Relevant, *rankings: Ranking) -> float:
+    return ndcg_sum(relevant, rankings, k)

@@ -163,7 +163,8 @@ class Iterations:
         return _State(user_panels, HeldPanels(plan.scheduler, item_panels), nothing, nothing)
 
     def _start_rows(self, side: Side, token: str) -> Sequence[Delayed]:
-        return start_rows(side, self._plan.rank, self._start, token, self._plan.of(side.name).biases)
+        plan = self._plan.of(side.name)
+        return start_rows(side, self._plan.rank, self._start, token, plan.biases, cut=plan.streamed)
 
     def _iterate(self, state: _State) -> _State:
         """One iteration. The caller must hold ``state`` meanwhile: a cluster forgets results that nobody holds."""

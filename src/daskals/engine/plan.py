@@ -15,9 +15,13 @@ from daskals.blocks.biases import Biases, biases_of
 from daskals.blocks.goal import Goal
 from daskals.blocks.ratings import SideName, other
 from daskals.engine.forms import FitShape, panels_of_reduced
+from daskals.engine.share import LEAST_MEMORY, Share
 from daskals.engine.sides import Ratings, Side
 from daskals.execution.scheduler import Scheduler
 from daskals.kernels.objective import Objective, Solver
+
+#: Factors are pinned if they take at most this share of the memory of the smallest worker.
+PINNED_SHARE = 0.25
 
 
 @dataclass(frozen=True)
@@ -69,13 +73,17 @@ def make_plan(scheduler: Scheduler, ratings: Ratings, rank: int, goal: Goal, sol
     shape = FitShape(rank, solver, goal.mean is not None)
 
     def plan_side(side: Side) -> SidePlan:
+        streamed = side.n_rows * rank * itemsize > share
+        n_panels = scheduler.settings.panels
+        if streamed:  # a panel, too, is at hand as a whole
+            n_panels = max(n_panels, Share(scheduler, share).n_portions(side.n_rows, rank))
         # an iteration starts from the users of the one before; from its items only where a solver is not exact
         is_start = side.name == "users" or not solver.is_exact
         return SidePlan(
             goal.of(side.name, ratings.of(other(side.name)).n_rows),
             None if goal.mean is None else biases_of(side.name, rank, goal.mean),
-            _panel_edges(scheduler, ratings, side, shape),
-            streamed=side.n_rows * rank * itemsize > share,
+            _panel_edges(scheduler, ratings, side, shape, n_panels),
+            streamed=streamed,
             reduced=not side.in_blocks,
             pinned=is_start and scheduler.can_lose_results and is_small_enough_to_pin(scheduler, side.n_rows, rank),
         )
@@ -89,12 +97,12 @@ def make_plan(scheduler: Scheduler, ratings: Ratings, rank: int, goal: Goal, sol
     )
 
 
-def _panel_edges(scheduler: Scheduler, ratings: Ratings, side: Side, shape: FitShape) -> tuple[int, ...]:
+def _panel_edges(scheduler: Scheduler, ratings: Ratings, side: Side, shape: FitShape, n_panels: int) -> tuple[int, ...]:
     if not ratings.of(other(side.name)).in_blocks:
         return tuple(range(side.n_blocks + 1))  # rows that stay where they are: no two blocks are joined
     if not side.in_blocks:
         return cut_into_panels(side.n_blocks, panels_of_reduced(scheduler, shape, side.n_rows))
-    return cut_into_panels(side.n_blocks, scheduler.settings.panels)
+    return cut_into_panels(side.n_blocks, n_panels)
 
 
 def cut_into_panels(n_blocks: int, n_panels: int) -> tuple[int, ...]:
@@ -112,6 +120,10 @@ def cut_into_panels(n_blocks: int, n_panels: int) -> tuple[int, ...]:
 def is_small_enough_to_pin(scheduler: Scheduler, n_rows: int, rank: int, id_bytes: int = 0) -> bool:
     """Whether float32 factors of shape (n_rows, rank), with ids of ``id_bytes`` bytes, are small enough to be pinned.
 
-    The limit is the setting ``durable-bytes``; `daskals.execution.scheduler.Scheduler.pin` says what pinning is.
+    The limit is the setting ``durable-bytes``; `daskals.execution.scheduler.Scheduler.pin` says what pinning is. And
+    since a worker that holds all rows must have them in memory at once to send them, a part of its memory.
     """
-    return 4 * n_rows * rank + id_bytes <= scheduler.settings.durable_bytes
+    size = 4 * n_rows * rank + id_bytes
+    if size > scheduler.settings.durable_bytes:
+        return False
+    return size <= PINNED_SHARE * LEAST_MEMORY or size <= PINNED_SHARE * scheduler.worker_memory()

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from daskals.blocks.ratings import SideName
+from daskals.engine.share import Share
 from daskals.engine.sides import SIDES
 from daskals.execution.scheduler import Scheduler
 from daskals.execution.tasks import tree_size
@@ -30,6 +31,9 @@ TASK_BYTES = 32
 TASK_SHARE = 0.5
 #: No cluster is asked for its memory for so few ratings, which need 64 MB.
 FEW_RATINGS = 2_000_000
+#: Blocks have at most as many rows as a portion has of rows of this rank (`daskals.engine.share`), so that a worker can
+#: spill factors to disk, and read them again, bit by bit.
+RANK_OF_BLOCKS = 64
 #: A thread has more than one block only where each of them has this many times the setting ``block-ratings``.
 RATINGS_OF_SEVERAL = 4
 
@@ -91,10 +95,13 @@ def plan_shuffle(
     is_small = n_ratings < RATINGS_OF_SEVERAL * settings.block_ratings * wished
     if is_small and _fits_a_worker(scheduler, max(n_users, n_items)):
         wished = max(1, min(wished, scheduler.threads, n_ratings // settings.block_ratings))
-    automatic = min(settings.max_blocks, max(needed, wished))
-    blocks = min(wanted[0] or automatic, n_users), min(wanted[1] or automatic, n_items)
+    wished, share = max(needed, wished), Share(scheduler)
+    users, items = (
+        min(wish or min(settings.max_blocks, max(wished, share.n_portions(n_rows, RANK_OF_BLOCKS))), n_rows)
+        for wish, n_rows in zip(wanted, (n_users, n_items), strict=True)
+    )
     groups = max(min(MAX_GROUPS, GROUPS_PER_THREAD * scheduler.threads), -(-12 * n_ratings // MAX_GROUP_BYTES), least)
-    return ShufflePlan(*blocks, *_pieces(groups, max(blocks), least))
+    return ShufflePlan(users, items, *_pieces(groups, max(users, items), least))
 
 
 def _pieces(groups: int, n_blocks: int, least: int) -> tuple[int, int]:

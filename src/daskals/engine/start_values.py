@@ -13,7 +13,7 @@ from daskals.blocks.biases import BIAS_COLUMNS, Biases
 from daskals.blocks.ids import spark_ids
 from daskals.blocks.least_squares import SolvedBlock
 from daskals.blocks.spark_random import side_seeds, start_values
-from daskals.engine.factors import lay_out
+from daskals.engine.factors import lay_out, pieces_of_blocks
 from daskals.engine.sides import Side
 from daskals.execution.tasks import FAN_IN, task
 from daskals.kernels.types import Float32, Ids, Int64, Losses
@@ -37,11 +37,12 @@ class StartValues:
 
 
 def start_rows(
-    side: Side, n_columns: int, start: StartValues, token: str, biases: Biases | None = None
+    side: Side, n_columns: int, start: StartValues, token: str, biases: Biases | None = None, *, cut: bool = False
 ) -> Sequence[Delayed]:
     """Tasks for the rows from which Spark would start this side: a `SolvedBlock` for each block, without losses.
 
-    Where there are columns of biases, all biases begin at 0.
+    Where there are columns of biases, all biases begin at 0. With ``cut``, no task has all rows of the side at hand, as
+    is needed where they are too many for one process (`daskals.engine.plan.SidePlan`).
 
     Rows are drawn Spark block by Spark block (see `daskals.blocks.spark_random`) and then laid out in our blocks. Spark
     blocks decide the numbers; ours decide only where the rows lie.
@@ -59,9 +60,10 @@ def start_rows(
              name=f"als-draw-{prefix}-{number}")
         for number in range(n_tasks)
     ]  # fmt: skip
+    pieces = pieces_of_blocks(drawn, side.bounds, f"als-drawn-{prefix}", cut=cut)
     return [
-        task(_start_block, (first, stop), rank, start, biases, *drawn, name=f"als-start-{prefix}-{first}")
-        for first, stop in itertools.pairwise(side.bounds.tolist())
+        task(_start_block, (first, stop), rank, start, biases, *given, name=f"als-start-{prefix}-{first}")
+        for (first, stop), given in zip(itertools.pairwise(side.bounds.tolist()), pieces, strict=True)
     ]
 
 

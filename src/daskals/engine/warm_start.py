@@ -1,17 +1,18 @@
 """Start rows from factors that were fitted before, as tasks.
 
 The ids of both are sorted, so that the known ids of a block of the fit are a run of neighbours in the earlier factors,
-with gaps on both sides. A block is given the earlier blocks that this run touches, and no others::
+with gaps on both sides. A block is given its rows of the earlier blocks that this run touches, and of no others::
 
     ids of the fit       [ 2  3  5 | 8  9 12 ]       -1: starts from random rows, as in any fit
     ids of the factors   [ 1  3 | 5  6  9 ]
-    where                 -1  1  2  -1  4 -1         block 0 reads both blocks, block 1 the second one
+    where                 -1  1  2  -1  4 -1         block 0 reads of both blocks, block 1 of the second
 """
 
 from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 from dask.delayed import Delayed
@@ -66,17 +67,20 @@ def _warm_rows(plan: Plan, side: Side, known: FactorMatrix, start: StartValues) 
     where = task(_where, known.ids, side.ids, name=f"als-where-{side.name}-{token}")
     spans = task(_spans, where, side.bounds, name=f"als-span-{side.name}-{token}")
     ((where,),), ((found,),) = plan.scheduler.persist_and_fetch([[where]], [[spans]])
-    cold = start_rows(side, known.rank, start, token, plan.of(side.name).biases)
+    own = plan.of(side.name)
+    cold = start_rows(side, known.rank, start, token, own.biases, cut=own.streamed)
     tasks = []
     for n, ((first, stop), (low, high)) in enumerate(
         zip(itertools.pairwise(side.bounds.tolist()), found.tolist(), strict=True)
     ):
-        b0, b1, offset = covering(known.bounds, low, high) if low < high else (0, 0, 0)
-        places = task(_places, where, first, stop, offset, name=f"als-place-{side.name}-{token}-{n}")
-        tasks.append(
-            task(_warm, start.nonnegative, cold[n], places, *known.blocks[b0:b1],
-                 name=f"als-warm-{side.name}-{token}-{n}")
-        )  # fmt: skip
+        b0, b1, _ = covering(known.bounds, low, high) if low < high else (0, 0, 0)
+        name = f"{side.name}-{token}-{n}"
+        pieces = []
+        for block in range(b0, b1):
+            bounds = tuple(known.bounds[block : block + 2].tolist())
+            places = task(_places, where, (first, stop), bounds, name=f"als-place-{name}-{block}")
+            pieces.append(task(_known_rows, places, known.blocks[block], name=f"als-known-rows-{name}-{block}"))
+        tasks.append(task(_warm, start.nonnegative, cold[n], *pieces, name=f"als-warm-{name}"))
     return tasks
 
 
@@ -94,15 +98,28 @@ def _spans(where: Int64, bounds: Int64) -> Int64:
     return spans
 
 
-def _places(where: Int64, first: int, stop: int, offset: int) -> Int64:
-    """Where the ids of a block stand in the blocks that it is given, the first of which begins at ``offset``."""
-    places = where[first:stop]
-    return np.where(places >= 0, places - offset, -1)
+class _Places(NamedTuple):
+    """Ids of a block of the fit that are in one block of the factors."""
+
+    #: where they are in the block of the fit
+    fit: Int64
+    #: where they are in the block of the factors
+    factors: Int64
 
 
-def _warm(nonnegative: bool, cold: SolvedBlock, places: Int64, *known: Float32) -> SolvedBlock:
-    rows, here = cold.rows.copy(), np.flatnonzero(places >= 0)
-    if len(here):
-        warm = np.concatenate(known)[places[here]]
+def _places(where: Int64, block: tuple[int, int], known: tuple[int, int]) -> _Places:
+    """``block`` and ``known`` are the bounds of the two blocks."""
+    places = where[slice(*block)]
+    here = np.flatnonzero((places >= known[0]) & (places < known[1]))
+    return _Places(here, places[here] - known[0])
+
+
+def _known_rows(places: _Places, known: Float32) -> tuple[Int64, Float32]:
+    return places.fit, known[places.factors]
+
+
+def _warm(nonnegative: bool, cold: SolvedBlock, *pieces: tuple[Int64, Float32]) -> SolvedBlock:
+    rows = cold.rows.copy()
+    for here, warm in pieces:
         rows[here] = np.abs(warm) if nonnegative else warm
     return SolvedBlock(rows, Losses())

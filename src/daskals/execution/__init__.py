@@ -3,6 +3,7 @@
     tasks        making a task                       scheduler        the scheduler in force; running tasks on it
     settings     daskals' keys in Dask's config      placement        on which worker a task had best run
     waiting      for a cluster; losses of workers    memory, blas, shared_context    settings of this process
+    in_force     which of Dask's schedulers          seceding         waiting from inside a task of a cluster
     showing      whether progress is shown           compilations     what workers tell of kernels they compile
 
 A piece of work (a fit, a transform, an evaluation) asks once, when it begins, which scheduler is in force and what the

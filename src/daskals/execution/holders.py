@@ -8,6 +8,8 @@ from typing import NamedTuple
 from dask.delayed import Delayed
 from distributed import futures_of
 
+from daskals.execution.in_force import is_closed
+
 
 class Holder(NamedTuple):
     """A cluster whose workers, or whose scheduler, held results."""
@@ -25,7 +27,7 @@ def holders(tasks: Sequence[Delayed]) -> list[Holder]:
     for future in futures_of(list(tasks)):
         client = future.client
         address = getattr(getattr(client, "scheduler", None), "address", None) or ""
-        is_open = client is not None and client.status not in ("closed", "closing")
+        is_open = client is not None and not is_closed(client)
         before = found.get(id(client))
         has_all = future.status not in ("cancelled", "lost", "error") and (before is None or before.has_all)
         found[id(client)] = Holder(address, is_open, has_all)

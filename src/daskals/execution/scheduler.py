@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 import dask
 from dask import multiprocessing, threaded
-from dask.base import get_scheduler
 from dask.callbacks import Callback
 from dask.delayed import Delayed, delayed
 from dask.highlevelgraph import HighLevelGraph
@@ -20,8 +19,10 @@ from distributed import Scheduler as DaskScheduler
 from distributed.system import MEMORY_LIMIT
 
 from daskals import progress
-from daskals.execution import waiting
+from daskals.execution import waiting, watching
 from daskals.execution.blas import one_blas_thread
+from daskals.execution.in_force import CLOSED_MEANWHILE, client_of, get_in_force, is_closed
+from daskals.execution.seceding import seceded
 from daskals.execution.settings import Settings, read_settings
 from daskals.execution.shared_context import SharedContext
 from daskals.execution.tasks import identity, task
@@ -104,9 +105,11 @@ class Scheduler:
             if self.client is None:
                 done, results = self._run_here(flat, n_stay=sum(map(len, stay)))
             else:
-                done, results = self._run_on_cluster(self.client, flat, n_stay=sum(map(len, stay)))
-        except (ValueError, *waiting.LOSSES):
-            check_holders(flat)  # Dask says "missing dependency" or "cancelled" of what a closed client held
+                with seceded(), self._telling_of_closing():
+                    done, results = self._run_on_cluster(self.client, flat, n_stay=sum(map(len, stay)))
+        except (ValueError, *waiting.LOSSES) as error:
+            if not waiting.tells_of_lost_scheduler(error):
+                check_holders(flat)  # Dask says "missing dependency" or "cancelled" of what a closed client held
             raise
         stayed, came = iter(done), iter(results)
         return (
@@ -156,7 +159,7 @@ class Scheduler:
         futures = [futures_of(each)[0] for each in done]
         if not futures:
             return (), ()
-        watch = waiting.WorkerWatch(client, self.settings.no_worker_timeout)
+        watch = watching.WorkerWatch(client, self.settings)
         gathering = waiting.Gathering(futures[n_stay:], direct=isinstance(client.cluster, LocalCluster))
         try:
             waiting.wait_for(futures, watch)
@@ -178,7 +181,18 @@ class Scheduler:
 
         ``what`` names the work in messages. See `daskals.execution.waiting.retry`.
         """
-        return waiting.retry(function, what, self.settings.retries, inputs)
+        with self._telling_of_closing():
+            return waiting.retry(function, what, self.settings.retries, self.client, inputs)
+
+    @contextmanager
+    def _telling_of_closing(self) -> Iterator[None]:
+        """A context in which ``RuntimeError`` takes the place of whatever fails because the client is closed."""
+        try:
+            yield
+        except Exception as error:
+            if self.client is None or not is_closed(self.client) or waiting.tells_of_lost_scheduler(error):
+                raise
+            raise RuntimeError(CLOSED_MEANWHILE) from None
 
 
 def _holding(name: str, value: Any) -> Delayed:
@@ -193,11 +207,12 @@ def _holding(name: str, value: Any) -> Delayed:
 def current_scheduler() -> Scheduler:
     """The scheduler in force and the configuration, as they are now.
 
-    ``ValueError`` that names the key if a value in the configuration is not allowed.
+    ``ValueError`` that names the key if a value in the configuration is not allowed; ``RuntimeError`` if the client in
+    force is closed or asynchronous.
     """
-    settings, get = read_settings(), get_scheduler() or threaded.get
-    client = getattr(get, "__self__", None)
-    if isinstance(client, Client):
+    settings, get = read_settings(), get_in_force()
+    client = client_of(get)
+    if client is not None:
         threads = client.nthreads()
         return Scheduler(client, get, {}, max(1, sum(threads.values())), settings, max(1, len(threads)))
     pool, workers = dask.config.get("pool", None), dask.config.get("num_workers", None)
@@ -219,7 +234,7 @@ def check_holders(tasks: Sequence[Delayed]) -> None:
     ``RuntimeError`` that says what to do if they are on a cluster whose client has been closed.
     """
     for future in futures_of(list(tasks)):
-        if future.client is None or future.client.status in ("closed", "closing"):
+        if future.client is None or is_closed(future.client):
             raise RuntimeError(
                 "The factors of this model, or the frame, were on a cluster whose client has been closed, and are "
                 "gone with it. Keep the client open while the model is in use; or save the model before, and load it."

@@ -33,6 +33,10 @@ class Settings:
     durable_bytes: int
     #: seconds; None: wait for ever
     no_worker_timeout: float | None
+    #: the same
+    paused_timeout: float | None
+    #: seconds; None: leave it to Dask
+    hung_worker_timeout: float | None
     checkpoint_dir: str | None
     #: whether progress is shown; "auto" where somebody is likely to look
     progress: Literal["auto"] | bool
@@ -104,6 +108,8 @@ _CONVERSIONS: dict[str, tuple[Callable[[Any], Any], str]] = {
     "retries": (_number(0), "a whole number >= 0"),
     "durable_bytes": (_size(0), 'a size, such as "256MiB"'),
     "no_worker_timeout": (_optional(_not_negative(parse_timedelta)), 'null or a time, such as "10 minutes"'),
+    "paused_timeout": (_optional(_not_negative(parse_timedelta)), 'null or a time, such as "10 minutes"'),
+    "hung_worker_timeout": (_optional(_not_negative(parse_timedelta)), 'null or a time, such as "10 minutes"'),
     "checkpoint_dir": (_optional(str), "null, or a folder or URL"),
     "progress": (_switch, "auto, true or false"),
 }

@@ -6,16 +6,15 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
-from dask.base import get_scheduler
-from distributed import Client
-
 from daskals import progress
 from daskals.execution.compilations import news_of
+from daskals.execution.in_force import client_of, get_in_force
+from daskals.execution.seceding import is_in_task, seceded
 from daskals.execution.settings import read_setting
 
 
 def showing(verbose: bool | None) -> AbstractContextManager[Any]:
-    """A context in which progress is shown, or not, as ``verbose`` says, the keyword of public calls.
+    """The context of a public call: progress is shown in it, or not, as ``verbose`` says, the keyword of public calls.
 
     None follows what the caller of the caller has decided, and else the configuration (``daskals.progress``).
     ``TypeError`` for anything else than None, True and False.
@@ -31,7 +30,9 @@ def showing(verbose: bool | None) -> AbstractContextManager[Any]:
 
 @contextmanager
 def _showing(how: Any) -> Iterator[None]:
-    with progress.showing(how) as display:
-        client = None if display is None else getattr(get_scheduler(), "__self__", None)
-        with news_of(client) if isinstance(client, Client) else nullcontext():
+    # a task leaves its worker's threads for the whole call: coming back after each wait would mean to queue each time
+    waits = is_in_task() and client_of(get_in_force()) is not None
+    with seceded() if waits else nullcontext(), progress.showing(how) as display:
+        client = None if display is None else client_of(get_in_force())
+        with news_of(client) if client is not None else nullcontext():
             yield

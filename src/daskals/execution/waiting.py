@@ -16,59 +16,21 @@ from distributed import Client, Future, KilledWorker, futures_of, wait
 from distributed.comm import CommClosedError
 
 from daskals import progress
+from daskals.execution.health import count_restarts, make_again
+from daskals.execution.in_force import is_closed
+from daskals.execution.watching import WorkerWatch
 
 logger = logging.getLogger("daskals")
 T = TypeVar("T")
 
-#: Seconds between two looks at the workers while waiting for results.
-POLL_SECONDS = 5.0
 #: Seconds after which an error in one task is raised, at the latest, while others still run.
 ERROR_SECONDS = 0.5
 #: Results of up to this many tasks are fetched one by one, each as soon as it is there.
 MOST_EARLY = 32
 #: The exceptions by which a computation ends when workers were lost.
 LOSSES = (KilledWorker, threaded.CancelledError, CommClosedError)
-
-#: A cluster object of Dask drops workers that take longer than that to restart, and starts no others by itself.
-NO_WORKERS_HINT = (
-    "If none come: a Dask cluster object gives up workers that are not back within "
-    "distributed.deploy.lost-worker-timeout; its scale(n) starts new ones"
-)
-
-
-class WorkerWatch:
-    """Looks whether a cluster has workers, warns while it has none, and gives up after ``limit`` seconds without any.
-
-    With ``limit`` None it never gives up.
-    """
-
-    def __init__(self, client: Client, limit: float | None) -> None:
-        self._client, self._limit = client, limit
-        self._next_look = time.monotonic() + POLL_SECONDS
-        self._gone_since: float | None = None
-
-    def look(self) -> None:
-        """Look if the last look was `POLL_SECONDS` ago; so this can be called often.
-
-        ``TimeoutError`` that says what to do when there have been no workers for as long as the limit.
-        """
-        now = time.monotonic()
-        if now < self._next_look:
-            return
-        self._next_look = now + POLL_SECONDS
-        if self._client.nthreads():
-            self._gone_since = None
-            return
-        if self._gone_since is None:
-            self._gone_since = now
-            return
-        gone = now - self._gone_since
-        logger.warning("The cluster has had no workers for %.0f s; waiting for some to come. %s", gone, NO_WORKERS_HINT)
-        if self._limit is not None and gone >= self._limit:
-            raise TimeoutError(
-                f"The cluster has had no workers for {gone:.0f} s (daskals.no-worker-timeout is {self._limit:.0f} s). "
-                f"Start workers and call again. {NO_WORKERS_HINT}."
-            )
+#: Dask's reason for cancelling a future whose scheduler went away.
+SCHEDULER_GONE = "scheduler-connection-lost"
 
 
 def wait_for(futures: Sequence[Future], watch: WorkerWatch) -> None:
@@ -88,11 +50,12 @@ def wait_for(futures: Sequence[Future], watch: WorkerWatch) -> None:
                 error.__traceback__ = None
             for future in futures:
                 _raise_error_of(future)
+            done = sum(future.done() for future in futures)
             if count is not None:
-                count(sum(future.done() for future in futures))
-            if not pending and all(future.done() for future in futures):  # some may have been lost again
+                count(done)
+            if not pending and done == len(futures):  # some may have been lost again
                 return
-            watch.look()
+            watch.look(done)
 
 
 def _raise_error_of(future: Future) -> None:
@@ -130,7 +93,7 @@ class Gathering:
             return []
         with cancelled_on_error(self._futures):
             self._begun = self._begun or [self._begin(self._futures, self._direct)]
-            while threaded.wait(self._begun, POLL_SECONDS).not_done:
+            while threaded.wait(self._begun, ERROR_SECONDS).not_done:
                 watch.look()
             results: list[Any] = []
             for each in self._begun:
@@ -146,7 +109,8 @@ def cancelled_on_error(futures: Sequence[Future]) -> Iterator[None]:
     try:
         yield
     except BaseException:
-        futures[0].client.cancel(futures)
+        if not is_closed(futures[0].client):
+            futures[0].client.cancel(futures)
         raise
 
 
@@ -163,26 +127,61 @@ def without_our_frames(error: BaseException) -> BaseException:
         return error
 
 
-def retry(function: Callable[[], T], what: str, most: int, inputs: Sequence[Delayed] = ()) -> T:
+def retry(function: Callable[[], T], what: str, most: int, client: Client | None, inputs: Sequence[Delayed] = ()) -> T:
     """Call ``function``, and call it again, at most ``most`` times, if it fails because workers were lost.
 
     ``function`` must make new tasks in each call, since the scheduler counts, for each task, the workers that died
-    while they ran it, and gives the task up when they are too many. It can also give up one of ``inputs``: persisted
-    tasks that were lost and are made again. Then nothing is tried again, because it would fail at once or wait for
-    ever.
+    while they ran it, and gives the task up when they are too many. It can also give up ``inputs``: persisted tasks
+    that were lost and are made again. It is then asked to try these again as well.
 
     The exception of the last try comes with a note that says which work (``what``) failed, and why it was not tried
-    again.
+    again. ``ConnectionError`` where not workers were lost but the scheduler.
     """
     for failures in range(1, most + 2):
+        start = time.monotonic()
         try:
             return function()
-        except LOSSES as error:
-            given_up = any(future.status == "error" for future in futures_of(list(inputs)))
-            if failures > most or given_up:
-                why = "the cluster has given up what it starts from" if given_up else f"daskals.retries is {most}"
-                error.add_note(f"{what} failed {failures} times, since workers were lost; {why}")
+        except (*LOSSES, OSError) as error:
+            _check_scheduler(client, error, what)
+            if client is None or not isinstance(error, LOSSES):
                 raise
-            logger.warning("%s failed, since workers were lost (%s); trying again, %d of %d",
-                           what, type(error).__name__, failures, most)  # fmt: skip
+            restarts = client.run_on_scheduler(count_restarts, time.monotonic() - start)
+            memory = f": {restarts}" if restarts.number else ""
+            if failures > most:
+                error.add_note(
+                    f"{what} failed {failures} times, since workers were lost{memory}; daskals.retries is {most}"
+                )
+                raise
+            n_given_up = client.run_on_scheduler(make_again, _blamed(error, inputs))
+            logger.warning("%s failed, since workers were lost (%s)%s; trying again, %d of %d",
+                           what, type(error).__name__, memory, failures, most)  # fmt: skip
+            if n_given_up:
+                logger.warning("%d of the results that this starts from were given up by Dask; they are made again",
+                               n_given_up)  # fmt: skip
     raise AssertionError("not reached")
+
+
+def tells_of_lost_scheduler(error: BaseException) -> bool:
+    """Whether an error says that the scheduler is gone, rather than that somebody has closed the client."""
+    return getattr(error, "reason", None) == SCHEDULER_GONE or isinstance(error, ConnectionError)
+
+
+def _blamed(error: BaseException, inputs: Sequence[Delayed]) -> list[Any]:
+    """The keys of the inputs, and of the task under which too many workers have died: perhaps one that they need."""
+    keys = [future.key for future in futures_of(list(inputs))]
+    return [*keys, error.task] if isinstance(error, KilledWorker) else keys
+
+
+def _check_scheduler(client: Client | None, error: BaseException, what: str) -> None:
+    """``ConnectionError`` if an error came about because the scheduler is gone."""
+    if client is None:
+        return
+    if isinstance(error, CommClosedError):  # the client may learn it a moment later than we do
+        deadline = time.monotonic() + ERROR_SECONDS
+        while client.status == "running" and time.monotonic() < deadline:
+            time.sleep(0.01)
+    if client.status != "running" or tells_of_lost_scheduler(error):
+        raise ConnectionError(
+            f"{what} failed, since the connection to the scheduler was lost, and with it all that it held for this "
+            "client. Start a cluster, connect a new client, and call again."
+        ) from without_our_frames(error)

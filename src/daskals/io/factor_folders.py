@@ -25,7 +25,8 @@ from distributed import futures_of
 
 from daskals.blocks.ids import merge, positions
 from daskals.blocks.ratings import Index
-from daskals.engine.factors import FactorMatrix, ids_of_blocks, lay_out
+from daskals.engine.factors import FactorMatrix, ids_of_blocks, lay_out, pieces_of_blocks
+from daskals.engine.share import Share
 from daskals.execution.scheduler import Scheduler
 from daskals.execution.tasks import new_token, task, tree_reduce
 from daskals.io.directories import join
@@ -96,7 +97,7 @@ def read_factors(scheduler: Scheduler, folder: str, rank: int, notes: SideNotes)
     ]
     of_files = [task(_ids_of, each, name=f"als-load-ids-{token}-{n}") for n, each in enumerate(reads)]
     ids = task(_all_ids, _index(of_files, f"{token}-all"), name=f"als-load-all-{token}")
-    return _in_blocks(reads, [records[number] for number in full], ids, rank, token)
+    return _in_blocks(scheduler, reads, [records[number] for number in full], ids, rank, token)
 
 
 def _inspect(
@@ -119,7 +120,7 @@ def _inspect(
 
 
 def _in_blocks(
-    reads: list[Delayed], records: Sequence[FileRecord], ids: Delayed, rank: int, token: str
+    scheduler: Scheduler, reads: list[Delayed], records: Sequence[FileRecord], ids: Delayed, rank: int, token: str
 ) -> FactorMatrix:
     """Files as blocks; laid out anew where the ranges of their ids overlap. ``records`` are by first id."""
     pairs: Any = itertools.pairwise(records)
@@ -128,11 +129,16 @@ def _in_blocks(
         blocks = tuple(task(_rows, each, name=f"als-load-rows-{token}-{n}") for n, each in enumerate(reads))
         return FactorMatrix(ids, bounds, blocks, rank, token)
     n_ids = sum(record.rows for record in records)
-    bounds = np.linspace(0, n_ids, min(len(reads), n_ids) + 1).astype(np.int64)
+    share = Share(scheduler)
+    n_blocks, cut = min(len(reads), n_ids), not share.holds(n_ids, rank)
+    if cut:  # every file has a piece for every block
+        n_blocks = min(n_ids, max(scheduler.settings.panels, share.n_portions(n_ids, rank)))
+    bounds = np.linspace(0, n_ids, n_blocks + 1).astype(np.int64)
     placed = [task(_placed, each, ids, name=f"als-load-place-{token}-{n}") for n, each in enumerate(reads)]
+    pieces = pieces_of_blocks(placed, bounds, f"als-load-{token}", cut=cut)
     blocks = tuple(
-        task(lay_out, int(bounds[b]), int(bounds[b + 1]), rank, *placed, name=f"als-load-block-{token}-{b}")
-        for b in range(len(bounds) - 1)
+        task(lay_out, int(bounds[b]), int(bounds[b + 1]), rank, *given, name=f"als-load-block-{token}-{b}")
+        for b, given in enumerate(pieces)
     )
     return FactorMatrix(ids, bounds, blocks, rank, token)
 

@@ -203,7 +203,7 @@ class ALSModel(FoldingIn, Explaining, FindsNeighbours, Savable):
         pairs = pair_chunks(dataset, parts, columns, users, items, token)
         strategy = model.getColdStartStrategy().lower()
         mean = self._mean_for_strangers() if strategy == "bias" else None
-        scores = predict(pairs, self._factors.users, self._factors.items, scheduler.settings.panels, token, mean)
+        scores = predict(scheduler, pairs, self._factors.users, self._factors.items, token, mean)
         drop = strategy == "drop"
         predicted = collect_predictions(scheduler, dataset, parts, scores, new, drop=drop)
         return put_beside(given, predicted, new, drop=drop)

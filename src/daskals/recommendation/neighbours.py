@@ -9,7 +9,8 @@ import pandas as pd
 
 from daskals.blocks.biases import BIAS_COLUMNS
 from daskals.engine.factors import FactorMatrix, first_columns, unit_rows
-from daskals.engine.recommend import Wishes, recommend
+from daskals.engine.queries import Wishes
+from daskals.engine.recommend import recommend
 from daskals.execution.scheduler import current_scheduler
 from daskals.io.frames import Frame, FrameKind, kind_of
 from daskals.io.frames_out import Labels, collect_recommendations
@@ -119,7 +120,7 @@ class FindsNeighbours(HasBiases):
             least_support=given.minSupport,
             itself=False,
         )
-        found = recommend(matrix, matrix, wishes, self.getBlockSize(), scheduler.settings.panels)
+        found = recommend(scheduler, matrix, matrix, wishes, self.getBlockSize())
         return collect_recommendations(scheduler, found, labels, (side.ids, side.ids), kind, flat=given.flat)
 
     def _without_biases(self, matrix: FactorMatrix) -> FactorMatrix:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dask.delayed import Delayed
 
 from daskals import progress
-from daskals.engine.recommend import Wishes, recommend
+from daskals.engine.queries import Wishes
+from daskals.engine.recommend import recommend
 from daskals.execution.scheduler import Scheduler, current_scheduler
 from daskals.execution.showing import showing
 from daskals.io.foreign import rereadable
@@ -159,7 +160,7 @@ class Recommending(HoldsFactors):
         scheduler = current_scheduler()
         asked = None if subset is None else wanted_ids(scheduler, subset, queries.column, queries.ids)
         wishes = self._wishes(scheduler, k, asked, given, users_first=users_first)
-        found = recommend(queries.matrix, candidates.matrix, wishes, self.getBlockSize(), scheduler.settings.panels)
+        found = recommend(scheduler, queries.matrix, candidates.matrix, wishes, self.getBlockSize())
         with progress.stage("Recommending", unit="blocks"):
             ids = queries.ids, candidates.ids
             return collect_recommendations(scheduler, found, labels, ids, kind, flat=given.flat)
