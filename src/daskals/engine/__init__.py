@@ -8,6 +8,7 @@ tasks there are, and what one task hands to the next.
     shuffle        turns ratings into in-blocks          start_values     the rows from which the loop begins
     panels         carry rows to the other side          half_step        solves one side, given the rows of the other
     streaming      the same, panel by panel              loop             the iterations
+    between        panels from one iteration to the next, where a cluster could lose them
     predict        scores of given pairs                 queries          who is recommended to, and what may be
     recommend      the best candidates for each row      share, portions  rows that a task may hold at a time
     fold_in        rows for new ids, without a fit       some_rows        a few rows of a matrix, brought here
