@@ -70,6 +70,14 @@ def test_a_streamed_fit_with_checkpoints(some, groups, tmp_path):
     assert check(groups) >= {"als-add-users", "als-write-rows", "als-fingerprint"}
 
 
+def test_what_a_model_does_in_portions(some, groups):
+    model = ALS(rank=2, maxIter=1).fit(some)
+    with dask.config.set({"daskals.factor-share": 0}):
+        model.transform(some)
+        model.recommendForAllItems(3, exclude=some)
+    assert check(groups) >= {"als-score-pairs", "als-best"}
+
+
 def test_what_a_model_does(some, groups, tmp_path):
     model = ALS(rank=2, maxIter=2).fit(some)
     lazy = dd.from_pandas(some, npartitions=2)

@@ -145,7 +145,7 @@ def _predict_in_portions(
             tokens = tuple(f"{side.token}-{at.span.start}" for side, at in zip(sides, (users, items), strict=True))
             what = _What(tokens, (users.span, items.span), len(users.tasks), mean)  # type: ignore[arg-type]
             piece = task(getitem, split, number, name=f"als-piece-pairs-{token}-{n}-{number}")
-            name = f"als-predict-piece-{token}-{n}-{number}"
+            name = f"als-score-pairs-{token}-{n}-{number}"
             found.append(task(_predict_piece, what, piece, *users.tasks, *items.tasks, name=name))
         strangers = task(getitem, split, len(both), name=f"als-piece-pairs-{token}-{n}-strangers")
         done.append(task(_in_order, strangers, *found, name=f"als-predict-{token}-{n}"))

@@ -97,7 +97,7 @@ def in_shares(asked: Sequence[Delayed], bounds: Int64, most: int, token: str) ->
         if n <= 1:
             done.append(each)
         else:
-            name = f"als-some-queries-{token}-{number}"
+            name = f"als-few-queries-{token}-{number}"
             done += [task(_some_queries, each, first, n, name=f"{name}-{first}") for first in range(n)]
     return done
 

@@ -79,7 +79,7 @@ def _warm_rows(plan: Plan, side: Side, known: FactorMatrix, start: StartValues) 
         for block in range(b0, b1):
             bounds = tuple(known.bounds[block : block + 2].tolist())
             places = task(_places, where, (first, stop), bounds, name=f"als-place-{name}-{block}")
-            pieces.append(task(_known_rows, places, known.blocks[block], name=f"als-known-rows-{name}-{block}"))
+            pieces.append(task(_known_rows, places, known.blocks[block], name=f"als-known-{name}-{block}"))
         tasks.append(task(_warm, start.nonnegative, cold[n], *pieces, name=f"als-warm-{name}"))
     return tasks
 
