@@ -8,6 +8,7 @@ from contextlib import ExitStack, contextmanager
 
 import dask
 from distributed import Client
+
 from support.network import Network
 
 #: As `deploy/README.md` advises for networks that fail, but shorter still: a test should not wait.
