@@ -3,7 +3,9 @@
 The hosts are network namespaces of this machine, which takes root: elsewhere these tests are skipped, and say why.
 """
 
+import signal
 import socket
+import subprocess
 import threading
 import time
 
@@ -12,7 +14,7 @@ import numpy as np
 import pytest
 from support.hosts import PORT, TIMEOUTS, hosts
 from support.killable_cluster import HANGING, assert_equal, factors, in_thread
-from support.network import can_delay, missing
+from support.network import PREFIX, Network, can_delay, missing, run
 
 from daskals import ALS
 from daskals.datasets import make_ratings
@@ -84,6 +86,20 @@ def test_fits_as_on_threads(cluster, expected, kind):
     print(f"bytes received: {received}")
     rows = FIT["rank"] * 4 * FIT["maxIter"] * sum(SHAPE[name] for name in ("n_users", "n_items"))
     assert sum(received) > rows * 3 / 4, "each host receives the rows that the others have made, in some form"
+
+
+def test_what_a_dead_process_left_is_removed():
+    dead = subprocess.Popen(["true"])
+    dead.wait()
+    name = f"{PREFIX}{dead.pid}-0"
+    run("ip", "netns", "add", name)
+    with subprocess.Popen(["ip", "netns", "exec", name, "sleep", "100"]) as stays, Network(1) as network:
+        own = network.namespace(0)
+        assert own in run("ip", "netns", "list")
+        assert stays.wait(10) == -signal.SIGKILL
+    names = run("ip", "netns", "list")
+    assert name not in names
+    assert own not in names
 
 
 def test_cables_carry_what_they_should(cluster):

@@ -3,7 +3,7 @@
 ::
 
     host 0   host 1   ...   this process
-      eth0     eth0           als<pid>
+      eth0     eth0           als<pid>n0
         |        |               |          veth pairs: `tc` limits what goes in at either end
       port0    port1           port-own
       [------------ bridge ----------]      in a namespace of its own, the switch
@@ -12,6 +12,7 @@ Namespaces are named after the process that makes them. Those of processes that 
 `Network`.
 """
 
+import itertools
 import json
 import os
 import shutil
@@ -29,6 +30,8 @@ BURST = "256kb"
 #: A packet that would wait for longer than this is dropped, so that TCP sends less.
 QUEUE = "50ms"
 OWN = "own"
+#: A process may have several networks.
+_numbers = itertools.count()
 
 
 def run(*words):
@@ -56,7 +59,7 @@ def missing():
 @cache
 def can_delay():
     """Whether this kernel can hold packets back for a time (the module sch_netem), while there is a `Network`."""
-    (namespace, *_) = _namespaces(os.getpid())
+    (namespace, *_) = _namespaces(f"{PREFIX}{os.getpid()}-")
     try:
         run("tc", "-n", namespace, "qdisc", "replace", "dev", "lo", "root", "netem", "delay", "1ms")
     except RuntimeError:
@@ -74,9 +77,10 @@ class Network:
 
     def __init__(self, n_hosts, rate="1gbit", delay=1.0):
         self.n_hosts, self.rate, self.delay = n_hosts, rate, delay
-        self._name = f"{PREFIX}{os.getpid()}-"
+        number = next(_numbers)
+        self._name = f"{PREFIX}{os.getpid()}-{number}-"
         self._switch = f"{self._name}switch"
-        self._own = f"als{os.getpid()}"
+        self._own = f"als{os.getpid()}n{number}"
 
     def __enter__(self):
         remove_leftovers()
@@ -89,7 +93,7 @@ class Network:
         return self
 
     def __exit__(self, *_):
-        _remove(_namespaces(os.getpid()))
+        _remove(_namespaces(self._name))
 
     def namespace(self, host):
         return f"{self._name}{host}"
@@ -160,13 +164,13 @@ def remove_leftovers():
     """Remove the networks of processes that have died."""
     for process in {int(name.removeprefix(PREFIX).partition("-")[0]) for name in _namespaces()}:
         if not Path(f"/proc/{process}").exists():
-            _remove(_namespaces(process))
+            _remove(_namespaces(f"{PREFIX}{process}-"))
 
 
-def _namespaces(process=""):
-    """The namespaces that this module has made, or those that one process has made with it."""
+def _namespaces(beginning=PREFIX):
+    """The namespaces whose names begin like that; by default all that this module has made."""
     names = [line.split()[0] for line in run("ip", "netns", "list").splitlines() if line.strip()]
-    return [name for name in names if name.startswith(f"{PREFIX}{process}")]
+    return [name for name in names if name.startswith(beginning)]
 
 
 def _remove(namespaces):
