@@ -59,6 +59,40 @@ def received_here() -> dict[Connection, int]:
     return found
 
 
+def fetched(client: Client) -> Counter[str]:
+    """Bytes that workers fetched from workers since the last call, by the kind of task that made them.
+
+    By the workers' own logs, which keep the last transfers alone: call it often. Pieces of one message are one entry.
+    """
+    sums: Counter[str] = Counter()
+    for each in client.run(_fetched_here).values():
+        sums.update(each)
+    return sums
+
+
+def _fetched_here(dask_worker: Any) -> dict[str, int]:
+    sums: Counter[str] = Counter()
+    for transfer in dask_worker.transfer_incoming_log:
+        for key, size in transfer["keys"].items():
+            sums[kind_of(key)] += size
+    dask_worker.transfer_incoming_log.clear()
+    return dict(sums)
+
+
+def kind_of(key: Any) -> str:
+    """The words of a task's name, without the token of its fit and numbers.
+
+    >>> kind_of("als-solve-users-1a2b3c4d-12")
+    'als-solve-users'
+    """
+    words = str(key[0] if isinstance(key, tuple) else key).split("-")
+    return "-".join(word for word in words if word.isalpha() and not (len(word) in (6, 8, 32) and _is_hex(word)))
+
+
+def _is_hex(word: str) -> bool:
+    return not set(word) - set("0123456789abcdef")
+
+
 def _on_scheduler(dask_scheduler: Any) -> dict[Connection, int]:
     return received_here()
 

@@ -2,7 +2,7 @@
 
 ::
 
-    python benchmarks/traffic.py --shape 200000x40000x2000000 200000x4000x2000000 200000x400x2000000
+    python benchmarks/traffic.py --shape 100000x20000x4000000 100000x2000x4000000 100000x200x4000000
 
 Synthetic ratings, many users to an item. Users are solved from items, which travel to every process. For items there
 is a choice, Dask's key ``daskals.half-step`` with the parameter ``solver`` (`daskals.engine.traffic` explains it):
@@ -47,7 +47,7 @@ from _common import (
     sizes_of,
     versions,
 )
-from _wire import Traffic, traffic
+from _wire import fetched, traffic
 from dask.distributed import Client
 from distributed.deploy.subprocess import SubprocessCluster
 
@@ -62,7 +62,7 @@ FORMS: dict[Form, tuple[str, str]] = {
     "reduce-exact": ("reduce", "cholesky"),
     "reduce-cg": ("reduce", "cg"),
 }
-DEFAULT_SHAPES = ["200000x40000x2000000", "200000x4000x2000000", "200000x400x2000000"]
+DEFAULT_SHAPES = ["100000x20000x4000000", "100000x2000x4000000", "100000x200x4000000"]
 
 
 class Data(NamedTuple):
@@ -74,22 +74,26 @@ class Data(NamedTuple):
     n_items: int
 
 
-def measure(client: Client, data: Data, form: Form, options: argparse.Namespace) -> Traffic:
+def measure(client: Client, data: Data, form: Form, options: argparse.Namespace) -> dict[str, Any]:
     """What an iteration moves."""
     half_step, solver = FORMS[form]
     als = ALS(
         rank=options.rank, seed=1, solver=solver, cgSteps=CG_STEPS, regParam=0.05, implicitPrefs=options.implicit_prefs
     )
     ratings = make_ratings(*sizes_of(data.shape), implicit=options.implicit_prefs, seed=20, npartitions=8)
-    found = []
-    with dask.config.set({"daskals.half-step": half_step}):
+    found, kinds = [], []
+    with dask.config.set({"daskals.half-step": half_step, "daskals.durable-bytes": options.durable_bytes}):
         for iterations in options.iterations:
+            fetched(client)
             before = traffic(client)
             model = als.copy({als.maxIter: iterations}).fit(ratings)
             found.append(traffic(client).minus(before))
+            kinds.append(fetched(client))
             del model
-    less, more = options.iterations
-    return found[1].minus(found[0]).over(more - less)
+    number = options.iterations[1] - options.iterations[0]
+    each = found[1].minus(found[0]).over(number)
+    of_kinds = {kind: (kinds[1][kind] - kinds[0][kind]) / number for kind in kinds[1]}
+    return {"workers": each.workers, "others": each.others, "kinds": of_kinds}
 
 
 def model_of(data: Data, form: Form, options: argparse.Namespace) -> int:
@@ -140,14 +144,7 @@ def measure_all(options: argparse.Namespace) -> Iterator[dict[str, Any]]:
             for form in options.forms:
                 print(f"{shape}, {form} ...", file=sys.stderr, flush=True)
                 found = measure(client, data, form, options)
-                yield {
-                    "shape": shape,
-                    "form": form,
-                    "workers": found.workers,
-                    "model": model_of(data, form, options),
-                    "others": found.others,
-                    "spark": spark,
-                }
+                yield {"shape": shape, "form": form, "model": model_of(data, form, options), "spark": spark, **found}
 
 
 def arguments() -> argparse.Namespace:
@@ -157,6 +154,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--rank", type=int, default=64)
     parser.add_argument("--implicit-prefs", action="store_true", help="everything in implicit mode")
     parser.add_argument("--workers", type=int, default=4)
+    parser.add_argument("--durable-bytes", default="256MiB", help="daskals.durable-bytes; 0: nothing is pinned")
     parser.add_argument("--iterations", type=int, nargs=2, default=[2, 6], help="of the two fits of a pair")
     parser.add_argument("--spark-python", help="a Python that has pyspark")
     parser.add_argument("--spark-blocks", type=int, default=10, help="numUserBlocks and numItemBlocks")
@@ -186,6 +184,11 @@ def main() -> None:
     ]
     headers = ["users x items x ratings", "form", "workers", "model", "of the model", "by scheduler and client"]
     print_table([*headers, "Spark", "Spark / workers"], rows, left=2)
+    print("\nWhat workers fetched from workers, by the kind of task that made it, MB an iteration:\n")
+    for each in records:
+        kinds = sorted(each["kinds"].items(), key=lambda pair: -pair[1])
+        words = ", ".join(f"{kind} {shown(size / 1e6)}" for kind, size in kinds if size >= each["workers"] / 100)
+        print(f"- {each['shape']}, {each['form']}: {words}")
     if options.json:
         save_json(options.json, {"machine": about, "records": records})
 
