@@ -52,7 +52,7 @@ def missing():
     try:
         with Network(1):
             return None
-    except RuntimeError as error:
+    except (RuntimeError, subprocess.TimeoutExpired) as error:
         return f"needs network namespaces, veth pairs, a bridge and tc's tbf: {error}"
 
 
