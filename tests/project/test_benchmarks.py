@@ -47,6 +47,8 @@ WORK = {
     "deaths.py": ("--shape 3000x500x60000 --rank 4 --iterations 3 --workers 2 --seeds 1", "of 1 deaths cost"),
     "serving.py": ("--items 500 --rank 4 --repeat 2", "500 items, rank 4"),
     "beyond_memory.py": ("--shape 300x100x3000 --partitions 4 --memory 1GB --iterations 1", "on disk"),
+    "constants.py": ("--rank 16 32 --ratings 20000 --shuffled 20000 --threads 2 --repeat 1", "MEASURED = Speed("),
+    "planned.py": ("--shape 300x100x3000 --threads 2 --iterations 2", "LocalCluster, rank 64, cg, implicit"),
 }
 
 
