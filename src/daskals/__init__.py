@@ -4,9 +4,9 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from daskals.recommendation import ALS, ALSModel
+    from daskals.recommendation import ALS, ALSModel, Hosts, plan
 
-__all__ = ["ALS", "ALSModel"]
+__all__ = ["ALS", "ALSModel", "Hosts", "plan"]
 __version__: str
 _UNKNOWN_VERSION = "0.0+unknown"
 
@@ -16,7 +16,7 @@ logging.getLogger("daskals").addHandler(logging.NullHandler())
 if not TYPE_CHECKING:  # where types are checked, a misspelt name is an error
 
     def __getattr__(name: str) -> Any:
-        """Import `ALS` and `ALSModel` when they are asked for (PEP 562).
+        """Import the public names when they are asked for (PEP 562).
 
         So ``import daskals.datasets`` brings no kernels, and a package that needs no Dask can live below this one.
         """

@@ -33,7 +33,7 @@ def load(name):
 def test_the_package_exports_what_it_lists():
     """__all__ has every public name that is no module, and no other."""
     public = {name for name in dir(daskals) if not name.startswith("_")}
-    assert public == set(daskals.__all__) == {"ALS", "ALSModel"}
+    assert public == set(daskals.__all__) == {"ALS", "ALSModel", "Hosts", "plan"}
     assert sorted(daskals.__all__) == daskals.__all__
 
 
@@ -63,7 +63,7 @@ def test_dir_shows_the_public_names_alone():
     """And the version; modules that happen to be imported are not shown."""
     import daskals.engine.loop
 
-    assert dir(daskals) == ["ALS", "ALSModel", "__version__"]
+    assert dir(daskals) == ["ALS", "ALSModel", "Hosts", "__version__", "plan"]
     with pytest.raises(AttributeError, match="module 'daskals' has no attribute 'als'"):
         daskals.als
 

@@ -126,7 +126,7 @@ class Scheduler:
         graph = Delayed.__dask_optimize__(graph, keys)
         with self._blas():
             results = self.get(graph, keys, **self.options, **self._counting(keys))
-        held = [_holding(key, value) for key, value in zip(keys[:n_stay], results[:n_stay], strict=True)]
+        held = [holding(key, value) for key, value in zip(keys[:n_stay], results[:n_stay], strict=True)]
         return held, results[n_stay:]
 
     def _counting(self, keys: Sequence[str]) -> dict[str, Any]:
@@ -195,7 +195,7 @@ class Scheduler:
             raise RuntimeError(CLOSED_MEANWHILE) from None
 
 
-def _holding(name: str, value: Any) -> Delayed:
+def holding(name: str, value: Any) -> Delayed:
     """A task of this name that holds a value.
 
     It is plain data in the graph. (Dask itself would put the bare value there, and take a NamedTuple, as our blocks and

@@ -64,14 +64,17 @@ def partitions(dataset: Frame, scheduler: Scheduler) -> list[Delayed]:
     """A frame in parts, as tasks: slices of a pandas frame, the partitions of a dask frame."""
     if kind_of(dataset) == "dask":
         return list(dataset.to_delayed())
-    most = SLICES_PER_THREAD * scheduler.threads
-    n = max(1, min(most, len(dataset) // MIN_SLICE_ROWS))
-    edges = np.linspace(0, len(dataset), n + 1).astype(int)
+    edges = np.linspace(0, len(dataset), n_slices(len(dataset), scheduler.threads) + 1).astype(int)
     token = new_token()
     return [
         task(identity, dataset.iloc[start:stop], name=f"als-slice-frame-{token}-{start}")
         for start, stop in itertools.pairwise(edges)
     ]
+
+
+def n_slices(n_rows: int, threads: int) -> int:
+    """In how many slices a pandas frame of so many rows is cut."""
+    return max(1, min(SLICES_PER_THREAD * threads, n_rows // MIN_SLICE_ROWS))
 
 
 def of_each_partition(
