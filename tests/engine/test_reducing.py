@@ -15,6 +15,7 @@ from daskals.blocks import reduced
 from daskals.blocks.biases import biases_of
 from daskals.blocks.least_squares import gram_of, pack_sources
 from daskals.blocks.ratings import InBlock
+from daskals.engine import loop, reducing
 from daskals.engine.forms import FitShape, reduced_side
 from daskals.execution.scheduler import current_scheduler
 from daskals.kernels.objective import Objective, Solver
@@ -103,7 +104,7 @@ def test_ratings_are_held_once_and_source_rows_stay(monkeypatch):
     config = {"daskals.half-step": "reduce", "daskals.user-blocks": 8}
     with dask.config.set(config), dask.config.set(scheduler="threads", num_workers=4):
         estimator(solver="cg").fit(frame)
-    passes, n_panels = 4 * 4, 3  # iterations, and steps with the first pass; a panel for each block of items
+    passes, n_panels = 4 * 4, 2  # iterations, and steps with the first pass; MOST_PANELS_OF_PASSES
     assert sum(sizes) == 300 * passes * n_panels
     assert max(sizes) < 300 / 2
 
@@ -146,8 +147,13 @@ def test_too_large_numbers_are_told():
             estimator(solver="cg").fit(frame)
 
 
+@pytest.mark.parametrize("form", ["one graph", "many graphs"])
 @pytest.mark.parametrize("solver", ["cholesky", "cg"])
-def test_on_clusters_of_any_number_of_workers(solver):
+def test_on_clusters_of_any_number_of_workers(solver, form, monkeypatch):
+    """Also with half-steps and passes that are sent one after the other, as on large clusters."""
+    if form == "many graphs":
+        monkeypatch.setattr(loop, "BLOCKS_IN_ONE", 0)
+        monkeypatch.setattr(reducing, "LANES_IN_ONE", 0)
     frame, settings = ratings_frame(), {"solver": solver}
     expected = estimator(**settings).fit(frame)
     for n_workers in (1, 3):

@@ -43,6 +43,7 @@ def accumulate(
     matrix. ``equations`` None are those of no
     ratings. They are not changed, since a task may run again.
     """
+    is_new = equations is None
     if equations is None:
         equations = kernels.no_equations(len(block.indptr) - 1, sources.rank, solver.dtype)
     here = (block.source_positions >= start) & (block.source_positions < start + len(sources))
@@ -52,7 +53,7 @@ def accumulate(
         block.ratings[here],
         None if block.weights is None else block.weights[here],
     )
-    added: Equations = kernels.add_equations(equations, rows, sources, objective)
+    added: Equations = kernels.add_equations(equations, rows, sources, objective, in_place=is_new)
     return added
 
 

@@ -23,8 +23,10 @@ logger = logging.getLogger("daskals")
 
 #: So many panels of a side are in the making at a time, at most, where equations are reduced.
 PANELS_AT_ONCE = 2
-#: Sides are reduced in at most this many panels, unless memory asks for more: each costs a task in every lane.
-MOST_PANELS = 16
+#: Sides are reduced in at most this many panels, unless memory asks for more: each costs a task in every lane, and in
+#: each pass of conjugate gradients.
+MOST_PANELS = 8
+MOST_PANELS_OF_PASSES = 2
 #: Gathering is left as it is until it moves this many bytes in a half-step, all processes together: below that there is
 #: little to gain, and reducing has more tasks.
 LEAST_BYTES = 1 << 30
@@ -46,7 +48,7 @@ class FitShape:
     def row_bytes(self) -> int:
         """Bytes that a lane takes at most for each row of a panel that it makes a part of."""
         width = -(-self.columns // 8) * 8
-        numbers = 6 * width if self.solver.cg_steps else 3 * width * width
+        numbers = 6 * width if self.solver.cg_steps else 2 * width * width
         return numbers * np.dtype(self.solver.dtype).itemsize
 
     def bytes_moved(self, n_rows: int, n_sources: int, processes: int) -> tuple[int, int]:
@@ -113,4 +115,5 @@ def panels_of_reduced(scheduler: Scheduler, shape: FitShape, n_rows: int) -> int
     share = scheduler.settings.factor_share * scheduler.worker_memory()
     lanes = -(-scheduler.threads // scheduler.processes)
     needed = int(-(-n_rows * shape.row_bytes() * PANELS_AT_ONCE * lanes // max(1, int(share))))
-    return max(1, min(n_rows, max(needed, min(MOST_PANELS, scheduler.threads))))
+    most = MOST_PANELS_OF_PASSES if shape.solver.cg_steps else MOST_PANELS
+    return max(1, min(n_rows, max(needed, min(most, scheduler.threads))))

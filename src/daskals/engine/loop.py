@@ -21,6 +21,9 @@ from daskals.engine.start_values import StartValues, start_rows
 from daskals.execution.tasks import new_token
 from daskals.kernels.types import Losses
 
+#: With more blocks than this the two half-steps of an iteration are sent to a cluster one after the other.
+BLOCKS_IN_ONE = 128
+
 
 @dataclass(frozen=True)
 class Iteration:
@@ -171,7 +174,8 @@ class Iterations:
         plan, users, items = self._plan, self._ratings.users, self._ratings.items
         token = f"{new_token()}-{self.number + 1}"
         # tasks that hold values would be sent again with each round of a streamed half-step
-        in_rounds = plan.users.streamed or plan.items.streamed
+        are_many = max(users.n_blocks, items.n_blocks) > BLOCKS_IN_ONE
+        in_rounds = plan.users.streamed or plan.items.streamed or are_many
         before_users, before_items = (
             side.persisted() if in_rounds else side.tasks(token) for side in (state.users, state.items)
         )
@@ -180,6 +184,8 @@ class Iterations:
             if plan.items.streamed:
                 # users are solved in several rounds, a panel in each; without this every round would make items anew
                 (new_items,) = plan.scheduler.persist(new_items)
+            elif are_many:
+                new_items = plan.scheduler.begin(new_items)
             new_users = half_step(users, items, new_items, before_users, plan, token)
             done_users, done_items = run_half_steps([(users, new_users), (items, new_items)], plan, token)
         except SingularRowError as error:

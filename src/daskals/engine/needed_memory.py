@@ -46,21 +46,27 @@ def phases_of(needs: Needs, process_bytes: float) -> list[Phase]:
 
 
 def _sorting(needs: Needs) -> list[Phase]:
-    """Until both sides are built: chunks, then pieces by user, blocks of users, pieces by item, blocks of items."""
+    """Until both sides are built: chunks, then pieces by user, blocks of users, pieces by item, blocks of items.
+
+    Or, where one side alone has in-blocks, until that one is.
+    """
     sizes, shuffled = needs.sizes, needs.shuffled
     weight = WEIGHT if sizes.has_weights else 0
-    ratings = sizes.n_ratings * _share(needs, "users")
+    first, *second = needs.halves
+    ratings = sizes.n_ratings * _share(needs, first)
     piece, block = ratings * (PIECE + weight), ratings * (IN_BLOCK + weight)
     ids = ID * (sizes.n_users + sizes.n_items)
     threads = math.ceil(needs.machines.threads / needs.machines.processes)
-    in_hand = sizes.n_ratings * (PIECE + weight) * min(threads / min(shuffled.user_blocks, shuffled.item_blocks), 1)
-    return [
+    in_hand = sizes.n_ratings * (PIECE + weight) * min(threads / min(map(shuffled.blocks, needs.halves)), 1)
+    phases = [
         Phase("merging ids", piece + _merging(needs), _merging(needs)),
-        Phase("sorting by user", 2 * piece + ids, ids + in_hand),
-        Phase("building users", piece + block + ids + in_hand, in_hand),
-        Phase("sorting by item", block + piece + ids, in_hand),
-        Phase("building items", piece + 2 * block + ids, in_hand),
+        Phase(f"sorting by {first[:-1]}", 2 * piece + ids, ids + in_hand),
+        Phase(f"building {first}", piece + block + ids + in_hand, in_hand),
     ]
+    for side in second:
+        phases.append(Phase(f"sorting by {side[:-1]}", block + piece + ids, in_hand))
+        phases.append(Phase(f"building {side}", piece + 2 * block + ids, in_hand))
+    return phases
 
 
 def _merging(needs: Needs) -> float:

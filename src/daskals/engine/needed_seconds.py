@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
-from daskals.blocks.ratings import SideName
+from daskals.blocks.ratings import SideName, other
 from daskals.engine.needs import SIDES, Needs
 from daskals.engine.speeds import CACHE_BYTES, RANK_A_PASS, Speed, padded
 from daskals.engine.traffic import ROW_ITEMSIZE, HalfStepSize
@@ -56,8 +56,8 @@ def seconds_of(needs: Needs, speed: Speed) -> Seconds:
         least = speed.cluster_fit
     else:
         per_task, per_wait, per_rating, least = speed.task, 0.0, speed.shuffle, speed.fit
-    shuffled = ratings * per_rating / machines.threads + needs.shuffle_tasks * per_task
-    sent = 2 * PIECE_BYTES * ratings * (1 - 1 / machines.processes) * byte
+    shuffled = ratings * per_rating * len(needs.halves) / 2 / machines.threads + needs.shuffle_tasks * per_task
+    sent = len(needs.halves) * PIECE_BYTES * ratings * (1 - 1 / machines.processes) * byte
     numbers = (needs.sizes.n_users + needs.sizes.n_items) * plan.rank
     return Seconds(
         arithmetic=sum(_solving(needs, side, speed) for side in SIDES),
@@ -70,8 +70,8 @@ def seconds_of(needs: Needs, speed: Speed) -> Seconds:
 
 
 def _solving(needs: Needs, side: SideName, speed: Speed) -> float:
-    """Seconds of the busiest thread: it solves one block of so many."""
-    n_blocks = needs.shuffled.user_blocks if side == "users" else needs.shuffled.item_blocks
+    """Seconds of the busiest thread: it solves one block of so many, or adds up what one of the source is part of."""
+    n_blocks = needs.shuffled.blocks(other(side) if needs.plan.of(side).reduced else side)
     share = math.ceil(n_blocks / needs.machines.threads) / n_blocks
     objective, solver = needs.plan.of(side).objective, needs.plan.solver
     return share * solve_seconds(needs.half_step_size(side), needs.sizes.n_ratings, objective, solver, speed)

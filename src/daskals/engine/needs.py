@@ -121,7 +121,9 @@ def _side_on_paper(
     ids, counts = scheduler.done(f"{name}-ids", f"{name}-counts")
     bounds = np.linspace(0, n_rows, n_blocks + 1).astype(np.int64)
     in_blocks = [f"{name}-{block}" for block in range(n_blocks)] if name in halves else []
-    return Side(name, ids, counts, bounds, scheduler.done(*in_blocks))
+    # neighbours lie on one process, as `daskals.execution.placement.preferred_workers` has it
+    homes = tuple(f"process {block * scheduler.processes // n_blocks}" for block in range(len(in_blocks)))
+    return Side(name, ids, counts, bounds, scheduler.done(*in_blocks), homes)
 
 
 def _iterate(scheduler: PaperScheduler, ratings: Ratings, plan: Plan) -> None:

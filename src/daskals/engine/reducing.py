@@ -46,6 +46,7 @@ from daskals.engine.panels import Panel, panel_of, total_gram
 from daskals.engine.plan import Plan
 from daskals.engine.sides import Side
 from daskals.engine.streaming import Work, error_on_side
+from daskals.execution.scheduler import Scheduler
 from daskals.execution.tasks import task, tree_reduce
 from daskals.kernels.types import Float, Float64, Int64
 
@@ -68,7 +69,10 @@ def reduced_panels(
         # the sums of an earlier panel, for which this one waits
         after = _done(sums[number - PANELS_AT_ONCE]) if number >= PANELS_AT_ONCE else None
         given = (what, of_panel, lanes, gram, f"{name}-{number}", after)
-        panel, last_sum = _improved(*given, previous[number]) if plan.solver.cg_steps else _solved(*given)
+        if plan.solver.cg_steps:
+            panel, last_sum = _improved(*given, previous[number], plan.scheduler)
+        else:
+            panel, last_sum = _solved(*given)
         panels.append(panel)
         sums.append(last_sum)
     return panels
@@ -83,33 +87,59 @@ def _nothing(_: Any) -> None:
     return None
 
 
-class Lanes(NamedTuple):
-    """Blocks of the source in groups of neighbours, one for each thread."""
+#: With more lanes than this each pass is sent to a cluster by itself.
+LANES_IN_ONE = 64
 
-    #: of each lane the tasks of its in-blocks, and then those of their panels
-    lanes: Sequence[Sequence[Delayed]]
-    #: how many processes they mostly lie on, each with a run of neighbours
-    processes: int
+
+class Lane(NamedTuple):
+    """Neighbouring blocks of the source that lie on one worker."""
+
+    worker: str | None
+    #: the tasks of their in-blocks, and then those of their panels
+    blocks: Sequence[Delayed]
+
+
+class Lanes(NamedTuple):
+    """All blocks of the source: for each worker a lane for each of its threads."""
+
+    of_workers: Sequence[Sequence[Lane]]
+
+    @property
+    def are_many(self) -> bool:
+        """Whether tasks of one pass had better begin before those of the next are made."""
+        return sum(map(len, self.of_workers)) > LANES_IN_ONE
 
     def total(self, function: Callable[..., Any], add: Callable[..., Any], given: Sequence[Any], name: str) -> Delayed:
         """The sum of what a function makes of each lane, besides what it is given, as a task.
 
-        First over the lanes of a process, so that one sum leaves it.
+        First over the lanes of a worker, so that one sum leaves it.
         """
-        parts = [task(function, *given, *lane, name=f"{name}-{number}") for number, lane in enumerate(self.lanes)]
-        groups = [part for part in np.array_split(np.arange(len(parts)), self.processes) if len(part)]
-        sums = [
-            tree_reduce(add, [parts[n] for n in group], f"{name}-sum-{number}") if len(group) > 1 else parts[group[0]]
-            for number, group in enumerate(groups)
-        ]
+        sums = []
+        for number, lanes in enumerate(self.of_workers):
+            parts = [
+                task(function, *given, *lane.blocks, name=f"{name}-{number}-{n}", worker=lane.worker)
+                for n, lane in enumerate(lanes)
+            ]
+            name_of_sum, worker = f"{name}-sum-{number}", lanes[0].worker
+            sums.append(parts[0] if len(parts) == 1 else tree_reduce(add, parts, name_of_sum, worker))
         return sums[0] if len(sums) == 1 else tree_reduce(add, sums, f"{name}-tree")
 
 
 def _lanes(source: Side, source_panels: Sequence[Delayed], plan: Plan) -> Lanes:
-    n_lanes = min(source.n_blocks, plan.scheduler.threads)
-    edges = np.linspace(0, source.n_blocks, n_lanes + 1).astype(int).tolist()
-    lanes = [(*source.in_blocks[first:stop], *source_panels[first:stop]) for first, stop in itertools.pairwise(edges)]
-    return Lanes(lanes, plan.scheduler.processes)
+    homes = [source.home(block) for block in range(source.n_blocks)]
+    of_workers = []
+    for home in dict.fromkeys(homes):
+        blocks = [n for n, each in enumerate(homes) if each == home]
+        n_lanes = -(-plan.scheduler.threads * len(blocks) // source.n_blocks)
+        edges = np.linspace(0, len(blocks), min(n_lanes, len(blocks)) + 1).astype(int).tolist()
+        groups = [blocks[first:stop] for first, stop in itertools.pairwise(edges)]
+        of_workers.append(
+            [
+                Lane(home, [*(source.in_blocks[n] for n in group), *(source_panels[n] for n in group)])
+                for group in groups
+            ]
+        )
+    return Lanes(of_workers)
 
 
 def _gram_of(panels: Sequence[Delayed], name: str) -> Delayed:
@@ -172,6 +202,7 @@ def _improved(
     name: str,
     after: Delayed | None,
     previous: Delayed,
+    scheduler: Scheduler,
 ) -> tuple[Delayed, Delayed]:
     """Tasks for a panel of the side, after steps from its rows as they were, and for the last of the steps."""
     start = int(bounds[0])
@@ -181,6 +212,8 @@ def _improved(
     for number in range(1, what.solver.cg_steps + 1):
         # a task of its own, since all else that steps hold need not travel
         d = task(_direction, steps, name=f"als-direction-{name}-{number}")
+        if lanes.are_many:
+            steps, d = scheduler.begin((steps, d))
         whole = lanes.total(_part_of_products, add_products, (what, start, d), f"als-reduce-{name}-{number}")
         steps = task(next_step, steps, whole, name=f"als-step-{name}-{number}")
     return task(_finish, what, bounds, steps, name=f"als-solve-{name}"), steps

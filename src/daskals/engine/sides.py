@@ -47,7 +47,7 @@ class Side:
         Left to itself, Dask gives a worker that seems less busy a block that another one holds, and with it the
         block's ratings, which are sent there; and sometimes gives it back in the next iteration.
         """
-        return replace(self, homes=tuple(holders(client, self.in_blocks)))
+        return self if client is None else replace(self, homes=tuple(holders(client, self.in_blocks)))
 
     def home(self, block: int) -> str | None:
         """The home of a block, if it has one."""

@@ -102,6 +102,10 @@ class PaperScheduler(Scheduler):
         self.counted.seen.update(names)
         return tuple(holding(name, None) for name in names)
 
+    def begin(self, tasks: Sequence[Delayed]) -> tuple[Delayed, ...]:
+        """Count the tasks; nobody waits for them."""
+        return self.count(tasks)
+
     def persist_and_fetch(
         self, stay: Sequence[Sequence[Delayed]], come: Sequence[Sequence[Delayed]]
     ) -> tuple[list[tuple[Delayed, ...]], list[tuple[Any, ...]]]:

@@ -93,6 +93,18 @@ class Scheduler:
         """
         return self.persist_and_fetch((), (tasks,))[1][0]
 
+    def begin(self, tasks: Sequence[Delayed]) -> tuple[Delayed, ...]:
+        """Have a cluster begin with tasks, without waiting; return tasks of the same results for graphs to come.
+
+        A task carries the graph of all that it is made from, and to merge those takes time that grows with the square
+        of the number of tasks where each of many reads each of many. What has begun carries nothing. On a local
+        scheduler nothing begins, and the tasks come back as they are.
+        """
+        if self.client is None:
+            return tuple(tasks)
+        with _large_graphs_are_meant:
+            return tuple(self.client.persist(list(tasks)))
+
     def persist_and_fetch(
         self, stay: Sequence[Sequence[Delayed]], come: Sequence[Sequence[Delayed]]
     ) -> tuple[list[tuple[Delayed, ...]], list[tuple[Any, ...]]]:

@@ -34,15 +34,17 @@ def task(function: Callable[..., Any], *args: Any, name: str, worker: str | None
         return delayed(function, name=f"{name}-function", pure=False)(*args, dask_key_name=name)
 
 
-def tree_reduce(function: Callable[..., Any], parts: Sequence[Delayed], name: str) -> Delayed:
+def tree_reduce(
+    function: Callable[..., Any], parts: Sequence[Delayed], name: str, worker: str | None = None
+) -> Delayed:
     """Combine the results of tasks to one, by ``function(*results)``, in a tree whose nodes have `FAN_IN` inputs.
 
-    ``function`` must accept what it returns, and one input as well as several.
+    ``function`` must accept what it returns, and one input as well as several. ``worker`` is where that had best be.
     """
     level = 0
     while len(parts) > 1 or level == 0:
         parts = [
-            task(function, *parts[first : first + FAN_IN], name=f"{name}-{level}-{first // FAN_IN}")
+            task(function, *parts[first : first + FAN_IN], name=f"{name}-{level}-{first // FAN_IN}", worker=worker)
             for first in range(0, len(parts), FAN_IN)
         ]
         level += 1

@@ -183,7 +183,7 @@ def _advice(is_cluster: bool) -> str:
 
 def _notes(needs: Needs, to_disk: float) -> Iterator[str]:
     """What is worth knowing."""
-    machines, blocks = needs.machines, (needs.shuffled.user_blocks, needs.shuffled.item_blocks)
+    machines, blocks = needs.machines, [needs.shuffled.blocks(side) for side in needs.halves]
     if min(blocks) < machines.threads and needs.sizes.n_ratings > machines.threads * 10**6:
         yield (
             f"{min(blocks)} blocks keep {min(blocks)} of {machines.threads} threads busy. More of them: numUserBlocks "

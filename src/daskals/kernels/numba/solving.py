@@ -105,9 +105,11 @@ def no_equations(n_rows: int, rank: int, dtype: npt.DTypeLike) -> Equations:
     return Equations(A, b, np.zeros(n_rows), rank)
 
 
-def add_equations(equations: Equations, rows: Rows, sources: SourceRows, objective: Objective) -> Equations:
+def add_equations(
+    equations: Equations, rows: Rows, sources: SourceRows, objective: Objective, *, in_place: bool = False
+) -> Equations:
     """The equations with these ratings added; see `daskals.kernels.numpy.solving.add_equations`."""
-    A, b = equations.A.copy(), equations.b.copy()
+    A, b = (equations.A, equations.b) if in_place else (equations.A.copy(), equations.b.copy())
     factors, rows = as_kernel_array(sources.values, sources.values.dtype), _as_kernel_rows(rows)
     terms = terms_of(rows, sources.offsets, objective, factors.dtype)
     targets, weights = terms.targets.reshape(-1, 1), _or_none(terms.weights, factors.dtype)

@@ -147,11 +147,16 @@ def no_equations(n_rows: int, rank: int, dtype: npt.DTypeLike) -> Equations:
     return Equations(np.zeros((n_rows, rank, rank), dtype), np.zeros((n_rows, rank), dtype), np.zeros(n_rows), rank)
 
 
-def add_equations(equations: Equations, rows: Rows, sources: SourceRows, objective: Objective) -> Equations:
-    """The equations with these ratings of every row added; ``equations`` stay as they are."""
+def add_equations(
+    equations: Equations, rows: Rows, sources: SourceRows, objective: Objective, *, in_place: bool = False
+) -> Equations:
+    """The equations with these ratings of every row added; ``equations`` stay as they are, unless ``in_place``."""
     terms = terms_of(rows, sources.offsets, objective, sources.values.dtype)
     assemble = assemble_side_by_side if sources.rank <= SIDE_BY_SIDE_RANK else assemble_row_by_row
     A, b = assemble(rows.indptr, rows.source_positions, terms.weights, terms.targets, sources.values)
+    if in_place:
+        A, b = np.add(A, equations.A, out=equations.A), np.add(b, equations.b, out=equations.b)
+        return Equations(A, b, equations.q + terms.q, equations.rank)
     return Equations(equations.A + A, equations.b + b, equations.q + terms.q, equations.rank)
 
 
