@@ -63,7 +63,7 @@ def test_some_fits_leave_nothing(frame):
     the first fits fill those that are bounded. Tests before this one may have left theirs in clusters that live on.
     """
     gc.collect()
-    others = objects_of_ours()
+    others, gathered = objects_of_ours(), len(panels._gathered)
     with (
         LocalCluster(n_workers=1, threads_per_worker=1, processes=False, dashboard_address=None) as workers,
         Client(workers, set_as_default=False) as client,
@@ -74,7 +74,7 @@ def test_some_fits_leave_nothing(frame):
         descriptors = in_worker(None)[1]
         work(frame, 12)
         assert settled(client) == before
-        assert len(panels._gathered) == 0
+        assert len(panels._gathered) <= gathered
         assert not client.futures
         assert threading.active_count() <= threads + 2, "Dask's pools begin threads when they need some"
         assert in_worker(None)[1] <= descriptors + 4

@@ -193,10 +193,11 @@ class House:
     def heal(self, least=2):
         """Mend what the last schedule has left; returns when so many workers answer. Others may still be coming."""
         self.wake()
-        self.killable.on_loop(self._forget_retired)
-        self.cluster.scale(N_WORKERS)
 
         def answering():
+            # a worker that is being retired has not left yet
+            self.killable.on_loop(self._forget_retired)
+            self.cluster.scale(N_WORKERS)
             if len(self.killable.addresses()) < least:
                 return 0
             return len(self.client.run(_longest_file, None, on_error="ignore"))

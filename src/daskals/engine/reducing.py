@@ -73,6 +73,8 @@ def reduced_panels(
             panel, last_sum = _improved(*given, previous[number], plan.scheduler)
         else:
             panel, last_sum = _solved(*given)
+        if lanes.are_many:
+            panel, last_sum = plan.scheduler.begin((panel, last_sum))
         panels.append(panel)
         sums.append(last_sum)
     return panels

@@ -36,8 +36,8 @@ class Hosts:
 
     Examples
     --------
-    >>> Hosts(16, threads=32, memory="256GB").machines()
-    Machines(processes=16, threads=512, memory=256000000000.0, is_cluster=True, bandwidth=1250000000.0)
+    >>> Hosts(16, threads=32, memory="256GB")
+    Hosts(n=16, threads=32, memory='256GB', bandwidth='10Gbit/s', processes=1)
     """
 
     n: int
@@ -49,9 +49,9 @@ class Hosts:
     def __post_init__(self) -> None:
         for name in ("n", "threads", "processes"):
             at_least_one(name, getattr(self, name))
-        self.machines()
+        self._machines()
 
-    def machines(self) -> Machines:
+    def _machines(self) -> Machines:
         """The same in numbers, as the engine knows machines."""
         processes = self.n * self.processes
         memory = size("memory", self.memory) / self.processes

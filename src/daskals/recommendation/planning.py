@@ -133,7 +133,7 @@ def _where(cluster: Any) -> tuple[Machines, Scheduler]:
     if cluster is None:
         return machines_of(scheduler), scheduler
     if isinstance(cluster, Hosts):
-        return cluster.machines(), scheduler
+        return cluster._machines(), scheduler
     if isinstance(cluster, Client):
         return machines_of_client(cluster, scheduler.settings), scheduler
     if isinstance(cluster, Cluster):
