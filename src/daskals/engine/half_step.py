@@ -25,7 +25,7 @@ from typing import Any
 from dask.delayed import Delayed
 
 from daskals.blocks.least_squares import SingularRowError, SolvedBlock, pack_sources, solve_block, sum_losses
-from daskals.blocks.ratings import InBlock
+from daskals.blocks.ratings import InBlock, other
 from daskals.engine.between import HeldPanels
 from daskals.engine.panels import Panel, gather, panel_of, panel_tasks, places_in_panels, total_gram
 from daskals.engine.plan import Plan
@@ -100,9 +100,18 @@ def run_half_steps(
 
 
 def _losses_of(side: Side, panels: Sequence[Delayed], plan: Plan, token: str) -> Sequence[Delayed]:
-    """Tasks for the losses of panels: one, except where no worker may be given all panels."""
-    groups = [[panel] for panel in panels] if plan.of(side.name).streamed else [panels]
-    return [task(_losses, *group, name=f"als-loss-{side.name}-{token}-{n}") for n, group in enumerate(groups)]
+    """Tasks for the losses of panels: one, except where no worker may be given all panels, or they stay at home."""
+    groups: list[tuple[str | None, Sequence[Delayed]]] = [(None, panels)]
+    if plan.of(other(side.name)).reduced:
+        homes = [side.home(block) for block in range(side.n_blocks)]
+        of_home = {home: [panels[n] for n, each in enumerate(homes) if each == home] for home in homes}
+        groups = list(of_home.items())
+    elif plan.of(side.name).streamed:
+        groups = [(None, [panel]) for panel in panels]
+    return [
+        task(_losses, *group, name=f"als-loss-{side.name}-{token}-{n}", worker=worker)
+        for n, (worker, group) in enumerate(groups)
+    ]
 
 
 def _losses(*panels: Panel) -> Losses:
