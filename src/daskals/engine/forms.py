@@ -30,8 +30,11 @@ MOST_PANELS_OF_PASSES = 2
 #: Gathering is left as it is until it moves this many bytes in a half-step, all processes together: below that there is
 #: little to gain, and reducing has more tasks.
 LEAST_BYTES = 1 << 30
-#: ... and where reducing does not move less than this share of that: it does more arithmetic.
+#: ... and where reducing does not move less than this share of that: it does more arithmetic,
 WORTH_SHARE = 0.5
+#: and where it does not spare each process so many bytes for each of its tasks: a task takes the scheduler about a
+#: millisecond, in which a process receives about a megabyte.
+BYTES_PER_TASK = 2 << 20
 
 
 @dataclass(frozen=True)
@@ -96,6 +99,10 @@ def reduced_side(scheduler: Scheduler, shape: FitShape, n_users: int, n_items: i
         return None
     gathered, reduced = shape.bytes_moved(n_few, n_many, scheduler.processes)
     pays = gathered >= LEAST_BYTES and reduced <= WORTH_SHARE * gathered
+    if pays:
+        passes = shape.solver.cg_steps + 1
+        n_tasks = panels_of_reduced(scheduler, shape, n_few) * scheduler.threads * passes
+        pays = gathered - reduced >= BYTES_PER_TASK * n_tasks * scheduler.processes
     chosen = how == "reduce" or pays
     if gathered:
         logger.info(
