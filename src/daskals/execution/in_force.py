@@ -11,13 +11,12 @@ from distributed import Client
 
 ASYNCHRONOUS = (
     "The Dask client in force is asynchronous: it was made with Client(asynchronous=True), or this is an async def "
-    "task of a cluster. daskals waits for results, which would stop the event loop. Call it in another thread, with a "
-    "client of its own:\n\n"
+    "task of a cluster. daskals waits for results, which would stop the event loop. Submit such a task as def rather "
+    "than async def. Elsewhere call daskals in another thread, with a client of its own:\n\n"
     "    def fit():\n"
     "        with Client(address) as client, client.as_current():\n"
     "            return als.fit(ratings).transform(test)\n\n"
-    "    predictions = await asyncio.to_thread(fit)\n\n"
-    "Submit tasks as def rather than async def."
+    "    predictions = await asyncio.to_thread(fit)"
 )
 CLOSED_MEANWHILE = (
     "The Dask client, or its cluster, was closed while daskals worked on it, and what was done is gone with it. "
