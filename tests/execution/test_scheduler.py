@@ -1,6 +1,8 @@
 """The scheduler in force as a value, and what is said of results whose client was closed."""
 
 import time
+from concurrent import futures as threaded
+from types import SimpleNamespace
 from typing import NamedTuple
 
 import dask
@@ -10,6 +12,7 @@ from distributed import Client
 
 from daskals import ALS
 from daskals.datasets import make_ratings
+from daskals.execution import waiting
 from daskals.execution.scheduler import current_scheduler
 from daskals.execution.tasks import task
 from daskals.execution.waiting import MOST_EARLY
@@ -143,3 +146,22 @@ def later(place, n):
 
 def divide(number):
     return 1 / number
+
+
+def test_what_does_not_come_from_a_worker_directly_is_fetched_by_way_of_the_scheduler(monkeypatch):
+    """A client is not told that a worker is dead, and would try to reach it for half a minute."""
+    asked = []
+
+    def begin(self, futures):
+        asked.append((self._direct, len(futures)))
+        answer = threaded.Future()
+        if not self._direct or futures[0].answers:
+            answer.set_result([futures[0].value])
+        return answer
+
+    monkeypatch.setattr(waiting, "DIRECT_SECONDS", 0)
+    monkeypatch.setattr(waiting, "ERROR_SECONDS", 0.01)
+    monkeypatch.setattr(waiting.Gathering, "_begin", begin)
+    futures = [SimpleNamespace(value=n, answers=n == 1, client=SimpleNamespace()) for n in range(3)]
+    assert waiting.Gathering(futures, direct=True).results(SimpleNamespace(look=lambda: None)) == [0, 1, 2]
+    assert asked == [(True, 1)] * 3 + [(False, 1)] * 2

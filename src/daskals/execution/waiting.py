@@ -27,6 +27,8 @@ T = TypeVar("T")
 ERROR_SECONDS = 0.5
 #: Results of up to this many tasks are fetched one by one, each as soon as it is there.
 MOST_EARLY = 32
+#: Results that are fetched from workers directly, and have not come after so many seconds, are fetched otherwise.
+DIRECT_SECONDS = 3.0
 #: The exceptions by which a computation ends when workers were lost.
 LOSSES = (KilledWorker, threaded.CancelledError, CommClosedError)
 #: Dask's reason for cancelling a future whose scheduler went away.
@@ -69,17 +71,15 @@ class Gathering:
     """Fetches the results of futures while others are waited for: each one as soon as it is there."""
 
     def __init__(self, futures: Sequence[Future], *, direct: bool) -> None:
-        self._futures = futures
+        self._futures, self._direct = futures, direct
         # a call for each of many would cost the client and the scheduler more than what is gained
-        parts = [[future] for future in futures] if len(futures) <= MOST_EARLY else []
-        self._begun = [self._begin(some, direct) for some in parts]
-        self._direct = direct
+        self._parts = [[future] for future in futures] if len(futures) <= MOST_EARLY else [list(futures)]
+        self._begun = [self._begin(some) for some in self._parts] if len(futures) <= MOST_EARLY else []
 
-    @staticmethod
-    def _begin(futures: Sequence[Future], direct: bool) -> threaded.Future[Any]:
+    def _begin(self, futures: Sequence[Future]) -> threaded.Future[Any]:
         client = futures[0].client
         # None leaves it to the client, which may have been told (Client(direct_to_workers=True))
-        gathering = client.gather(futures, asynchronous=True, direct=direct or None)
+        gathering = client.gather(futures, asynchronous=True, direct=self._direct or None)
         return asyncio.run_coroutine_threadsafe(gathering, client.loop.asyncio_loop)
 
     def cancel(self) -> None:
@@ -92,15 +92,29 @@ class Gathering:
         if not self._futures:
             return []
         with cancelled_on_error(self._futures):
-            self._begun = self._begun or [self._begin(self._futures, self._direct)]
+            self._begun = self._begun or [self._begin(some) for some in self._parts]
+            latest = time.monotonic() + DIRECT_SECONDS
             while threaded.wait(self._begun, ERROR_SECONDS).not_done:
                 watch.look()
+                if self._direct and time.monotonic() > latest:
+                    self._ask_scheduler()
             results: list[Any] = []
             for each in self._begun:
                 if error := each.exception():
                     raise without_our_frames(error) from None
                 results += each.result()
             return results
+
+    def _ask_scheduler(self) -> None:
+        """Fetch what has not come by way of the scheduler, which knows of workers that are dead.
+
+        Nobody tells a client. It would try to reach such a worker until `distributed.comm.timeouts.connect` is over.
+        """
+        self._direct = False
+        for number, each in enumerate(self._begun):
+            if not each.done():
+                each.cancel()
+                self._begun[number] = self._begin(self._parts[number])
 
 
 @contextmanager
