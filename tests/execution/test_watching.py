@@ -119,6 +119,12 @@ def test_restarts_for_memory_without_end_end_a_wait_that_achieves_nothing(watche
         seen.look(Health(1, (), (), Restarts(8, 320 << 20)))
 
 
+def test_many_restarts_in_a_moment_end_nothing(watched):
+    seen = watched()
+    seen.look(WELL, 1)
+    seen.look(Health(2, (), (), Restarts(14, 320 << 20)), 1)
+
+
 def test_restarts_are_counted_from_the_last_result(watched):
     seen = watched()
     for done in (0, 1, 1, 2):

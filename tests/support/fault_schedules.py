@@ -235,6 +235,7 @@ ADVICE = [
     r"Start workers and call again",
     r"fit\(\.\.\., resume=True\) goes on from it",
     r"make room|Make room",
+    r"give each worker at least",
     r"Copy it again|save the model again",
 ]
 
@@ -303,7 +304,7 @@ def _judged(found, expected):
 def _judged_error(error):
     """It must be of a kind by which workers and disks fail: no note helps where the fit itself is at fault."""
     said = all_said(error)
-    is_told = isinstance(error, (*LOSSES, OSError)) and any(re.search(each, said) for each in ADVICE)
+    is_told = isinstance(error, (*LOSSES, OSError, MemoryError)) and any(re.search(each, said) for each in ADVICE)
     return "advice" if is_told else "bare", said
 
 

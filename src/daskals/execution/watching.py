@@ -29,6 +29,8 @@ POLL_SECONDS = 5.0
 #: those waited for has been made meanwhile. Dask gives up a task after as many deaths; but where workers die of the
 #: results that they hold, it is another task each time.
 MOST_RESTARTS = 4
+#: ... and no sooner than so many seconds after the last result: a nanny can restart a worker many times in one second.
+LEAST_SECONDS = 20.0
 #: How many workers a message names.
 NAMED = 3
 #: Seconds between two warnings of the same that has not changed.
@@ -127,8 +129,8 @@ class WorkerWatch:
 
     def _check_restarts(self, health: Health) -> None:
         self._most_workers = max(self._most_workers, health.n_workers)
-        if health.restarts.number >= MOST_RESTARTS * self._most_workers:
-            seconds = time.monotonic() - self._done_at
+        seconds = time.monotonic() - self._done_at
+        if seconds >= LEAST_SECONDS and health.restarts.number >= MOST_RESTARTS * self._most_workers:
             raise MemoryError(f"Nothing was achieved in the last {seconds:.0f} s, in which {health.restarts}")
 
     def _restart_hung(self, silent: Sequence[SilentWorker]) -> None:
