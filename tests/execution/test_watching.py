@@ -119,6 +119,17 @@ def test_restarts_for_memory_without_end_end_a_wait_that_achieves_nothing(watche
         seen.look(Health(1, (), (), Restarts(8, 320 << 20)))
 
 
+def test_one_paused_worker_ends_a_wait_in_which_nothing_is_achieved(watched):
+    """It may hold, or have been given, what all others wait for."""
+    seen, one = watched(paused_timeout=3 * POLL_SECONDS), Health(2, (FULL,), (), Restarts())
+    for done in range(8):
+        seen.look(one, done)
+    for _ in range(2):
+        seen.look(one, 7)
+    with pytest.raises(MemoryError, match=r"1 of 2 workers are paused .*Nothing was achieved for 15 s.*at least"):
+        seen.look(one, 7)
+
+
 def test_many_restarts_in_a_moment_end_nothing(watched):
     seen = watched()
     seen.look(WELL, 1)

@@ -26,7 +26,11 @@ N_WORKERS = 3
 #: Seconds in which no task changes its state, after which work is said to hang; and ten times as many in all.
 HUNG = 90
 #: What the struck cluster does besides, or otherwise than by default: it notices soon who is dead.
-SETTINGS = {"distributed.comm.timeouts.connect": "3s", "daskals.no-worker-timeout": "90s"}
+SETTINGS = {
+    "distributed.comm.timeouts.connect": "3s",
+    "daskals.no-worker-timeout": "90s",
+    "daskals.paused-timeout": "45s",
+}
 
 
 # ---- schedules: pure functions of a seed -----------------------------------------------------------------
@@ -91,7 +95,8 @@ def schedule(seed, works):
 def _small_memory(seconds, dask_worker):
     """The worker's limit becomes what it takes: it spills, and pauses, until its limit is what it was."""
     manager = dask_worker.memory_manager
-    before = manager.memory_limit
+    # the worker may be struck again before its limit is back
+    before = dask_worker.__dict__.setdefault("limit_before", manager.memory_limit)
     manager.memory_limit = dask_worker.monitor.get_process_memory()
     dask_worker.loop.call_later(seconds, setattr, manager, "memory_limit", before)
 
@@ -236,6 +241,7 @@ ADVICE = [
     r"fit\(\.\.\., resume=True\) goes on from it",
     r"make room|Make room",
     r"give each worker at least",
+    r"was not written, and nothing stays of it",
     r"Copy it again|save the model again",
 ]
 

@@ -58,6 +58,7 @@ class WorkerWatch:
         #: since when there have been no workers, or only paused ones, look by look
         self._gone_since: float | None = None
         self._paused_since: float | None = None
+        self._some_paused_since: float | None = None
         #: when the next warning of paused workers may come
         self._next_told = 0.0
         #: workers that were silent at the last look, with the time at which they were seen last
@@ -106,10 +107,9 @@ class WorkerWatch:
         n_paused = len(health.paused)
         if not n_paused or n_paused < health.n_workers:
             self._paused_since = None
-            if n_paused:
-                some = f"{n_paused} of {health.n_workers} workers are paused because of their memory, and begin no task"
-                self._warn_now_and_then(f"{some}: {_told(health.paused)}", now)
+            self._check_some_paused(health, now)
             return
+        self._some_paused_since = None
         if self._paused_since is None:
             self._paused_since = now
             return
@@ -120,6 +120,25 @@ class WorkerWatch:
         )
         if limit is not None and paused >= limit:
             raise MemoryError(f"{text}. (daskals.paused-timeout is {limit:.0f} s)")
+        self._warn_now_and_then(text, now)
+
+    def _check_some_paused(self, health: Health, now: float) -> None:
+        """Others work, but what a paused worker was given, or holds, can be what all wait for."""
+        if not health.paused:
+            self._some_paused_since = None
+            return
+        if self._some_paused_since is None:
+            self._some_paused_since = now
+        text = (
+            f"{len(health.paused)} of {health.n_workers} workers are paused because of their memory, and begin no "
+            f"task: {_told(health.paused)}"
+        )
+        vain, limit = now - max(self._some_paused_since, self._done_at), self._settings.paused_timeout
+        if limit is not None and vain >= limit:
+            raise MemoryError(
+                f"{text}. Nothing was achieved for {vain:.0f} s (daskals.paused-timeout is {limit:.0f} s): "
+                f"{_advice(health.paused)}"
+            )
         self._warn_now_and_then(text, now)
 
     def _warn_now_and_then(self, text: str, now: float) -> None:

@@ -5,6 +5,7 @@ Counterparts in Spark: ``pyspark.ml.util.MLWritable``, ``MLReadable``, ``MLWrite
 
 from __future__ import annotations
 
+import errno
 import warnings
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
@@ -20,6 +21,9 @@ from daskals.params.declared import Params
 
 if TYPE_CHECKING:
     from typing import Self
+
+#: What the system says where a disk is full, a quota used up, or a file longer than files may be.
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 class OnCluster:
@@ -80,8 +84,13 @@ class MLWriter(OnCluster):
 
     def _save_and_warn(self, path: str, stacklevel: int, verbose: bool | None = None) -> None:
         directory = new_directory(str(path), overwrite=self._overwrite)
-        with self._on_cluster(), showing(verbose), progress.stage("Saving"), directory as draft:
-            cautions = self._write(draft)
+        try:
+            with self._on_cluster(), showing(verbose), progress.stage("Saving"), directory as draft:
+                cautions = self._write(draft)
+        except OSError as error:
+            if error.errno in NO_ROOM:
+                error.add_note(f"{path} was not written, and nothing stays of it: make room, or save it elsewhere.")
+            raise
         for each in dict.fromkeys(cautions):
             warnings.warn(each, stacklevel=stacklevel)
 
