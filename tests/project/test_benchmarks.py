@@ -50,7 +50,7 @@ WORK = {
     "beyond_memory.py": ("--shape 300x100x3000 --partitions 4 --memory 1GB --iterations 1", "on disk"),
     "traffic.py": ("--shape 300x100x3000 --rank 4 --workers 2 --iterations 1 2 --forms gather", "of the model"),
     "hosts.py": ("--shape 300x100x3000 --rank 4 --workers 2 --iterations 1 2 --forms gather --rates 1gbit", "1gbit"),
-    "constants.py": ("--rank 16 32 --ratings 20000 --shuffled 20000 --threads 2 --repeat 1", "MEASURED = Speed("),
+    "constants.py": ("--rank 16 32 --ratings 20000 --shuffled 400000 --threads 2 --repeat 1", "MEASURED = Speed("),
     "planned.py": ("--shape 300x100x3000 --threads 2 --iterations 2", "LocalCluster, rank 64, cg, implicit"),
 }
 
