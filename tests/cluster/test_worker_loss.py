@@ -134,7 +134,8 @@ def test_ratings_that_dask_gives_up_are_made_again(killable, expected, caplog, l
         model = als().fit(lazy())
     assert len(second.keys) == 1
     assert re.search("Iteration 5 failed, since workers were lost.*trying again, 1 of 3", caplog.text)
-    assert "of the results that this starts from were given up by Dask; they are made again" in caplog.text
+    if lost != "als-pin-":  # those are sent again under new names, whatever has become of the old ones
+        assert "of the results that this starts from were given up by Dask; they are made again" in caplog.text
     assert_equal(factors(model), expected)
 
 
