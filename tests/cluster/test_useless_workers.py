@@ -11,11 +11,13 @@ from contextlib import contextmanager, suppress
 import dask
 import pytest
 from distributed import Client, KilledWorker, LocalCluster
-from support.killable_cluster import FIT, PATIENT, At, als, assert_equal, factors, in_thread, lazy, until
+from support.killable_cluster import FIT, PATIENT, At, als, assert_equal, factors, in_thread, kill, lazy, until
 
 from daskals import ALS
 from daskals.datasets import make_ratings
 from daskals.execution import watching
+from daskals.execution.scheduler import current_scheduler
+from daskals.execution.tasks import identity, task
 
 pytestmark = [
     pytest.mark.slow,
@@ -157,6 +159,21 @@ def test_workers_with_too_little_memory_end_a_fit_with_what_they_need(tmp_path, 
     said = "\n".join([str(error.value), *getattr(error.value, "__notes__", [])])
     print(said)
     assert "give each worker at least" in said
+
+
+def test_a_task_whose_worker_goes_while_all_are_paused_is_run_by_another(killable, monkeypatch):
+    monkeypatch.setattr(watching, "POLL_SECONDS", 0.2)
+
+    def pause(dask_worker):
+        dask_worker.memory_manager.memory_pause_fraction = 1e-9
+
+    killable.client.run(pause)
+    until(lambda: not killable.on_loop(lambda: killable.scheduler.running), "they are not paused")
+    wished = min(killable.addresses())
+    fetching = in_thread(lambda: current_scheduler().fetch(task(identity, 7, name="als-wished", worker=wished)))
+    until(lambda: killable.on_loop(lambda: killable.scheduler.unrunnable), "it is not set aside")
+    killable.on_loop(lambda: kill([killable.scheduler.workers[wished]]))
+    assert fetching.result(30) == (7,)
 
 
 # ---- disks -----------------------------------------------------------------------------------------------

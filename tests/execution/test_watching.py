@@ -12,8 +12,8 @@ from daskals.execution.settings import read_settings
 from daskals.execution.watching import POLL_SECONDS, WorkerWatch
 
 FULL = WorkerMemory("tcp://full", 300 << 20, 60 << 20, 330 << 20)
-WELL = Health(2, (), (), Restarts())
-PAUSED = Health(2, (FULL, FULL._replace(address="tcp://other")), (), Restarts())
+WELL = Health(2, (), (), Restarts(), 0)
+PAUSED = Health(2, (FULL, FULL._replace(address="tcp://other")), (), Restarts(), 0)
 
 
 class Cluster:
@@ -73,7 +73,7 @@ def test_workers_that_are_all_paused_are_told_with_the_memory_that_they_need(wat
         seen.look(PAUSED)  # (300 + 60 spilled) / 0.6
 
 
-@pytest.mark.parametrize("better", [WELL, Health(3, (FULL, FULL), (), Restarts())], ids=["go on", "a new one"])
+@pytest.mark.parametrize("better", [WELL, Health(3, (FULL, FULL), (), Restarts(), 0)], ids=["go on", "a new one"])
 def test_workers_that_are_paused_for_a_while_end_nothing(watched, better):
     seen = watched(paused_timeout=3 * POLL_SECONDS)
     for _ in range(5):
@@ -90,13 +90,13 @@ def test_without_a_limit_paused_workers_are_waited_for(watched, caplog):
 
 
 def test_one_paused_worker_among_others_is_told_of(watched, caplog):
-    watched().look(Health(2, (FULL,), (), Restarts()))
+    watched().look(Health(2, (FULL,), (), Restarts(), 0))
     assert "1 of 2 workers are paused because of their memory" in caplog.text
 
 
 def test_a_worker_that_does_not_answer_is_restarted_if_it_was_silent_before(watched, caplog):
     seen = watched(hung_worker_timeout=60.0)
-    silent = Health(2, (), (SilentWorker("tcp://hung", 61.0, 1000.0),), Restarts())
+    silent = Health(2, (), (SilentWorker("tcp://hung", 61.0, 1000.0),), Restarts(), 0)
     seen.look(silent)
     assert not seen.cluster.restarted, "perhaps the scheduler was busy"
     seen.look(silent)
@@ -106,22 +106,22 @@ def test_a_worker_that_does_not_answer_is_restarted_if_it_was_silent_before(watc
 
 def test_a_worker_that_was_heard_of_in_between_stays(watched):
     seen = watched()
-    seen.look(Health(2, (), (SilentWorker("tcp://slow", 61.0, 1000.0),), Restarts()))
-    seen.look(Health(2, (), (SilentWorker("tcp://slow", 61.0, 1005.0),), Restarts()))
+    seen.look(Health(2, (), (SilentWorker("tcp://slow", 61.0, 1000.0),), Restarts(), 0))
+    seen.look(Health(2, (), (SilentWorker("tcp://slow", 61.0, 1005.0),), Restarts(), 0))
     assert not seen.cluster.restarted
 
 
 def test_restarts_for_memory_without_end_end_a_wait_that_achieves_nothing(watched):
     seen = watched()
     for number in range(8):
-        seen.look(Health(2 if number < 4 else 1, (), (), Restarts(number, 320 << 20)))
+        seen.look(Health(2 if number < 4 else 1, (), (), Restarts(number, 320 << 20), 0))
     with pytest.raises(MemoryError, match=r"restarted 8 times .*up to 320.00 MiB.*at least 533.33 MiB"):
-        seen.look(Health(1, (), (), Restarts(8, 320 << 20)))
+        seen.look(Health(1, (), (), Restarts(8, 320 << 20), 0))
 
 
 def test_one_paused_worker_ends_a_wait_in_which_nothing_is_achieved(watched):
     """It may hold, or have been given, what all others wait for."""
-    seen, one = watched(paused_timeout=3 * POLL_SECONDS), Health(2, (FULL,), (), Restarts())
+    seen, one = watched(paused_timeout=3 * POLL_SECONDS), Health(2, (FULL,), (), Restarts(), 0)
     for done in range(8):
         seen.look(one, done)
     for _ in range(2):
@@ -133,7 +133,7 @@ def test_one_paused_worker_ends_a_wait_in_which_nothing_is_achieved(watched):
 def test_many_restarts_in_a_moment_end_nothing(watched):
     seen = watched()
     seen.look(WELL, 1)
-    seen.look(Health(2, (), (), Restarts(14, 320 << 20)), 1)
+    seen.look(Health(2, (), (), Restarts(14, 320 << 20), 0), 1)
 
 
 def test_restarts_are_counted_from_the_last_result(watched):

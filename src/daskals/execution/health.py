@@ -13,7 +13,7 @@ from typing import NamedTuple
 from dask.utils import format_bytes
 from distributed import Scheduler as DaskScheduler
 from distributed.core import Status
-from distributed.scheduler import WorkerState
+from distributed.scheduler import TaskState, WorkerState
 
 #: Under this topic nannies tell the scheduler that they restart a worker because of its memory.
 RESTARTS_TOPIC = "worker-restart-memory"
@@ -78,6 +78,8 @@ class Health(NamedTuple):
     silent: tuple[SilentWorker, ...]
     #: in the seconds that were asked for
     restarts: Restarts
+    #: how many tasks wait for a worker that has gone, though others may run them (`place_stranded`)
+    n_stranded: int
 
 
 def look_at_workers(silence: float | None, seconds: float, dask_scheduler: DaskScheduler) -> Health:
@@ -90,6 +92,7 @@ def look_at_workers(silence: float | None, seconds: float, dask_scheduler: DaskS
         tuple(sorted(paused, key=lambda memory: memory.used, reverse=True)),
         tuple(each for each in silent if each.seconds >= (silence or 0)),
         count_restarts(seconds, dask_scheduler),
+        len(_stranded(dask_scheduler)),
     )
 
 
@@ -110,6 +113,21 @@ def count_restarts(seconds: float, dask_scheduler: DaskScheduler) -> Restarts:
     first = time.time() - seconds
     used = [event["rss"] for when, event in dask_scheduler.get_events(RESTARTS_TOPIC) if when >= first]
     return Restarts(len(used), max(used, default=0))
+
+
+def _stranded(dask_scheduler: DaskScheduler) -> list[TaskState]:
+    """Tasks that no worker was given, though there are workers that may run them."""
+    return [each for each in dask_scheduler.unrunnable if each.loose_restrictions] if dask_scheduler.running else []
+
+
+def place_stranded(dask_scheduler: DaskScheduler) -> None:
+    """Give tasks to other workers that had best run on one that has gone.
+
+    Dask does so by itself, unless all workers were paused when such a task was ready: it then sets the task aside, and
+    later looks whether the worker that comes back is the one that was wished for.
+    """
+    recommended = {each.key: "processing" for each in _stranded(dask_scheduler)}
+    dask_scheduler.transitions(recommended, stimulus_id=f"daskals-place-stranded-{time.time()}")
 
 
 async def restart_workers(addresses: Sequence[str], dask_scheduler: DaskScheduler) -> None:

@@ -19,7 +19,7 @@ from distributed import Scheduler as DaskScheduler
 from distributed.system import MEMORY_LIMIT
 
 from daskals import progress
-from daskals.execution import waiting, watching
+from daskals.execution import interrupts, waiting, watching
 from daskals.execution.blas import one_blas_thread
 from daskals.execution.in_force import CLOSED_MEANWHILE, client_of, get_in_force, is_closed
 from daskals.execution.seceding import seceded
@@ -112,6 +112,7 @@ class Scheduler:
 
         Returns the persisted tasks of each group in ``stay``, and the results of each group in ``come``.
         """
+        interrupts.check()
         flat = [each for group in (*stay, *come) for each in group]
         try:
             if self.client is None:

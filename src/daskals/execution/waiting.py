@@ -16,6 +16,7 @@ from distributed import Client, Future, KilledWorker, futures_of, wait
 from distributed.comm import CommClosedError
 
 from daskals import progress
+from daskals.execution import interrupts
 from daskals.execution.health import count_restarts, make_again
 from daskals.execution.in_force import is_closed
 from daskals.execution.watching import WorkerWatch
@@ -42,6 +43,7 @@ def wait_for(futures: Sequence[Future], watch: WorkerWatch) -> None:
     count = progress.counter(len(futures))
     with cancelled_on_error(futures):
         while True:
+            interrupts.check()
             try:
                 wait(futures, timeout=pause)
                 pending = False
@@ -95,6 +97,7 @@ class Gathering:
             self._begun = self._begun or [self._begin(some) for some in self._parts]
             latest = time.monotonic() + DIRECT_SECONDS
             while threaded.wait(self._begun, ERROR_SECONDS).not_done:
+                interrupts.check()
                 watch.look()
                 if self._direct and time.monotonic() > latest:
                     self._ask_scheduler()

@@ -16,6 +16,7 @@ from daskals.execution.health import (
     SilentWorker,
     WorkerMemory,
     look_at_workers,
+    place_stranded,
     restart_workers,
 )
 from daskals.execution.in_force import CLOSED_MEANWHILE, is_closed
@@ -49,6 +50,7 @@ class WorkerWatch:
     - It warns while there are no workers, or all are paused because of their memory, and gives up when that has lasted
       as long as the settings allow.
     - It has workers restarted that have work to do and do not answer.
+    - It has tasks placed that Dask has set aside for a worker that does not come back.
     - It gives up when workers are restarted again and again because of their memory and nothing is achieved.
     """
 
@@ -87,6 +89,8 @@ class WorkerWatch:
         self._check_memory(health, now)
         self._check_restarts(health)
         self._restart_hung(health.silent)
+        if health.n_stranded:
+            self._client.run_on_scheduler(place_stranded)
 
     def _check_presence(self, health: Health, now: float) -> None:
         if health.n_workers:
