@@ -57,9 +57,12 @@ def fit(**more):
     return lambda place: factors(als(**more).fit(lazy()))
 
 
-def streamed(place):
-    with dask.config.set({"daskals.factor-share": 0}):
-        return factors(als().fit(lazy()))
+def configured(key, value, **more):
+    def work(place):
+        with dask.config.set({f"daskals.{key}": value}):
+            return factors(als(**more).fit(lazy()))
+
+    return work
 
 
 def checkpoints(place):
@@ -126,7 +129,9 @@ WORKS = {
     "subspace": fit(solver="subspace", subspaceSize=2),
     "biases": fit(biases=True),
     "doubles": fit(precision="double"),
-    "streamed": streamed,
+    "streamed": configured("factor-share", 0),
+    "reduced": configured("half-step", "reduce"),
+    "reduced cg": configured("half-step", "reduce", solver="cg"),
     "checkpoints": checkpoints,
     "transform": transform,
     "to users": to_users,

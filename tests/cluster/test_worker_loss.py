@@ -32,7 +32,7 @@ from support.marks import a_few
 
 from daskals import ALSModel
 from daskals.datasets import make_ratings
-from daskals.engine import loop
+from daskals.engine import loop, sides
 from daskals.evaluation import RankingEvaluator, rankingReport
 from daskals.tuning import TrainValidationSplit
 
@@ -59,6 +59,8 @@ KINDS = {
     "nonnegative": {"nonnegative": True},
     "in doubles": {"precision": "double"},
     "streamed": {},
+    "reduced": {},
+    "reduced, conjugate gradients": {"solver": "cg"},
 }
 
 
@@ -66,8 +68,9 @@ KINDS = {
 def test_every_kind_of_fit_survives(killable, kind):
     """One worker dies while the items of the second iteration are solved, all at the users of the fourth."""
     share = 0 if kind == "streamed" else dask.config.get("daskals.factor-share")
-    first, second = (r"als-(solve|add)-items-[0-9a-f]+-2-", r"als-(solve|add)-users-[0-9a-f]+-4-")
-    with dask.config.set({"daskals.factor-share": share}):
+    first, second = (r"als-(solve|add|reduce)-items-[0-9a-f]+-2-", r"als-(solve|add)-users-[0-9a-f]+-4-")
+    form = "reduce" if kind.startswith("reduced") else "gather"
+    with dask.config.set({"daskals.factor-share": share, "daskals.half-step": form}):
         with dask.config.set(scheduler="threads"):
             expected = factors(als(**KINDS[kind]).fit(lazy()))
         one, all_ = killer(killable, first), killer(killable, second, everybody=True)
@@ -76,7 +79,30 @@ def test_every_kind_of_fit_survives(killable, kind):
     assert one.keys
     assert all_.keys
     assert ("als-add" in one.keys[0]) == (kind == "streamed")
+    assert ("als-reduce" in one.keys[0]) == (form == "reduce")
     assert_equal(factors(model), expected)
+
+
+@pytest.mark.parametrize("form", a_few(["reduce", "gather"], "reduce"))
+def test_blocks_of_a_lost_worker_find_a_new_home(killable, monkeypatch, form):
+    """Otherwise all of them would be brought together on one of those that have made them again."""
+    found, at_home = [], sides.Ratings.at_home
+
+    def watched(ratings, client):
+        found.append(at_home(ratings, client))
+        return found[-1]
+
+    monkeypatch.setattr(sides.Ratings, "at_home", watched)
+    with (
+        dask.config.set({"daskals.half-step": form}),
+        killable.plugged(killer(killable, r"als-solve-users-[0-9a-f]+-2-")) as plugin,
+    ):
+        als().fit(lazy())
+    assert plugin.keys
+    first, *_, last = ({*each.users.homes, *each.items.homes} for each in found)
+    assert len(first) == 2
+    assert not first <= killable.addresses()
+    assert last <= killable.addresses()
 
 
 STEPS = {

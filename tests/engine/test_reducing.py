@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from distributed import Client, LocalCluster, get_task_stream
+from support.planned import planned
 
 from daskals import ALS, kernels
 from daskals.blocks import reduced
@@ -16,7 +17,7 @@ from daskals.blocks.biases import biases_of
 from daskals.blocks.least_squares import gram_of, pack_sources
 from daskals.blocks.ratings import InBlock
 from daskals.engine import loop, reducing
-from daskals.engine.forms import FitShape, reduced_side
+from daskals.engine.forms import FitShape, lanes_of_process, panels_at_once, panels_of_reduced, reduced_side
 from daskals.execution.scheduler import current_scheduler
 from daskals.kernels.objective import Objective, Solver
 
@@ -104,7 +105,7 @@ def test_ratings_are_held_once_and_source_rows_stay(monkeypatch):
     config = {"daskals.half-step": "reduce", "daskals.user-blocks": 8}
     with dask.config.set(config), dask.config.set(scheduler="threads", num_workers=4):
         estimator(solver="cg").fit(frame)
-    passes, n_panels = 4 * 4, 2  # iterations, and steps with the first pass; MOST_PANELS_OF_PASSES
+    passes, n_panels = 4 * 4, 2  # iterations, and steps with the first pass; LEAST_PANELS_OF_PASSES
     assert sum(sizes) == 300 * passes * n_panels
     assert max(sizes) < 300 / 2
 
@@ -147,13 +148,16 @@ def test_too_large_numbers_are_told():
             estimator(solver="cg").fit(frame)
 
 
-@pytest.mark.parametrize("form", ["one graph", "many graphs"])
+@pytest.mark.parametrize("form", ["one graph", "many graphs", "ratings beyond memory"])
 @pytest.mark.parametrize("solver", ["cholesky", "cg"])
 def test_on_clusters_of_any_number_of_workers(solver, form, monkeypatch):
-    """Also with half-steps and passes that are sent one after the other, as on large clusters."""
+    """Also with half-steps and passes that are sent one after the other, as on large clusters; and in several lanes."""
+    if form == "ratings beyond memory":
+        monkeypatch.setattr("daskals.engine.plan.lanes_of_process", lambda *_: 3)
+        monkeypatch.setattr("daskals.engine.forms.LEAST_PANELS", 3)
     if form == "many graphs":
         monkeypatch.setattr(loop, "BLOCKS_IN_ONE", 0)
-        monkeypatch.setattr(reducing, "LANES_IN_ONE", 0)
+        monkeypatch.setattr(reducing, "BLOCKS_IN_ONE", 0)
     frame, settings = ratings_frame(), {"solver": solver}
     expected = estimator(**settings).fit(frame)
     for n_workers in (1, 3):
@@ -259,10 +263,10 @@ def test_many_steps_reach_the_solution(kind):
     for _ in range(solver.cg_steps):
         d = steps.descent.direction
         parts = [reduced.part_of_products([block], 0, d, objective, solver, residuals=False) for block in blocks]
-        steps = reduced.next_step(steps, reduced.add_products(*parts))
+        steps = reduced.next_step(steps, reduced.add_parts(*parts))
     found = reduced.solved_rows(steps, objective)
     parts = [reduced.part_of_equations([block], (0, 20), objective, solver) for block in blocks]
-    exact = reduced.solve_part(0, reduced.add_equations(*parts), gram, objective, Solver(double=True))
+    exact = reduced.solve_part(0, reduced.add_parts(*parts), gram, objective, Solver(double=True))
     np.testing.assert_allclose(found.rows, exact.rows, atol=1e-5)
     np.testing.assert_allclose(found.losses, exact.losses, rtol=1e-6, atol=1e-6)
 
@@ -273,7 +277,7 @@ def test_adding_leaves_what_is_added():
     blocks = source_blocks(rng, 20, weighted=False)
     exact = [reduced.part_of_equations([block], (0, 20), objective, Solver()) for block in blocks]
     before = exact[0].triangles.copy()
-    first, again = (reduced.add_equations(*exact) for _ in range(2))
+    first, again = (reduced.add_parts(*exact) for _ in range(2))
     np.testing.assert_array_equal(exact[0].triangles, before)
     np.testing.assert_array_equal(first.triangles, again.triangles)
 
@@ -299,6 +303,23 @@ def test_the_side_that_is_reduced_is_chosen_by_bytes(n_users, n_items, solver, p
     if expected:
         assert "would move" in caplog.text
         assert caplog.text.rstrip().endswith("reduce")
+
+
+@pytest.mark.parametrize(("n_ratings", "lanes"), [(1000, 1), (80_000_000, 1), (90_000_000, 3), (400_000_000, 10)])
+def test_ratings_beyond_memory_are_gone_over_in_several_lanes(n_ratings, lanes):
+    """Two workers of 1 GB: 12 bytes a rating, half of the memory for all of them or a quarter for those of a lane."""
+    scheduler = dataclasses.replace(planned(memory=1e9), processes=2)
+    assert lanes_of_process(scheduler, n_ratings) == lanes
+    assert panels_at_once(scheduler, lanes) == (2 if lanes == 1 else 1)
+
+
+def test_a_worker_has_room_for_the_parts_of_its_threads():
+    """16 workers of 32 threads: parts of a panel in each thread, and the sums of 16 panels, in a quarter of 256 GB."""
+    shape, scheduler = FitShape(64, Solver()), dataclasses.replace(planned(512, memory=256e9), processes=16)
+    n_panels = panels_of_reduced(scheduler, shape, 1_000_000)
+    assert n_panels == -(-48 * 1_000_000 * 2 * 64 * 64 * 4 // int(0.25 * 256e9)) == 25
+    assert panels_of_reduced(scheduler, FitShape(64, Solver(cg_steps=3)), 1_000_000) == 16, "one for each process"
+    assert panels_of_reduced(scheduler, FitShape(64, Solver(cg_steps=3)), 5) == 5
 
 
 def test_subspace_gathers_whatever_is_asked_for():

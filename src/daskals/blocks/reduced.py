@@ -19,8 +19,10 @@ another order, squared errors have a floor.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import NamedTuple
+import copy
+import itertools
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -30,11 +32,12 @@ from daskals.blocks.biases import Biases
 from daskals.blocks.least_squares import SolvedBlock, pack_sources, rows_of
 from daskals.blocks.ratings import InBlock
 from daskals.blocks.streamed import accumulate, solve_sums
+from daskals.blocks.threads import threads
 from daskals.kernels.eigenbasis import base_of
 from daskals.kernels.numpy.cg import Descent
 from daskals.kernels.numpy.terms import start_of
 from daskals.kernels.objective import Objective, Solver
-from daskals.kernels.tallies import add_tallies, known_terms, tallies_by_row, tallies_of
+from daskals.kernels.tallies import known_terms, tallies_of
 from daskals.kernels.types import Equations, Float, Float32, Float64, Losses, Products, Tallies
 
 #: What overflows ends as a loss that is not finite, which the fit warns of.
@@ -59,6 +62,55 @@ class PartOfProducts(NamedTuple):
     products: Products
     #: of the first pass alone
     tallies: Tallies | None
+
+
+Part = TypeVar("Part", PartOfEquations, PartOfProducts)
+
+# ---- sums of parts ---------------------------------------------------------------------------------------
+
+
+def part_of_groups(make: Callable[[Any], Part], groups: Sequence[Sequence[SourceBlock]], n_rows: int) -> Part:
+    """The part of several groups of blocks, each made by ``make`` in a thread of its own, of ``n_rows`` rows.
+
+    Each thread then adds up a share of the rows of all groups, in the order of the groups: so the sum does not depend
+    on which thread is first.
+    """
+    if len(groups) == 1:
+        return make(groups[0])
+    edges = np.linspace(0, n_rows, len(groups) + 1).astype(int).tolist()
+    with threads(len(groups)) as map_in_threads:
+        parts: list[Part] = map_in_threads(make, groups)
+        map_in_threads(lambda ends: _add_rows(parts, slice(*ends)), itertools.pairwise(edges))
+    return _with_weight_of(parts)
+
+
+def add_parts(*parts: Part) -> Part:
+    """The sum of parts, which stay as they are: a task may run again."""
+    own = list(parts)
+    own[0] = copy.deepcopy(parts[0])
+    _add_rows(own, slice(None))
+    return _with_weight_of(own)
+
+
+@_numbers_may_be_too_large
+def _add_rows(parts: Sequence[PartOfEquations | PartOfProducts], rows: slice) -> None:
+    """Add these rows of all parts to those of the first."""
+    for first, *others in zip(*map(_arrays, parts), strict=True):
+        for each in others:
+            first[rows] += each[rows]
+
+
+def _arrays(part: PartOfEquations | PartOfProducts) -> list[Any]:
+    """What a part has for each row."""
+    sums = part.products if isinstance(part, PartOfProducts) else (part.triangles, part.b, part.q)
+    return [*sums, *(part.tallies or ())[:2]]
+
+
+def _with_weight_of(parts: Sequence[Part]) -> Part:
+    """The first part, whose rows are the sums of all."""
+    weights = [part.tallies.weight for part in parts if part.tallies is not None]
+    whole = parts[0]
+    return whole if whole.tallies is None else whole._replace(tallies=whole.tallies._replace(weight=sum(weights)))
 
 
 # ---- exact solutions -------------------------------------------------------------------------------------
@@ -89,19 +141,6 @@ def part_of_equations(
 
 def _is_within(block: InBlock, start: int, stop: int) -> bool:
     return bool(block.source_positions.min() >= start and block.source_positions.max() < stop)
-
-
-@_numbers_may_be_too_large
-def add_equations(*parts: PartOfEquations) -> PartOfEquations:
-    """The sums of parts."""
-    triangles, b, q, tallies = parts[0]
-    triangles, b, q = triangles.copy(), b.copy(), q.copy()  # a task may run again: what it is given stays
-    for part in parts[1:]:
-        triangles += part.triangles
-        b += part.b
-        q += part.q
-        tallies = add_tallies(tallies, part.tallies)
-    return PartOfEquations(triangles, b, q, tallies)
 
 
 @_numbers_may_be_too_large
@@ -150,29 +189,7 @@ def part_of_products(
     ``x`` is as `start_rows` or a `Descent` has it. With ``residuals`` come the squared errors and the tallies.
     """
     pairs = [(rows_of(block), pack_sources([factors], None, objective, solver, biases)) for block, factors in blocks]
-    products: Products = kernels.add_products(pairs, start, x, objective, residuals=residuals)
-    tallies = None
-    if residuals:
-        for block, _ in blocks:
-            here = (block.source_positions >= start) & (block.source_positions < start + len(x))
-            weights = None if block.weights is None else block.weights[here]
-            some = tallies_by_row(block.source_positions[here] - start, block.ratings[here], weights, len(x), objective)
-            tallies = some if tallies is None else add_tallies(tallies, some)
-    return PartOfProducts(products, tallies)
-
-
-@_numbers_may_be_too_large
-def add_products(*parts: PartOfProducts) -> PartOfProducts:
-    """The sums of parts."""
-    (values, q, error), tallies = parts[0]
-    values, q, error = values.copy(), q.copy(), error.copy()
-    for (more, more_q, more_error), others in parts[1:]:
-        values += more
-        q += more_q
-        error += more_error
-        if tallies is not None and others is not None:
-            tallies = add_tallies(tallies, others)
-    return PartOfProducts(Products(values, q, error), tallies)
+    return PartOfProducts(*kernels.add_products(pairs, start, x, objective, residuals=residuals))
 
 
 class Steps(NamedTuple):

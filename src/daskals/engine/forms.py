@@ -8,6 +8,7 @@ and items are known. It changes factors by rounding alone.
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -21,12 +22,18 @@ from daskals.kernels.objective import Solver
 
 logger = logging.getLogger("daskals")
 
-#: So many panels of a side are in the making at a time, at most, where equations are reduced.
+#: Sides are reduced in a panel for each process, which adds up what the others send; and in at least this many, unless
+#: there are fewer threads: each is a task in every process, and in each pass of conjugate gradients.
+LEAST_PANELS = 8
+LEAST_PANELS_OF_PASSES = 2
+#: So many panels of a side are in the making at a time, at least: while sums of one travel, those of another are made.
 PANELS_AT_ONCE = 2
-#: Sides are reduced in at most this many panels, unless memory asks for more: each costs a task in every lane, and in
-#: each pass of conjugate gradients.
-MOST_PANELS = 8
-MOST_PANELS_OF_PASSES = 2
+#: A process goes over its ratings in one task where they take no more than this share of its memory. Else in several,
+#: one after the other, each of which has a smaller share at hand.
+HELD_SHARE = 0.5
+LANE_SHARE = 0.25
+#: Bytes of a rating in an in-block, with a weight.
+RATING_BYTES = 12
 #: Gathering is left as it is until it moves this many bytes in a half-step, all processes together: below that there is
 #: little to gain, and reducing has more tasks.
 LEAST_BYTES = 1 << 30
@@ -49,7 +56,7 @@ class FitShape:
     needs_users: bool = False
 
     def row_bytes(self) -> int:
-        """Bytes that a lane takes at most for each row of a panel that it makes a part of."""
+        """Bytes that a thread takes at most for each row of a panel that it makes a part of."""
         width = -(-self.columns // 8) * 8
         numbers = 6 * width if self.solver.cg_steps else 2 * width * width
         return numbers * np.dtype(self.solver.dtype).itemsize
@@ -101,7 +108,7 @@ def reduced_side(scheduler: Scheduler, shape: FitShape, n_users: int, n_items: i
     pays = gathered >= LEAST_BYTES and reduced <= WORTH_SHARE * gathered
     if pays:
         passes = shape.solver.cg_steps + 1
-        n_tasks = panels_of_reduced(scheduler, shape, n_few) * scheduler.threads * passes
+        n_tasks = panels_of_reduced(scheduler, shape, n_few) * scheduler.processes * passes
         pays = gathered - reduced >= BYTES_PER_TASK * n_tasks * scheduler.processes
     chosen = how == "reduce" or pays
     if gathered:
@@ -118,9 +125,32 @@ def _in_words(n_bytes: int) -> str:
 
 
 def panels_of_reduced(scheduler: Scheduler, shape: FitShape, n_rows: int) -> int:
-    """In how many panels a side of so many rows is reduced: parts of a panel shall fit a worker, one in each thread."""
+    """In how many panels a side of so many rows is reduced.
+
+    A worker shall have room for the parts of a panel that its threads make, and for its sums of those in the making.
+    """
     share = scheduler.settings.factor_share * scheduler.worker_memory()
-    lanes = -(-scheduler.threads // scheduler.processes)
-    needed = int(-(-n_rows * shape.row_bytes() * PANELS_AT_ONCE * lanes // max(1, int(share))))
-    most = MOST_PANELS_OF_PASSES if shape.solver.cg_steps else MOST_PANELS
-    return max(1, min(n_rows, max(needed, min(most, scheduler.threads))))
+    at_hand = threads_of_process(scheduler) + panels_at_once(scheduler, 1)
+    needed = int(-(-n_rows * shape.row_bytes() * at_hand // max(1, int(share))))
+    least = LEAST_PANELS_OF_PASSES if shape.solver.cg_steps else LEAST_PANELS
+    return max(1, min(n_rows, max(needed, scheduler.processes, min(least, scheduler.threads))))
+
+
+def threads_of_process(scheduler: Scheduler) -> int:
+    """How many threads a process has."""
+    return -(-scheduler.threads // scheduler.processes)
+
+
+def panels_at_once(scheduler: Scheduler, n_lanes: int) -> int:
+    """How many panels are in the making at a time, where a process goes over its ratings in so many tasks.
+
+    A panel for each process: the network between all of them is then in use. But where ratings do not stay in memory,
+    they shall not be read for several panels at a time.
+    """
+    return max(PANELS_AT_ONCE, scheduler.processes) if n_lanes == 1 else 1
+
+
+def lanes_of_process(scheduler: Scheduler, n_ratings: int) -> int:
+    """In how many tasks, one after the other, a process goes over its ratings."""
+    n_bytes, memory = RATING_BYTES * n_ratings / scheduler.processes, scheduler.worker_memory()
+    return 1 if n_bytes <= HELD_SHARE * memory else math.ceil(n_bytes / (LANE_SHARE * memory))

@@ -89,8 +89,7 @@ class Iterations:
     """
 
     def __init__(self, ratings: Ratings, start: StartValues, plan: Plan, point: ResumePoint | None = None) -> None:
-        client = plan.scheduler.client
-        self._ratings = replace(ratings, users=ratings.users.at_home(client), items=ratings.items.at_home(client))
+        self._ratings = ratings.at_home(plan.scheduler.client)
         self._start, self._plan = start, plan
         #: how many iterations the factors have behind them
         self.number = point.number if point else 0
@@ -106,6 +105,8 @@ class Iterations:
             # an exact solve does not read the items of the iteration before; a cluster that loses them while we hold
             # them would make them again for nothing
             self._state = replace(self._state, items=HeldPanels(self._plan.scheduler, ()))
+        if self._ratings.has_lost_homes(self._plan.scheduler.client):
+            self._ratings = self._ratings.at_home(self._plan.scheduler.client)
         state = self._state
         iterate = functools.partial(self._iterate, state)
         inputs = [*self._ratings.tasks, *state.users.irreplaceable, *state.items.irreplaceable]

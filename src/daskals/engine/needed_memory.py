@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from daskals.blocks.ratings import SideName, other
-from daskals.engine.forms import PANELS_AT_ONCE, FitShape
+from daskals.engine.forms import FitShape, panels_at_once, threads_of_process
 from daskals.engine.needs import SIDES, Needs
 from daskals.engine.speeds import padded
 from daskals.engine.traffic import ROW_ITEMSIZE, row_bytes
@@ -102,10 +102,12 @@ def _working(needs: Needs, side: SideName) -> float:
     columns = padded(size.unknowns)
     equations = columns * (columns + ROOM) * itemsize
     if needs.form(side) != "gather":
-        # parts of a few panels at a time, one in each thread; and what a thread reads: a share of the source
+        # parts of a panel, one in each thread, and the sums of a few panels; and the ratings of a lane
         shape = FitShape(plan.rank, plan.solver, size.has_biases)
-        panels, lanes = len(plan.of(side).panel_edges) - 1, math.ceil(machines.threads / machines.processes)
-        return min(PANELS_AT_ONCE / panels, 1.0) * size.n_destination * shape.row_bytes() * lanes
+        panels, at_once = len(plan.of(side).panel_edges) - 1, panels_at_once(plan.scheduler, plan.lanes)
+        parts = threads_of_process(plan.scheduler) / panels + min(at_once / panels, 1.0)
+        of_lane = needs.sizes.n_ratings * IN_BLOCK / machines.processes / plan.lanes if plan.lanes > 1 else 0.0
+        return parts * size.n_destination * shape.row_bytes() + of_lane
     packed = size.n_source * columns * itemsize
     came = 0.0 if machines.processes == 1 else size.n_source * size.columns * ROW_ITEMSIZE
     if plan.of(other(side)).streamed:

@@ -14,7 +14,7 @@ import numpy as np
 from daskals.blocks.biases import Biases, biases_of
 from daskals.blocks.goal import Goal
 from daskals.blocks.ratings import SideName, other
-from daskals.engine.forms import FitShape, panels_of_reduced
+from daskals.engine.forms import FitShape, lanes_of_process, panels_of_reduced
 from daskals.engine.share import LEAST_MEMORY, Share
 from daskals.engine.sides import Ratings, Side
 from daskals.execution.scheduler import Scheduler
@@ -57,6 +57,8 @@ class Plan:
     #: whether factors are too large to be pinned: then the loss of a worker makes all iterations run again, from the
     #: newest checkpoint or, where there is none, from the start values
     loses_history: bool
+    #: in how many tasks a process goes over its ratings, where half-steps are reduced
+    lanes: int
 
     def of(self, side: SideName) -> SidePlan:
         """The plan for one side, "users" or "items"."""
@@ -88,12 +90,14 @@ def make_plan(scheduler: Scheduler, ratings: Ratings, rank: int, goal: Goal, sol
             pinned=is_start and scheduler.can_lose_results and is_small_enough_to_pin(scheduler, side.n_rows, rank),
         )
 
-    rows = max(ratings.users.n_rows, ratings.items.n_rows)
+    sides = ratings.users, ratings.items
+    rows = max(side.n_rows for side in sides)
     return Plan(
         *(scheduler, rank, goal, solver),
         users=plan_side(ratings.users),
         items=plan_side(ratings.items),
         loses_history=scheduler.can_lose_results and not is_small_enough_to_pin(scheduler, rows, rank),
+        lanes=1 if all(side.in_blocks for side in sides) else lanes_of_process(scheduler, ratings.n_ratings),
     )
 
 

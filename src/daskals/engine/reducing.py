@@ -1,19 +1,20 @@
 """A half-step in which the source's rows stay where they are, with their ratings: what travels are sums.
 
 A source of many rows has in-blocks, and the few rows of the destination have none. With two panels of the destination,
-and source blocks in three lanes, of neighbours that mostly lie on one worker, an exact half-step is::
+and the blocks of the source on three workers, an exact half-step is::
 
-    lane 0   lane 1   lane 2        each with the ratings and rows of its blocks
-      |  \\     |  \\     |  \
-      +---|----+---|----+   |      parts of the equations of panel 0, added in a tree   --> solve --> panel 0
-          +--------+--------+      ... of panel 1                                       --> solve --> panel 1
+    worker 0   worker 1   worker 2      each with the ratings and rows of its blocks: all its threads make its part
+       |  \\      |  \\      |  \\
+       +---|-----+---|-----+   |        parts of the equations of panel 0, added on worker 0    --> solve --> panel 0
+           +---------+---------+        ... of panel 1, on worker 1                             --> solve --> panel 1
 
 With conjugate gradients the same happens in each pass with directions and products (`daskals.blocks.reduced`)::
 
-    x --> lanes --> tree --> first step --direction--> lanes --> tree --> next step --direction--> ... --> panel
+    x --> workers --> sum --> first step --direction--> workers --> sum --> next step --direction--> ... --> panel
 
-Parts for one panel are as large as its equations, in each lane. So no more than `PANELS_AT_ONCE` panels are in the
-making at a time, and `daskals.engine.plan` makes them small enough.
+A panel for each worker, which is added up there: so every worker sends and receives about as much. A worker goes over
+its ratings in one task; where they do not stay in its memory, in several, each of which adds to what the one before has
+made. `daskals.engine.forms` decides that, and how many panels are in the making at a time.
 """
 
 from __future__ import annotations
@@ -26,22 +27,23 @@ import numpy as np
 from dask.delayed import Delayed
 
 from daskals.blocks.least_squares import SolvedBlock
-from daskals.blocks.ratings import InBlock
 from daskals.blocks.reduced import (
+    Part,
     PartOfEquations,
     PartOfProducts,
+    SourceBlock,
     Steps,
-    add_equations,
-    add_products,
+    add_parts,
     first_step,
     next_step,
     part_of_equations,
+    part_of_groups,
     part_of_products,
     solve_part,
     solved_rows,
     start_rows,
 )
-from daskals.engine.forms import PANELS_AT_ONCE
+from daskals.engine.forms import panels_at_once, threads_of_process
 from daskals.engine.panels import Panel, panel_of, total_gram
 from daskals.engine.plan import Plan
 from daskals.engine.sides import Side
@@ -61,18 +63,17 @@ def reduced_panels(
     what = Work(side.name, name, plan.of(side.name).objective, plan.solver, plan.of(side.name).biases)
     lanes = _lanes(source, source_panels, plan)
     gram = _gram_of(source_panels, name) if what.objective.implicit else None
-    edges = plan.of(side.name).panel_edges
-    bounds = [side.bounds[first : stop + 1] for first, stop in itertools.pairwise(edges)]
+    edges, at_once = plan.of(side.name).panel_edges, panels_at_once(plan.scheduler, plan.lanes)
     panels: list[Delayed] = []
     sums: list[Delayed] = []
-    for number, of_panel in enumerate(bounds):
+    for number, (first, stop) in enumerate(itertools.pairwise(edges)):
         # the sums of an earlier panel, for which this one waits
-        after = _done(sums[number - PANELS_AT_ONCE]) if number >= PANELS_AT_ONCE else None
-        given = (what, of_panel, lanes, gram, f"{name}-{number}", after)
+        after = _done(sums[number - at_once]) if number >= at_once else None
+        given = Given(what, side.bounds[first : stop + 1], lanes, lanes.root(number), gram, f"{name}-{number}", after)
         if plan.solver.cg_steps:
-            panel, last_sum = _improved(*given, previous[number], plan.scheduler)
+            panel, last_sum = _improved(given, previous[number], plan.scheduler)
         else:
-            panel, last_sum = _solved(*given)
+            panel, last_sum = _solved(given)
         if lanes.are_many:
             panel, last_sum = plan.scheduler.begin((panel, last_sum))
         panels.append(panel)
@@ -89,59 +90,81 @@ def _nothing(_: Any) -> None:
     return None
 
 
-#: With more lanes than this each pass is sent to a cluster by itself.
-LANES_IN_ONE = 64
+#: With more blocks of the source than this each pass is sent to a cluster by itself.
+BLOCKS_IN_ONE = 64
 
 
 class Lane(NamedTuple):
-    """Neighbouring blocks of the source that lie on one worker."""
+    """Blocks of the source that lie on one worker, and are gone over by one task."""
 
     worker: str | None
+    #: the first ``cuts[1]`` blocks are gone over by the first thread, those up to ``cuts[2]`` by the second, ...
+    cuts: tuple[int, ...]
     #: the tasks of their in-blocks, and then those of their panels
     blocks: Sequence[Delayed]
 
 
 class Lanes(NamedTuple):
-    """All blocks of the source: for each worker a lane for each of its threads."""
+    """All blocks of the source: for each worker its lanes, of which each adds to what the one before has made."""
 
     of_workers: Sequence[Sequence[Lane]]
 
     @property
     def are_many(self) -> bool:
         """Whether tasks of one pass had better begin before those of the next are made."""
-        return sum(map(len, self.of_workers)) > LANES_IN_ONE
+        return sum(len(lane.blocks) for lanes in self.of_workers for lane in lanes) > 2 * BLOCKS_IN_ONE
 
-    def total(self, function: Callable[..., Any], add: Callable[..., Any], given: Sequence[Any], name: str) -> Delayed:
-        """The sum of what a function makes of each lane, besides what it is given, as a task.
+    def root(self, panel: int) -> str | None:
+        """The worker that adds up what all of them have made for a panel."""
+        return self.of_workers[panel % len(self.of_workers)][0].worker
 
-        First over the lanes of a worker, so that one sum leaves it.
-        """
+    def total(self, function: Callable[..., Any], given: Sequence[Any], name: str, root: str | None) -> Delayed:
+        """The sum of what a function makes of all blocks, besides what it is given, as a task."""
         sums = []
         for number, lanes in enumerate(self.of_workers):
-            parts = [
-                task(function, *given, *lane.blocks, name=f"{name}-{number}-{n}", worker=lane.worker)
-                for n, lane in enumerate(lanes)
-            ]
-            name_of_sum, worker = f"{name}-sum-{number}", lanes[0].worker
-            sums.append(parts[0] if len(parts) == 1 else tree_reduce(add, parts, name_of_sum, worker))
-        return sums[0] if len(sums) == 1 else tree_reduce(add, sums, f"{name}-tree")
+            whole: Delayed | None = None
+            for n, lane in enumerate(lanes):
+                args = whole, lane.cuts, *given, *lane.blocks
+                whole = task(function, *args, name=f"{name}-{number}-{n}", worker=lane.worker)
+            if whole is not None:
+                sums.append(whole)
+        return sums[0] if len(sums) == 1 else tree_reduce(add_parts, sums, f"{name}-tree", root)
 
 
 def _lanes(source: Side, source_panels: Sequence[Delayed], plan: Plan) -> Lanes:
     homes = [source.home(block) for block in range(source.n_blocks)]
+    n_threads = threads_of_process(plan.scheduler)
     of_workers = []
     for home in dict.fromkeys(homes):
         blocks = [n for n, each in enumerate(homes) if each == home]
-        n_lanes = -(-plan.scheduler.threads * len(blocks) // source.n_blocks)
-        edges = np.linspace(0, len(blocks), min(n_lanes, len(blocks)) + 1).astype(int).tolist()
-        groups = [blocks[first:stop] for first, stop in itertools.pairwise(edges)]
-        of_workers.append(
-            [
-                Lane(home, [*(source.in_blocks[n] for n in group), *(source_panels[n] for n in group)])
-                for group in groups
-            ]
-        )
+        lanes = []
+        for first, stop in _even(len(blocks), plan.lanes):
+            some = blocks[first:stop]
+            tasks = [*(source.in_blocks[n] for n in some), *(source_panels[n] for n in some)]
+            lanes.append(Lane(home, (0, *(stop for _, stop in _even(len(some), n_threads))), tasks))
+        of_workers.append(lanes)
     return Lanes(of_workers)
+
+
+def _even(n: int, parts: int) -> list[tuple[int, int]]:
+    """Ends of at most so many runs of ``n`` neighbours, of about equal length."""
+    edges = np.linspace(0, n, min(n, parts) + 1).astype(int).tolist()
+    return list(itertools.pairwise(edges))
+
+
+class Given(NamedTuple):
+    """What the tasks for a panel of the destination are made from."""
+
+    what: Work
+    #: of its blocks
+    bounds: Int64
+    lanes: Lanes
+    #: the worker that adds up and solves
+    root: str | None
+    gram: Delayed | None
+    name: str
+    #: a task that must be done before, if any
+    after: Delayed | None
 
 
 def _gram_of(panels: Sequence[Delayed], name: str) -> Delayed:
@@ -158,26 +181,36 @@ def _sum_grams(*grams: Float64) -> Float64 | None:
     return total_gram(grams)
 
 
-def _blocks_of(lane: Sequence[Any]) -> list[tuple[InBlock, Any]]:
-    """The ratings and the rows of the blocks of a lane."""
+def _add_part(
+    before: Part | None, cuts: Sequence[int], make: Callable[[Any], Part], n_rows: int, lane: Sequence[Any]
+) -> Part:
+    """What a lane adds to what was made before."""
     half = len(lane) // 2
-    return [(block, panel.blocks[0]) for block, panel in zip(lane[:half], lane[half:], strict=True)]
+    blocks = [(block, panel.blocks[0]) for block, panel in zip(lane[:half], lane[half:], strict=True)]
+    groups = [blocks[first:stop] for first, stop in itertools.pairwise(cuts)]
+    part = part_of_groups(make, groups, n_rows)
+    return part if before is None else add_parts(before, part)
 
 
 # ---- exact solutions -------------------------------------------------------------------------------------
 
 
-def _solved(
-    what: Work, bounds: Int64, lanes: Lanes, gram: Delayed | None, name: str, after: Delayed | None
-) -> tuple[Delayed, Delayed]:
-    """Tasks for a panel of the side, whose blocks have these bounds, and for the sums that it is solved from."""
-    whole = lanes.total(_part_of_equations, add_equations, (what, bounds, after), f"als-reduce-{name}")
-    return task(_solve, what, bounds, whole, gram, name=f"als-solve-{name}"), whole
+def _solved(given: Given) -> tuple[Delayed, Delayed]:
+    """Tasks for a panel of the side, and for the sums that it is solved from."""
+    what, bounds, lanes, root, gram, name, after = given
+    whole = lanes.total(_part_of_equations, (what, bounds, after), f"als-reduce-{name}", root)
+    return task(_solve, what, bounds, whole, gram, name=f"als-solve-{name}", worker=root), whole
 
 
-def _part_of_equations(what: Work, bounds: Int64, _: None, *lane: Any) -> PartOfEquations:
+def _part_of_equations(
+    before: PartOfEquations | None, cuts: Sequence[int], what: Work, bounds: Int64, _: None, *lane: Any
+) -> PartOfEquations:
     rows = int(bounds[0]), int(bounds[-1])
-    return part_of_equations(_blocks_of(lane), rows, what.objective, what.solver, what.biases)
+
+    def make(blocks: Sequence[SourceBlock]) -> PartOfEquations:
+        return part_of_equations(blocks, rows, what.objective, what.solver, what.biases)
+
+    return _add_part(before, cuts, make, rows[1] - rows[0], lane)
 
 
 def _solve(what: Work, bounds: Int64, whole: PartOfEquations, gram: Float64 | None) -> Panel:
@@ -196,29 +229,21 @@ def _panel(what: Work, bounds: Int64, solved: SolvedBlock) -> Panel:
 # ---- conjugate gradients ---------------------------------------------------------------------------------
 
 
-def _improved(
-    what: Work,
-    bounds: Int64,
-    lanes: Lanes,
-    gram: Delayed | None,
-    name: str,
-    after: Delayed | None,
-    previous: Delayed,
-    scheduler: Scheduler,
-) -> tuple[Delayed, Delayed]:
+def _improved(given: Given, previous: Delayed, scheduler: Scheduler) -> tuple[Delayed, Delayed]:
     """Tasks for a panel of the side, after steps from its rows as they were, and for the last of the steps."""
+    what, bounds, lanes, root, gram, name, after = given
     start = int(bounds[0])
-    x = task(_start_rows, what, previous, after, name=f"als-begin-{name}")
-    whole = lanes.total(_part_of_residuals, add_products, (what, start, x), f"als-reduce-{name}-0")
-    steps = task(_first_step, what, x, whole, gram, name=f"als-step-{name}-0")
+    x = task(_start_rows, what, previous, after, name=f"als-begin-{name}", worker=root)
+    whole = lanes.total(_part_of_residuals, (what, start, x), f"als-reduce-{name}-0", root)
+    steps = task(_first_step, what, x, whole, gram, name=f"als-step-{name}-0", worker=root)
     for number in range(1, what.solver.cg_steps + 1):
         # a task of its own, since all else that steps hold need not travel
-        d = task(_direction, steps, name=f"als-direction-{name}-{number}")
+        d = task(_direction, steps, name=f"als-direction-{name}-{number}", worker=root)
         if lanes.are_many:
             steps, d = scheduler.begin((steps, d))
-        whole = lanes.total(_part_of_products, add_products, (what, start, d), f"als-reduce-{name}-{number}")
-        steps = task(next_step, steps, whole, name=f"als-step-{name}-{number}")
-    return task(_finish, what, bounds, steps, name=f"als-solve-{name}"), steps
+        whole = lanes.total(_part_of_products, (what, start, d), f"als-reduce-{name}-{number}", root)
+        steps = task(next_step, steps, whole, name=f"als-step-{name}-{number}", worker=root)
+    return task(_finish, what, bounds, steps, name=f"als-solve-{name}", worker=root), steps
 
 
 def _start_rows(what: Work, previous: Panel, _: None) -> Float:
@@ -226,14 +251,32 @@ def _start_rows(what: Work, previous: Panel, _: None) -> Float:
     return blocks[0] if len(blocks) == 1 else np.concatenate(blocks)
 
 
-def _part_of_residuals(what: Work, start: int, x: Float, *lane: Any) -> PartOfProducts:
-    given = (_blocks_of(lane), start, x, what.objective, what.solver, what.biases)
-    return part_of_products(*given, residuals=True)
+def _part_of_residuals(
+    before: PartOfProducts | None, cuts: Sequence[int], what: Work, start: int, x: Float, *lane: Any
+) -> PartOfProducts:
+    return _products(before, cuts, what, start, x, lane, residuals=True)
 
 
-def _part_of_products(what: Work, start: int, d: Float, *lane: Any) -> PartOfProducts:
-    given = (_blocks_of(lane), start, d, what.objective, what.solver, what.biases)
-    return part_of_products(*given, residuals=False)
+def _part_of_products(
+    before: PartOfProducts | None, cuts: Sequence[int], what: Work, start: int, d: Float, *lane: Any
+) -> PartOfProducts:
+    return _products(before, cuts, what, start, d, lane, residuals=False)
+
+
+def _products(
+    before: PartOfProducts | None,
+    cuts: Sequence[int],
+    what: Work,
+    start: int,
+    x: Float,
+    lane: Sequence[Any],
+    *,
+    residuals: bool,
+) -> PartOfProducts:
+    def make(blocks: Sequence[SourceBlock]) -> PartOfProducts:
+        return part_of_products(blocks, start, x, what.objective, what.solver, what.biases, residuals=residuals)
+
+    return _add_part(before, cuts, make, len(x), lane)
 
 
 def _first_step(what: Work, x: Float, whole: PartOfProducts, gram: Float64 | None) -> Steps:

@@ -66,6 +66,19 @@ class Ratings:
         """The side of this name."""
         return self.users if side == "users" else self.items
 
+    def at_home(self, client: Client | None) -> Ratings:
+        """The same, with the blocks of both sides at home where they lie now."""
+        return replace(self, users=self.users.at_home(client), items=self.items.at_home(client))
+
+    def has_lost_homes(self, client: Client | None) -> bool:
+        """Whether some blocks are at home on a worker that is gone, or were nowhere. Asks the cluster.
+
+        Other workers have made such blocks again, or will. What looks for them at home would bring them together on one
+        of these, all at once.
+        """
+        homes = {*self.users.homes, *self.items.homes}
+        return client is not None and not homes <= client.nthreads().keys()
+
     @property
     def held(self) -> Side:
         """A side that has in-blocks: users, unless they alone have none (`daskals.engine.forms`)."""

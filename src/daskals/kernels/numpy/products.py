@@ -22,13 +22,14 @@ from scipy import sparse
 
 from daskals.kernels.numpy.terms import terms_of
 from daskals.kernels.objective import Objective
-from daskals.kernels.types import Float, Products, Rows, SourceRows
+from daskals.kernels.tallies import add_tallies, tallies_by_row
+from daskals.kernels.types import Float, Products, Rows, SourceRows, Tallies
 
 
 def add_products(
     parts: Iterable[tuple[Rows, SourceRows]], start: int, x: Float, objective: Objective, *, residuals: bool
-) -> Products:
-    """The sums over all ratings of destination rows ``start`` to ``start + len(x)`` - 1.
+) -> tuple[Products, Tallies | None]:
+    """The sums over all ratings of destination rows ``start`` to ``start + len(x)`` - 1; of residuals, tallies too.
 
     Parameters
     ----------
@@ -43,6 +44,7 @@ def add_products(
     """
     n_rows, rank = x.shape
     values, q, error = np.zeros_like(x), np.zeros(n_rows), np.zeros(n_rows)
+    tallies = Tallies(np.zeros(n_rows), np.zeros(n_rows, np.int64), 0.0)
     for rows, sources in parts:
         here = (rows.source_positions >= start) & (rows.source_positions < start + n_rows)
         places, own = (
@@ -62,4 +64,7 @@ def add_products(
             q += np.bincount(places, squares, n_rows)
             gained = scores.astype(np.float64) * (weighted.astype(np.float64) - 2 * targets)
             error += np.bincount(places, squares + gained, n_rows)
-    return Products(values, q, error) if residuals else Products(values, q[:0], error[:0])
+            tallies = add_tallies(tallies, tallies_by_row(places, rows.ratings[here], counts, n_rows, objective))
+    if residuals:
+        return Products(values, q, error), tallies
+    return Products(values, q[:0], error[:0]), None
