@@ -25,7 +25,7 @@ settings.load_profile("quick")
 dask.config.set({"daskals.block-ratings": 0})
 
 #: Of a test with more cases than these (sets of parameters) the default run takes so many, spread over all of them.
-CASES = 5
+CASES = 2
 PROJECT = Path(__file__).parent / "project"
 #: The examples of these docstrings draw.
 PLOTS = Path(find_spec("daskals").origin).parent / "plots"

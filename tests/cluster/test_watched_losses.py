@@ -39,7 +39,14 @@ def expected(shared):
 
 
 @pytest.mark.parametrize("everybody", a_few([False, True], True))
-@pytest.mark.parametrize(("kind", "moment"), [(kind, each) for kind, some in MOMENTS.items() for each in some])
+@pytest.mark.parametrize(
+    ("kind", "moment"),
+    [
+        pytest.param(kind, each, marks=[] if each == "als-ndcg-" else pytest.mark.slow)
+        for kind, some in MOMENTS.items()
+        for each in some
+    ],
+)
 def test_validation_survives_a_loss(killable, expected, kind, moment, everybody):
     with killable.plugged(killer(killable, moment, everybody=everybody)) as plugin:
         model = fit(kind)
@@ -49,7 +56,8 @@ def test_validation_survives_a_loss(killable, expected, kind, moment, everybody)
     np.testing.assert_allclose(model.history[COLUMN[kind]], history[COLUMN[kind]], rtol=1e-4)
 
 
-@pytest.mark.parametrize("durable", a_few(["256MiB", 0], "256MiB"))
+@pytest.mark.slow
+@pytest.mark.parametrize("durable", ["256MiB", 0])
 def test_the_best_iteration_survives_the_loss_of_all_workers(killable, monkeypatch, durable):
     """All die long after it: when no copy of its results is left anywhere but where they were made."""
     best = als(maxIter=2).fit(lazy())
@@ -70,6 +78,7 @@ def test_the_best_iteration_survives_the_loss_of_all_workers(killable, monkeypat
         assert more <= 2 * SOLVES, "the items of two iterations, whose users are pinned"
 
 
+@pytest.mark.slow
 def test_afterwards_nothing_stays(killable):
     """Of a fit that lost a worker."""
     with killable.plugged(killer(killable, "als-ndcg-")) as plugin:

@@ -64,7 +64,7 @@ KINDS = {
 }
 
 
-@pytest.mark.parametrize("kind", a_few(KINDS, "implicit, conjugate gradients", "streamed"))
+@pytest.mark.parametrize("kind", a_few(KINDS, "implicit, conjugate gradients"))
 def test_every_kind_of_fit_survives(killable, kind):
     """One worker dies while the items of the second iteration are solved, all at the users of the fourth."""
     share = 0 if kind == "streamed" else dask.config.get("daskals.factor-share")
@@ -83,7 +83,8 @@ def test_every_kind_of_fit_survives(killable, kind):
     assert_equal(factors(model), expected)
 
 
-@pytest.mark.parametrize("form", a_few(["reduce", "gather"], "reduce"))
+@pytest.mark.slow
+@pytest.mark.parametrize("form", ["reduce", "gather"])
 def test_blocks_of_a_lost_worker_find_a_new_home(killable, monkeypatch, form):
     """Otherwise all of them would be brought together on one of those that have made them again."""
     found, at_home = [], sides.Ratings.at_home
@@ -133,6 +134,7 @@ def test_a_step_that_dask_gives_up_is_done_again(killable, expected, caplog, tmp
 
 
 @pytest.mark.parametrize("retries", a_few([0, 2], 0))
+@pytest.mark.slow
 def test_retries_are_bounded_and_the_error_says_how_to_go_on(killable, expected, tmp_path, retries):
     careful = als(checkpointDir=str(tmp_path / "checkpoints"), checkpointInterval=2)
     plugin = killer(killable, r"als-solve-users-[0-9a-f]+-5-", times=100, give_up=True)
