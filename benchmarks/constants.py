@@ -123,10 +123,13 @@ def other_kernels(some: list[Block], options: argparse.Namespace) -> Iterator[tu
     """Double precision, plain kernels, and what is done once for a half-step."""
     from daskals import kernels
     from daskals.blocks import spark_random
+    from daskals.blocks.lanes import turn
     from daskals.blocks.least_squares import gram_of
+    from daskals.blocks.ratings import InBlock
     from daskals.engine.speeds import padded
     from daskals.kernels import numpy as plain
     from daskals.kernels.eigenbasis import turned
+    from daskals.kernels.objective import Objective, Solver
 
     threads, repeat, rank = options.threads, options.repeat, 64
     single = Solve(some[0], rank, implicit=False)
@@ -138,6 +141,11 @@ def other_kernels(some: list[Block], options: argparse.Namespace) -> Iterator[tu
     yield "pack", best(lambda: kernels.pack_sources(parts, np.float32), repeat) / (len(rows) * padded(rank))
     packed, gram = kernels.pack_sources(parts, np.float32), gram_of(parts)
     yield "turn", best(lambda: turned(packed, gram), repeat) / (len(rows) * rank**2)
+    block, solver = some[0], Solver(cg_steps=3)
+    n_rows, n_sources = len(block.indptr) - 1, block.n_sources
+    lane = [(InBlock(0, block.indptr, block.sources, block.ratings, None), rows[:n_rows])]
+    given = lane, [np.array([0, n_sources])], 1, Objective(0.1), solver
+    yield "regroup", at_once(lambda: turn(*given), threads, repeat) / len(block.ratings)
     ids = np.arange(ML20M[1])
     yield "start", best(lambda: spark_random.start_values(ids, 10, rank, 1), repeat) / (len(ids) * rank)
 

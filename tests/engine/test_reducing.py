@@ -3,6 +3,7 @@
 import dataclasses
 import importlib
 import logging
+from collections import Counter
 
 import dask
 import numpy as np
@@ -12,7 +13,7 @@ from distributed import Client, LocalCluster, get_task_stream
 from support.planned import planned
 
 from daskals import ALS, kernels
-from daskals.blocks import reduced
+from daskals.blocks import lanes, reduced
 from daskals.blocks.biases import biases_of
 from daskals.blocks.least_squares import gram_of, pack_sources
 from daskals.blocks.ratings import InBlock
@@ -57,6 +58,13 @@ def estimator(**settings):
     return ALS(rank=6, maxIter=4, seed=1, numUserBlocks=5, numItemBlocks=3, **settings)
 
 
+@pytest.fixture(params=["turned", "in order"])
+def _way(request, monkeypatch):
+    """Conjugate gradients by each of the two ways of `daskals.blocks.lanes`."""
+    if request.param == "turned":
+        monkeypatch.setattr("daskals.engine.forms.NEAR_BYTES", 0)
+
+
 def check_same(found, expected, frame, settings):
     pairs = frame[["user", "item"]]
     close = 1e-10 if settings.get("precision") == "double" else 5e-4
@@ -67,6 +75,7 @@ def check_same(found, expected, frame, settings):
     np.testing.assert_allclose(found.history.objective, expected.history.objective, rtol=10 * close)
 
 
+@pytest.mark.usefixtures("_way")
 @pytest.mark.parametrize("flipped", [False, True], ids=["many users", "many items"])
 @pytest.mark.parametrize("settings", FITS, ids=str)
 def test_fits_agree(settings, flipped):
@@ -77,6 +86,7 @@ def test_fits_agree(settings, flipped):
     check_same(found, expected, frame, settings)
 
 
+@pytest.mark.usefixtures("_way")
 @pytest.mark.parametrize("solver", ["cholesky", "cg"])
 @pytest.mark.parametrize("blocks", [(1, 1), (2, 7), (9, 2), (12, 10)])
 def test_blocks_and_panels_change_nothing_but_rounding(blocks, solver):
@@ -91,23 +101,29 @@ def test_blocks_and_panels_change_nothing_but_rounding(blocks, solver):
 
 
 def test_ratings_are_held_once_and_source_rows_stay(monkeypatch):
-    """No in-block of items is made, and no task has the rows of all users at hand."""
-    frame, sizes = ratings_frame(), []
+    """No in-block of items is made; no task has the rows of all users, and each has them once in an iteration."""
+    frame, rows = ratings_frame(), []
 
-    def watched(blocks, *more, **how):
+    def watched(blocks, *more):
         blocks = list(blocks)
-        sizes.append(sum(len(rows) for _, rows in blocks))
-        assert all(len(block.indptr) == len(rows) + 1 for block, rows in blocks), "in-blocks of the source"
-        return part(blocks, *more, **how)
+        rows.append(sum(len(each) for _, each in blocks))
+        assert all(len(block.indptr) == len(each) + 1 for block, each in blocks), "in-blocks of the source"
+        return turn(blocks, *more)
 
-    part = reduced.part_of_products
-    monkeypatch.setattr("daskals.engine.reducing.part_of_products", watched)
-    config = {"daskals.half-step": "reduce", "daskals.user-blocks": 8}
-    with dask.config.set(config), dask.config.set(scheduler="threads", num_workers=4):
-        estimator(solver="cg").fit(frame)
-    passes, n_panels = 4 * 4, 2  # iterations, and steps with the first pass; LEAST_PANELS_OF_PASSES
-    assert sum(sizes) == 300 * passes * n_panels
-    assert max(sizes) < 300 / 2
+    turn = lanes.turn
+    monkeypatch.setattr("daskals.engine.reducing.turn", watched)
+    with (
+        LocalCluster(n_workers=3, threads_per_worker=2, processes=False, dashboard_address=None) as cluster,
+        Client(cluster) as client,
+        get_task_stream(client=client) as done,
+        dask.config.set({"daskals.half-step": "reduce", "daskals.user-blocks": 8}),
+    ):
+        estimator(solver="cholesky").fit(frame)
+    kinds = Counter(each["key"].split("-")[1] for each in done.data)
+    assert "items" not in {each["key"].split("-")[2] for each in done.data if each["key"].startswith("als-build-")}
+    assert sum(rows) == 300 * 4, "iterations"
+    assert kinds["lane"] == len(rows) == 3 * 4
+    assert max(rows) < 300 / 2
 
 
 def test_a_fit_goes_on_from_checkpoints_of_the_other_form(tmp_path):
@@ -148,6 +164,7 @@ def test_too_large_numbers_are_told():
             estimator(solver="cg").fit(frame)
 
 
+@pytest.mark.usefixtures("_way")
 @pytest.mark.parametrize("form", ["one graph", "many graphs", "ratings beyond memory"])
 @pytest.mark.parametrize("solver", ["cholesky", "cg"])
 def test_on_clusters_of_any_number_of_workers(solver, form, monkeypatch):
@@ -162,7 +179,7 @@ def test_on_clusters_of_any_number_of_workers(solver, form, monkeypatch):
     expected = estimator(**settings).fit(frame)
     for n_workers in (1, 3):
         with (
-            LocalCluster(n_workers, threads_per_worker=2, processes=False, dashboard_address=None) as cluster,
+            LocalCluster(n_workers=n_workers, threads_per_worker=2, processes=False, dashboard_address=None) as cluster,
             Client(cluster) as client,
             dask.config.set({"daskals.half-step": "reduce"}),
         ):
@@ -223,30 +240,40 @@ def equations_by_hand(blocks, row, objective):
     return A, b, lambda x: sum(q - 2 * t * (y @ x) + w * (y @ x) ** 2 for q, t, w, y in terms)
 
 
+def turned_from(blocks, objective, solver, n_threads=1, ends=((0, 20),)):
+    return lanes.turn(blocks, [np.array(panel) for panel in ends], n_threads, objective, solver)
+
+
 @pytest.mark.usefixtures("_each_kernel")
 @pytest.mark.parametrize("weighted", [False, True])
-@pytest.mark.parametrize("rows", [(0, 20), (5, 13)])
+@pytest.mark.parametrize("n_threads", [1, 3])
+@pytest.mark.parametrize("way", ["turned", "in order"])
 @pytest.mark.parametrize("kind", OBJECTIVES)
-def test_parts_are_those_of_matrices_written_out(kind, rows, weighted):
+def test_parts_are_those_of_matrices_written_out(kind, way, n_threads, weighted):
+    """Of three panels, in several runs of rows; one of these has no row at all."""
     rng, objective, solver = np.random.default_rng(7), OBJECTIVES[kind], Solver(double=True)
     blocks = source_blocks(rng, 20, weighted=weighted)
-    start, stop = rows
-    x = rng.standard_normal((stop - start, 5))
-    exact = reduced.part_of_equations(blocks, rows, objective, solver)
-    residuals = reduced.part_of_products(blocks, start, x, objective, solver, residuals=True)
-    products = reduced.part_of_products(blocks, start, x, objective, solver, residuals=False)
+    ends = ((0, 2, 5), (5, 6, 6, 9, 13), (13, 20))
+    turned = turned_from(blocks, objective, solver, n_threads, ends)
     upper = np.triu_indices(5)
-    for row in range(start, stop):
-        A, b, error = equations_by_hand(blocks, row, objective)
-        n, A = row - start, np.zeros((5, 5)) + A
-        np.testing.assert_allclose(exact.triangles[n], A[upper], atol=1e-6)
-        np.testing.assert_allclose(exact.b[n], np.zeros(5) + b, atol=1e-6)
-        np.testing.assert_allclose(products.products.values[n], A @ x[n], atol=1e-6)
-        np.testing.assert_allclose(residuals.products.values[n], b - A @ x[n], atol=1e-6)
-        np.testing.assert_allclose(residuals.products.q[n], error(np.zeros(5)), rtol=1e-6)
-        np.testing.assert_allclose(residuals.products.error[n], error(x[n]), rtol=1e-5, atol=1e-6)
-    for field in ("n", "n_ratings"):
-        np.testing.assert_allclose(getattr(exact.tallies, field), getattr(residuals.tallies, field))
+    for panel, (start, *_, stop) in enumerate(ends):
+        x = rng.standard_normal((stop - start, 5))
+        exact = lanes.part_of_equations(turned, panel, n_threads, objective, solver)
+        lane = turned if way == "turned" else lanes.in_order(blocks, n_threads, objective, solver)
+        residuals = lanes.part_of_products(lane, panel, start, n_threads, x, objective, residuals=True)
+        products = lanes.part_of_products(lane, panel, start, n_threads, x, objective, residuals=False)
+        for row in range(start, stop):
+            A, b, error = equations_by_hand(blocks, row, objective)
+            n, A = row - start, np.zeros((5, 5)) + A
+            np.testing.assert_allclose(exact.triangles[n], A[upper], atol=1e-6)
+            np.testing.assert_allclose(exact.b[n], np.zeros(5) + b, atol=1e-6)
+            np.testing.assert_allclose(products.products.values[n], A @ x[n], atol=1e-6)
+            np.testing.assert_allclose(residuals.products.values[n], b - A @ x[n], atol=1e-6)
+            np.testing.assert_allclose(residuals.products.q[n], error(np.zeros(5)), rtol=1e-6)
+            np.testing.assert_allclose(residuals.products.error[n], error(x[n]), rtol=1e-5, atol=1e-6)
+        for field in ("n", "n_ratings"):
+            np.testing.assert_allclose(getattr(exact.tallies, field), getattr(residuals.tallies, field))
+        assert exact.tallies.weight == pytest.approx(residuals.tallies.weight)
 
 
 @pytest.mark.usefixtures("_each_kernel")
@@ -256,16 +283,15 @@ def test_many_steps_reach_the_solution(kind):
     rng, objective, solver = np.random.default_rng(8), OBJECTIVES[kind], Solver(double=True, cg_steps=30)
     blocks = source_blocks(rng, 20, weighted=True)
     gram = gram_of([rows for _, rows in blocks]) if objective.implicit else None
-    steps = reduced.first_step(
-        *(x := rng.standard_normal((20, 5)),),
-        reduced.part_of_products(blocks, 0, x, objective, solver, residuals=True), gram, objective,
-    )  # fmt: skip
+    whole, *pair = (turned_from(some, objective, solver) for some in (blocks, blocks[:1], blocks[1:]))
+    x = rng.standard_normal((20, 5))
+    steps = reduced.first_step(x, lanes.part_of_products(whole, 0, 0, 1, x, objective, residuals=True), gram, objective)
     for _ in range(solver.cg_steps):
         d = steps.descent.direction
-        parts = [reduced.part_of_products([block], 0, d, objective, solver, residuals=False) for block in blocks]
+        parts = [lanes.part_of_products(lane, 0, 0, 1, d, objective, residuals=False) for lane in pair]
         steps = reduced.next_step(steps, reduced.add_parts(*parts))
     found = reduced.solved_rows(steps, objective)
-    parts = [reduced.part_of_equations([block], (0, 20), objective, solver) for block in blocks]
+    parts = [lanes.part_of_equations(lane, 0, 1, objective, solver) for lane in pair]
     exact = reduced.solve_part(0, reduced.add_parts(*parts), gram, objective, Solver(double=True))
     np.testing.assert_allclose(found.rows, exact.rows, atol=1e-5)
     np.testing.assert_allclose(found.losses, exact.losses, rtol=1e-6, atol=1e-6)
@@ -273,9 +299,11 @@ def test_many_steps_reach_the_solution(kind):
 
 def test_adding_leaves_what_is_added():
     """A task that runs a second time finds its input as it was."""
-    rng, objective = np.random.default_rng(9), OBJECTIVES["explicit"]
+    rng, objective, solver = np.random.default_rng(9), OBJECTIVES["explicit"], Solver()
     blocks = source_blocks(rng, 20, weighted=False)
-    exact = [reduced.part_of_equations([block], (0, 20), objective, Solver()) for block in blocks]
+    exact = [
+        lanes.part_of_equations(turned_from([block], objective, solver), 0, 1, objective, solver) for block in blocks
+    ]
     before = exact[0].triangles.copy()
     first, again = (reduced.add_parts(*exact) for _ in range(2))
     np.testing.assert_array_equal(exact[0].triangles, before)
@@ -305,21 +333,26 @@ def test_the_side_that_is_reduced_is_chosen_by_bytes(n_users, n_items, solver, p
         assert caplog.text.rstrip().endswith("reduce")
 
 
-@pytest.mark.parametrize(("n_ratings", "lanes"), [(1000, 1), (80_000_000, 1), (90_000_000, 3), (400_000_000, 10)])
-def test_ratings_beyond_memory_are_gone_over_in_several_lanes(n_ratings, lanes):
-    """Two workers of 1 GB: 12 bytes a rating, half of the memory for all of them or a quarter for those of a lane."""
+@pytest.mark.parametrize(("n_ratings", "n_lanes"), [(1000, 1), (33_000_000, 1), (34_000_000, 3), (400_000_000, 24)])
+def test_ratings_beyond_memory_are_gone_over_in_several_lanes(n_ratings, n_lanes):
+    """Two workers of 1 GB: 12 bytes a rating, a fifth of the memory for all of them or a tenth for those of a lane."""
     scheduler = dataclasses.replace(planned(memory=1e9), processes=2)
-    assert lanes_of_process(scheduler, n_ratings) == lanes
-    assert panels_at_once(scheduler, lanes) == (2 if lanes == 1 else 1)
+    assert lanes_of_process(scheduler, n_ratings) == n_lanes
+    assert panels_at_once(scheduler, n_lanes) == (2 if n_lanes == 1 else 1)
 
 
-def test_a_worker_has_room_for_the_parts_of_its_threads():
-    """16 workers of 32 threads: parts of a panel in each thread, and the sums of 16 panels, in a quarter of 256 GB."""
-    shape, scheduler = FitShape(64, Solver()), dataclasses.replace(planned(512, memory=256e9), processes=16)
-    n_panels = panels_of_reduced(scheduler, shape, 1_000_000)
-    assert n_panels == -(-48 * 1_000_000 * 2 * 64 * 64 * 4 // int(0.25 * 256e9)) == 25
-    assert panels_of_reduced(scheduler, FitShape(64, Solver(cg_steps=3)), 1_000_000) == 16, "one for each process"
-    assert panels_of_reduced(scheduler, FitShape(64, Solver(cg_steps=3)), 5) == 5
+def test_a_worker_has_room_for_its_parts():
+    """16 workers of 32 threads, and a quarter of 25 GB for a part of a panel, or one in each thread, and sums of 16."""
+    exact, steps = FitShape(64, Solver()), FitShape(64, Solver(cg_steps=3))
+    scheduler = dataclasses.replace(planned(512, memory=25e9), processes=16)
+    n_rows = 1_000_000
+    assert panels_of_reduced(scheduler, exact, n_rows) == -(-17 * n_rows * 2 * 64 * 64 * 4 // int(0.25 * 25e9)) == 90
+    assert panels_of_reduced(scheduler, steps, n_rows) == 16, "one for each process"
+    assert panels_of_reduced(scheduler, steps, 5) == 5
+    assert not steps.stays_in_order(n_rows)
+    assert steps.stays_in_order(32_768)
+    assert not steps.stays_in_order(32_769), "16 MiB"
+    assert not exact.stays_in_order(1)
 
 
 def test_subspace_gathers_whatever_is_asked_for():

@@ -1,17 +1,19 @@
-"""Solving rows where the ratings are laid out by the other side: every block of source rows gives its part of the sums.
+"""Solving rows where the ratings are laid out by the other side: every process gives its part of the sums.
 
 In `daskals.blocks.least_squares` the source rows come to the ratings of a destination row. Here source rows stay, and
 with them their ratings, in in-blocks *of the source*. What travels are sums for destination rows::
 
-    block 0 of the source, its ratings  --> part of the sums of a panel of destination rows --+
-    block 1                             -->                                                   +--> added --> solved
-    ...                                                                                     --+
+    ratings and rows of the source in process 0  --> part of the sums of a panel of destination rows --+
+    ... in process 1                             -->                                                   +--> solved
+    ...                                                                                              --+
 
 That is cheaper where the source has many more rows than the destination. There are two kinds of sums:
 
-* Exact solutions take the equations A and b of each row (`part_of_equations`), rank (rank + 3) / 2 numbers.
-* Conjugate gradients never make A. In each step a direction d of each row goes out to all blocks of the source, and
-  parts of A d come back (`part_of_products`): twice rank numbers, and once more before the first step.
+* Exact solutions take the equations A and b of each row (`PartOfEquations`), rank (rank + 3) / 2 numbers.
+* Conjugate gradients never make A. In each step a direction d of each row goes out to all processes, and parts of A d
+  come back (`PartOfProducts`): twice rank numbers, and once more before the first step.
+
+How a process makes its part is in `daskals.blocks.lanes`.
 
 Numbers are those of `daskals.blocks.least_squares` but for rounding, as in `daskals.blocks.streamed`: sums are taken in
 another order, squared errors have a floor.
@@ -19,25 +21,21 @@ another order, squared errors have a floor.
 
 from __future__ import annotations
 
-import copy
-import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
 from daskals import kernels
-from daskals.blocks import in_blocks
 from daskals.blocks.biases import Biases
-from daskals.blocks.least_squares import SolvedBlock, pack_sources, rows_of
+from daskals.blocks.least_squares import SolvedBlock
 from daskals.blocks.ratings import InBlock
-from daskals.blocks.streamed import accumulate, solve_sums
-from daskals.blocks.threads import threads
+from daskals.blocks.streamed import solve_sums
 from daskals.kernels.eigenbasis import base_of
 from daskals.kernels.numpy.cg import Descent
 from daskals.kernels.numpy.terms import start_of
 from daskals.kernels.objective import Objective, Solver
-from daskals.kernels.tallies import known_terms, tallies_of
+from daskals.kernels.tallies import known_terms
 from daskals.kernels.types import Equations, Float, Float32, Float64, Losses, Products, Tallies
 
 #: What overflows ends as a loss that is not finite, which the fit warns of.
@@ -55,6 +53,16 @@ class PartOfEquations(NamedTuple):
     q: Float64
     tallies: Tallies
 
+    def arrays(self) -> list[Any]:
+        """All that there is for each row."""
+        return [*self[:3], *self.tallies[:2]]
+
+    @classmethod
+    def of(cls, arrays: Sequence[Any], weight: float) -> PartOfEquations:
+        """The part with such `arrays`, and such a weight of all ratings."""
+        triangles, b, q, n, n_ratings = arrays
+        return cls(triangles, b, q, Tallies(n, n_ratings, weight))
+
 
 class PartOfProducts(NamedTuple):
     """Products of a panel of destination rows, summed over some source rows."""
@@ -63,84 +71,39 @@ class PartOfProducts(NamedTuple):
     #: of the first pass alone
     tallies: Tallies | None
 
+    def arrays(self) -> list[Any]:
+        """All that there is for each row."""
+        return [self.products.values] if self.tallies is None else [*self.products, *self.tallies[:2]]
+
+    @classmethod
+    def of(cls, arrays: Sequence[Any], weight: float) -> PartOfProducts:
+        """The part with such `arrays`, and such a weight of all ratings."""
+        values, *others = arrays
+        if not others:
+            return cls(Products(values, np.zeros(0), np.zeros(0)), None)
+        q, error, n, n_ratings = others
+        return cls(Products(values, q, error), Tallies(n, n_ratings, weight))
+
 
 Part = TypeVar("Part", PartOfEquations, PartOfProducts)
 
-# ---- sums of parts ---------------------------------------------------------------------------------------
-
-
-def part_of_groups(make: Callable[[Any], Part], groups: Sequence[Sequence[SourceBlock]], n_rows: int) -> Part:
-    """The part of several groups of blocks, each made by ``make`` in a thread of its own, of ``n_rows`` rows.
-
-    Each thread then adds up a share of the rows of all groups, in the order of the groups: so the sum does not depend
-    on which thread is first.
-    """
-    if len(groups) == 1:
-        return make(groups[0])
-    edges = np.linspace(0, n_rows, len(groups) + 1).astype(int).tolist()
-    with threads(len(groups)) as map_in_threads:
-        parts: list[Part] = map_in_threads(make, groups)
-        map_in_threads(lambda ends: _add_rows(parts, slice(*ends)), itertools.pairwise(edges))
-    return _with_weight_of(parts)
-
-
-def add_parts(*parts: Part) -> Part:
-    """The sum of parts, which stay as they are: a task may run again."""
-    own = list(parts)
-    own[0] = copy.deepcopy(parts[0])
-    _add_rows(own, slice(None))
-    return _with_weight_of(own)
-
 
 @_numbers_may_be_too_large
-def _add_rows(parts: Sequence[PartOfEquations | PartOfProducts], rows: slice) -> None:
-    """Add these rows of all parts to those of the first."""
-    for first, *others in zip(*map(_arrays, parts), strict=True):
-        for each in others:
-            first[rows] += each[rows]
+def add_parts(*parts: Part) -> Part:
+    """The sum of parts of the same rows. They stay as they are: a task may run again."""
+    sums = [array.copy() for array in parts[0].arrays()]
+    for part in parts[1:]:
+        for total, array in zip(sums, part.arrays(), strict=True):
+            total += array
+    return parts[0].of(sums, weight_of(parts))
 
 
-def _arrays(part: PartOfEquations | PartOfProducts) -> list[Any]:
-    """What a part has for each row."""
-    sums = part.products if isinstance(part, PartOfProducts) else (part.triangles, part.b, part.q)
-    return [*sums, *(part.tallies or ())[:2]]
-
-
-def _with_weight_of(parts: Sequence[Part]) -> Part:
-    """The first part, whose rows are the sums of all."""
-    weights = [part.tallies.weight for part in parts if part.tallies is not None]
-    whole = parts[0]
-    return whole if whole.tallies is None else whole._replace(tallies=whole.tallies._replace(weight=sum(weights)))
+def weight_of(parts: Sequence[PartOfEquations | PartOfProducts]) -> float:
+    """The weight of all ratings of some parts together."""
+    return sum(part.tallies.weight for part in parts if part.tallies is not None)
 
 
 # ---- exact solutions -------------------------------------------------------------------------------------
-
-
-def part_of_equations(
-    blocks: Sequence[SourceBlock],
-    rows: tuple[int, int],
-    objective: Objective,
-    solver: Solver,
-    biases: Biases | None = None,
-) -> PartOfEquations:
-    """What neighbouring blocks of the source add to the equations of destination rows rows[0] to rows[1] - 1."""
-    start, stop = rows
-    first = blocks[0][0].start
-    pieces = [in_blocks.transpose(block) for block, _ in blocks]
-    if any(len(block.ratings) and not _is_within(block, start, stop) for block, _ in blocks):
-        # cut at these two positions: the ratings of other rows are in the first and in the last piece
-        pieces = [in_blocks.split_range(pieces, start, stop)]
-    n_sources = sum(len(block.indptr) - 1 for block, _ in blocks)
-    transposed = in_blocks.build(start, stop - start, first + n_sources, pieces, ordered=True)
-    sources = pack_sources([factors for _, factors in blocks], None, objective, solver, biases)
-    equations = accumulate(transposed, first, sources, objective, solver, None)
-    n = equations.rank
-    triangles = np.concatenate([equations.A[:, i, i:n] for i in range(n)], axis=1)
-    return PartOfEquations(triangles, equations.b[:, :n], equations.q, tallies_of(rows_of(transposed), objective))
-
-
-def _is_within(block: InBlock, start: int, stop: int) -> bool:
-    return bool(block.source_positions.min() >= start and block.source_positions.max() < stop)
 
 
 @_numbers_may_be_too_large
@@ -171,25 +134,6 @@ def solve_part(
 
 
 # ---- conjugate gradients ---------------------------------------------------------------------------------
-
-
-@_numbers_may_be_too_large
-def part_of_products(
-    blocks: Sequence[SourceBlock],
-    start: int,
-    x: Float,
-    objective: Objective,
-    solver: Solver,
-    biases: Biases | None = None,
-    *,
-    residuals: bool,
-) -> PartOfProducts:
-    """What blocks of the source add to A x of the destination rows from position ``start`` on, or to b - A x.
-
-    ``x`` is as `start_rows` or a `Descent` has it. With ``residuals`` come the squared errors and the tallies.
-    """
-    pairs = [(rows_of(block), pack_sources([factors], None, objective, solver, biases)) for block, factors in blocks]
-    return PartOfProducts(*kernels.add_products(pairs, start, x, objective, residuals=residuals))
 
 
 class Steps(NamedTuple):

@@ -23,5 +23,8 @@ def threads(n: int) -> Iterator[Callable[[Callable[[Any], Any], Iterable[Any]], 
     ...     map_in_threads(abs, [-1, 2, -3])
     [1, 2, 3]
     """
+    if n == 1:
+        yield lambda function, items: list(map(function, items))
+        return
     with _in_use, ThreadPoolExecutor(n, "daskals") as pool:
         yield lambda function, items: list(pool.map(function, items))

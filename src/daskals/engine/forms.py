@@ -30,8 +30,10 @@ LEAST_PANELS_OF_PASSES = 2
 PANELS_AT_ONCE = 2
 #: A process goes over its ratings in one task where they take no more than this share of its memory. Else in several,
 #: one after the other, each of which has a smaller share at hand.
-HELD_SHARE = 0.5
-LANE_SHARE = 0.25
+HELD_SHARE = 0.2
+LANE_SHARE = 0.1
+#: Rows of the destination and sums of them stay in a cache where they take no more.
+NEAR_BYTES = 16 << 20
 #: Bytes of a rating in an in-block, with a weight.
 RATING_BYTES = 12
 #: Gathering is left as it is until it moves this many bytes in a half-step, all processes together: below that there is
@@ -60,6 +62,11 @@ class FitShape:
         width = -(-self.columns // 8) * 8
         numbers = 6 * width if self.solver.cg_steps else 2 * width * width
         return numbers * np.dtype(self.solver.dtype).itemsize
+
+    def stays_in_order(self, n_rows: int) -> bool:
+        """Whether ratings stay in the order of the source where so many rows are solved from reduced sums."""
+        n_bytes = 2 * n_rows * self.columns * np.dtype(self.solver.dtype).itemsize
+        return bool(self.solver.cg_steps) and n_bytes <= NEAR_BYTES
 
     def bytes_moved(self, n_rows: int, n_sources: int, processes: int) -> tuple[int, int]:
         """Bytes that a half-step moves which solves ``n_rows`` rows: gathered, and reduced."""
@@ -127,10 +134,11 @@ def _in_words(n_bytes: int) -> str:
 def panels_of_reduced(scheduler: Scheduler, shape: FitShape, n_rows: int) -> int:
     """In how many panels a side of so many rows is reduced.
 
-    A worker shall have room for the parts of a panel that its threads make, and for its sums of those in the making.
+    A worker shall have room for the part of a panel that its threads make, and for its sums of those in the making;
+    where ratings stay in the order of the source, for a part that each thread makes.
     """
     share = scheduler.settings.factor_share * scheduler.worker_memory()
-    at_hand = threads_of_process(scheduler) + panels_at_once(scheduler, 1)
+    at_hand = panels_at_once(scheduler, 1) + (threads_of_process(scheduler) if shape.stays_in_order(n_rows) else 1)
     needed = int(-(-n_rows * shape.row_bytes() * at_hand // max(1, int(share))))
     least = LEAST_PANELS_OF_PASSES if shape.solver.cg_steps else LEAST_PANELS
     return max(1, min(n_rows, max(needed, scheduler.processes, min(least, scheduler.threads))))

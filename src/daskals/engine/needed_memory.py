@@ -102,12 +102,14 @@ def _working(needs: Needs, side: SideName) -> float:
     columns = padded(size.unknowns)
     equations = columns * (columns + ROOM) * itemsize
     if needs.form(side) != "gather":
-        # parts of a panel, one in each thread, and the sums of a few panels; and the ratings of a lane
+        # parts of a panel, and the sums of a few panels; a lane of ratings, in their new order too, and its source rows
         shape = FitShape(plan.rank, plan.solver, size.has_biases)
         panels, at_once = len(plan.of(side).panel_edges) - 1, panels_at_once(plan.scheduler, plan.lanes)
-        parts = threads_of_process(plan.scheduler) / panels + min(at_once / panels, 1.0)
-        of_lane = needs.sizes.n_ratings * IN_BLOCK / machines.processes / plan.lanes if plan.lanes > 1 else 0.0
-        return parts * size.n_destination * shape.row_bytes() + of_lane
+        n_parts = threads_of_process(plan.scheduler) if plan.stay_in_order else 1
+        n_sums = n_parts / panels + min(at_once / panels, 1.0)
+        turned = 0.0 if plan.stay_in_order else needs.sizes.n_ratings * (PIECE + IN_BLOCK)
+        of_lanes = (turned + size.n_source * columns * itemsize) / machines.processes / plan.lanes
+        return n_sums * size.n_destination * shape.row_bytes() + of_lanes
     packed = size.n_source * columns * itemsize
     came = 0.0 if machines.processes == 1 else size.n_source * size.columns * ROW_ITEMSIZE
     if plan.of(other(side)).streamed:

@@ -24,7 +24,7 @@ class Seconds:
 
     #: solving rows
     arithmetic: float
-    #: laying out source rows for the kernels, for which all threads of a process wait
+    #: laying out source rows, and ratings where half-steps are reduced, for the kernels
     packing: float
     #: what comes into a process from others
     network: float
@@ -105,10 +105,11 @@ def work_of(
 
 
 def _packing(needs: Needs, side: SideName, speed: Speed) -> float:
-    """Seconds for laying out the source rows of a half-step, in each process; none where they are not gathered."""
-    if needs.form(side) != "gather":
-        return 0.0
-    size, solver = needs.half_step_size(side), needs.plan.solver
+    """Seconds for laying out the source rows of a half-step in each process, and its ratings where they are turned."""
+    size, solver, machines = needs.half_step_size(side), needs.plan.solver, needs.machines
+    if needs.plan.of(side).reduced:
+        turned = 0.0 if needs.plan.stay_in_order else needs.sizes.n_ratings * speed.regroup / machines.threads
+        return turned + size.n_source * padded(size.unknowns) * speed.pack / machines.processes
     seconds = size.n_source * padded(size.unknowns) * speed.pack * size.itemsize / ROW_ITEMSIZE
     if solver.uses_eigenbasis(needs.plan.of(side).objective):
         seconds += size.n_source * size.unknowns**2 * speed.turn

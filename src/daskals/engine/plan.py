@@ -59,6 +59,8 @@ class Plan:
     loses_history: bool
     #: in how many tasks a process goes over its ratings, where half-steps are reduced
     lanes: int
+    #: whether processes leave their ratings in the order of the source meanwhile (`daskals.blocks.lanes`)
+    stay_in_order: bool
 
     def of(self, side: SideName) -> SidePlan:
         """The plan for one side, "users" or "items"."""
@@ -98,6 +100,7 @@ def make_plan(scheduler: Scheduler, ratings: Ratings, rank: int, goal: Goal, sol
         items=plan_side(ratings.items),
         loses_history=scheduler.can_lose_results and not is_small_enough_to_pin(scheduler, rows, rank),
         lanes=1 if all(side.in_blocks for side in sides) else lanes_of_process(scheduler, ratings.n_ratings),
+        stay_in_order=shape.stays_in_order(min(side.n_rows for side in sides)),
     )
 
 

@@ -26,19 +26,16 @@ from typing import Any, NamedTuple
 import numpy as np
 from dask.delayed import Delayed
 
+from daskals.blocks.lanes import InOrder, Turned, in_order, part_of_equations, part_of_products, turn
 from daskals.blocks.least_squares import SolvedBlock
 from daskals.blocks.reduced import (
     Part,
     PartOfEquations,
     PartOfProducts,
-    SourceBlock,
     Steps,
     add_parts,
     first_step,
     next_step,
-    part_of_equations,
-    part_of_groups,
-    part_of_products,
     solve_part,
     solved_rows,
     start_rows,
@@ -61,15 +58,17 @@ def reduced_panels(
     ``previous`` are the side's panels as they are, which exact solutions do not look at.
     """
     what = Work(side.name, name, plan.of(side.name).objective, plan.solver, plan.of(side.name).biases)
-    lanes = _lanes(source, source_panels, plan)
+    edges, n_threads = plan.of(side.name).panel_edges, threads_of_process(plan.scheduler)
+    bounds = [side.bounds[first : stop + 1] for first, stop in itertools.pairwise(edges)]
+    lanes = _lanes(source, source_panels, [_runs(panel, n_threads) for panel in bounds], what, plan)
     gram = _gram_of(source_panels, name) if what.objective.implicit else None
-    edges, at_once = plan.of(side.name).panel_edges, panels_at_once(plan.scheduler, plan.lanes)
+    at_once = panels_at_once(plan.scheduler, plan.lanes)
     panels: list[Delayed] = []
     sums: list[Delayed] = []
-    for number, (first, stop) in enumerate(itertools.pairwise(edges)):
+    for number, of_panel in enumerate(bounds):
         # the sums of an earlier panel, for which this one waits
         after = _done(sums[number - at_once]) if number >= at_once else None
-        given = Given(what, side.bounds[first : stop + 1], lanes, lanes.root(number), gram, f"{name}-{number}", after)
+        given = Given(what, number, of_panel, lanes, lanes.root(number), gram, n_threads, after)
         if plan.solver.cg_steps:
             panel, last_sum = _improved(given, previous[number], plan.scheduler)
         else:
@@ -79,6 +78,13 @@ def reduced_panels(
         panels.append(panel)
         sums.append(last_sum)
     return panels
+
+
+def _runs(bounds: Int64, n_threads: int) -> Int64:
+    """Ends of runs of rows in a panel whose blocks have these bounds: some for each thread."""
+    first, stop = int(bounds[0]), int(bounds[-1])
+    n_runs = 1 if n_threads == 1 else max(1, min(stop - first, RUNS_PER_THREAD * n_threads))
+    return np.linspace(first, stop, n_runs + 1).astype(np.int64)
 
 
 def _done(each: Delayed) -> Delayed:
@@ -92,27 +98,24 @@ def _nothing(_: Any) -> None:
 
 #: With more blocks of the source than this each pass is sent to a cluster by itself.
 BLOCKS_IN_ONE = 64
+#: Each thread of a process has so many runs of rows of a panel: rows have different numbers of ratings.
+RUNS_PER_THREAD = 2
 
 
 class Lane(NamedTuple):
     """Blocks of the source that lie on one worker, and are gone over by one task."""
 
     worker: str | None
-    #: the first ``cuts[1]`` blocks are gone over by the first thread, those up to ``cuts[2]`` by the second, ...
-    cuts: tuple[int, ...]
-    #: the tasks of their in-blocks, and then those of their panels
-    blocks: Sequence[Delayed]
+    #: a task for their ratings and rows, as parts are made of them (`daskals.blocks.lanes`)
+    laid_out: Delayed
 
 
 class Lanes(NamedTuple):
     """All blocks of the source: for each worker its lanes, of which each adds to what the one before has made."""
 
     of_workers: Sequence[Sequence[Lane]]
-
-    @property
-    def are_many(self) -> bool:
-        """Whether tasks of one pass had better begin before those of the next are made."""
-        return sum(len(lane.blocks) for lanes in self.of_workers for lane in lanes) > 2 * BLOCKS_IN_ONE
+    #: whether tasks of one pass had better begin before those of the next are made
+    are_many: bool
 
     def root(self, panel: int) -> str | None:
         """The worker that adds up what all of them have made for a panel."""
@@ -124,47 +127,66 @@ class Lanes(NamedTuple):
         for number, lanes in enumerate(self.of_workers):
             whole: Delayed | None = None
             for n, lane in enumerate(lanes):
-                args = whole, lane.cuts, *given, *lane.blocks
-                whole = task(function, *args, name=f"{name}-{number}-{n}", worker=lane.worker)
+                whole = task(function, whole, lane.laid_out, *given, name=f"{name}-{number}-{n}", worker=lane.worker)
             if whole is not None:
                 sums.append(whole)
         return sums[0] if len(sums) == 1 else tree_reduce(add_parts, sums, f"{name}-tree", root)
 
 
-def _lanes(source: Side, source_panels: Sequence[Delayed], plan: Plan) -> Lanes:
+def _lanes(source: Side, source_panels: Sequence[Delayed], runs: Sequence[Int64], what: Work, plan: Plan) -> Lanes:
     homes = [source.home(block) for block in range(source.n_blocks)]
-    n_threads = threads_of_process(plan.scheduler)
     of_workers = []
-    for home in dict.fromkeys(homes):
+    for number, home in enumerate(dict.fromkeys(homes)):
         blocks = [n for n, each in enumerate(homes) if each == home]
         lanes = []
-        for first, stop in _even(len(blocks), plan.lanes):
-            some = blocks[first:stop]
-            tasks = [*(source.in_blocks[n] for n in some), *(source_panels[n] for n in some)]
-            lanes.append(Lane(home, (0, *(stop for _, stop in _even(len(some), n_threads))), tasks))
+        for n, some in enumerate(np.array_split(blocks, min(len(blocks), plan.lanes))):
+            given = [*(source.in_blocks[block] for block in some), *(source_panels[block] for block in some)]
+            name = f"als-lane-{what.name}-{number}-{n}"
+            how = threads_of_process(plan.scheduler), plan.stay_in_order
+            lanes.append(Lane(home, task(_laid_out, what, runs, *how, *given, name=name, worker=home)))
         of_workers.append(lanes)
-    return Lanes(of_workers)
+    are_many = source.n_blocks > BLOCKS_IN_ONE
+    if are_many:
+        begun = iter(plan.scheduler.begin([lane.laid_out for lanes in of_workers for lane in lanes]))
+        of_workers = [[lane._replace(laid_out=next(begun)) for lane in lanes] for lanes in of_workers]
+    return Lanes(of_workers, are_many)
 
 
-def _even(n: int, parts: int) -> list[tuple[int, int]]:
-    """Ends of at most so many runs of ``n`` neighbours, of about equal length."""
-    edges = np.linspace(0, n, min(n, parts) + 1).astype(int).tolist()
-    return list(itertools.pairwise(edges))
+def _laid_out(what: Work, runs: Sequence[Int64], n_threads: int, stay: bool, *lane: Any) -> Turned | InOrder:
+    half = len(lane) // 2
+    blocks = [(block, panel.blocks[0]) for block, panel in zip(lane[:half], lane[half:], strict=True)]
+    given = n_threads, what.objective, what.solver, what.biases
+    return in_order(blocks, *given) if stay else turn(blocks, runs, *given)
+
+
+class Place(NamedTuple):
+    """Which panel, the position of its first row, and how many threads there are for it."""
+
+    panel: int
+    start: int
+    n_threads: int
 
 
 class Given(NamedTuple):
     """What the tasks for a panel of the destination are made from."""
 
     what: Work
+    panel: int
     #: of its blocks
     bounds: Int64
     lanes: Lanes
     #: the worker that adds up and solves
     root: str | None
     gram: Delayed | None
-    name: str
+    #: how many threads a process has
+    n_threads: int
     #: a task that must be done before, if any
     after: Delayed | None
+
+    @property
+    def name(self) -> str:
+        """A part of the names of its tasks."""
+        return f"{self.what.name}-{self.panel}"
 
 
 def _gram_of(panels: Sequence[Delayed], name: str) -> Delayed:
@@ -181,14 +203,8 @@ def _sum_grams(*grams: Float64) -> Float64 | None:
     return total_gram(grams)
 
 
-def _add_part(
-    before: Part | None, cuts: Sequence[int], make: Callable[[Any], Part], n_rows: int, lane: Sequence[Any]
-) -> Part:
-    """What a lane adds to what was made before."""
-    half = len(lane) // 2
-    blocks = [(block, panel.blocks[0]) for block, panel in zip(lane[:half], lane[half:], strict=True)]
-    groups = [blocks[first:stop] for first, stop in itertools.pairwise(cuts)]
-    part = part_of_groups(make, groups, n_rows)
+def _with(before: Part | None, part: Part) -> Part:
+    """A part, added to what was made before."""
     return part if before is None else add_parts(before, part)
 
 
@@ -197,20 +213,16 @@ def _add_part(
 
 def _solved(given: Given) -> tuple[Delayed, Delayed]:
     """Tasks for a panel of the side, and for the sums that it is solved from."""
-    what, bounds, lanes, root, gram, name, after = given
-    whole = lanes.total(_part_of_equations, (what, bounds, after), f"als-reduce-{name}", root)
-    return task(_solve, what, bounds, whole, gram, name=f"als-solve-{name}", worker=root), whole
+    what, lanes, root, name = given.what, given.lanes, given.root, given.name
+    parts = what, given.panel, given.n_threads, given.after
+    whole = lanes.total(_part_of_equations, parts, f"als-reduce-{name}", root)
+    return task(_solve, what, given.bounds, whole, given.gram, name=f"als-solve-{name}", worker=root), whole
 
 
 def _part_of_equations(
-    before: PartOfEquations | None, cuts: Sequence[int], what: Work, bounds: Int64, _: None, *lane: Any
+    before: PartOfEquations | None, turned: Turned, what: Work, panel: int, n_threads: int, _: None
 ) -> PartOfEquations:
-    rows = int(bounds[0]), int(bounds[-1])
-
-    def make(blocks: Sequence[SourceBlock]) -> PartOfEquations:
-        return part_of_equations(blocks, rows, what.objective, what.solver, what.biases)
-
-    return _add_part(before, cuts, make, rows[1] - rows[0], lane)
+    return _with(before, part_of_equations(turned, panel, n_threads, what.objective, what.solver))
 
 
 def _solve(what: Work, bounds: Int64, whole: PartOfEquations, gram: Float64 | None) -> Panel:
@@ -231,19 +243,19 @@ def _panel(what: Work, bounds: Int64, solved: SolvedBlock) -> Panel:
 
 def _improved(given: Given, previous: Delayed, scheduler: Scheduler) -> tuple[Delayed, Delayed]:
     """Tasks for a panel of the side, after steps from its rows as they were, and for the last of the steps."""
-    what, bounds, lanes, root, gram, name, after = given
-    start = int(bounds[0])
-    x = task(_start_rows, what, previous, after, name=f"als-begin-{name}", worker=root)
-    whole = lanes.total(_part_of_residuals, (what, start, x), f"als-reduce-{name}-0", root)
-    steps = task(_first_step, what, x, whole, gram, name=f"als-step-{name}-0", worker=root)
+    what, lanes, root, name = given.what, given.lanes, given.root, given.name
+    parts = what, Place(given.panel, int(given.bounds[0]), given.n_threads)
+    x = task(_start_rows, what, previous, given.after, name=f"als-begin-{name}", worker=root)
+    whole = lanes.total(_part_of_residuals, (*parts, x), f"als-reduce-{name}-0", root)
+    steps = task(_first_step, what, x, whole, given.gram, name=f"als-step-{name}-0", worker=root)
     for number in range(1, what.solver.cg_steps + 1):
         # a task of its own, since all else that steps hold need not travel
         d = task(_direction, steps, name=f"als-direction-{name}-{number}", worker=root)
         if lanes.are_many:
             steps, d = scheduler.begin((steps, d))
-        whole = lanes.total(_part_of_products, (what, start, d), f"als-reduce-{name}-{number}", root)
+        whole = lanes.total(_part_of_products, (*parts, d), f"als-reduce-{name}-{number}", root)
         steps = task(next_step, steps, whole, name=f"als-step-{name}-{number}", worker=root)
-    return task(_finish, what, bounds, steps, name=f"als-solve-{name}", worker=root), steps
+    return task(_finish, what, given.bounds, steps, name=f"als-solve-{name}", worker=root), steps
 
 
 def _start_rows(what: Work, previous: Panel, _: None) -> Float:
@@ -252,31 +264,15 @@ def _start_rows(what: Work, previous: Panel, _: None) -> Float:
 
 
 def _part_of_residuals(
-    before: PartOfProducts | None, cuts: Sequence[int], what: Work, start: int, x: Float, *lane: Any
+    before: PartOfProducts | None, lane: Turned | InOrder, what: Work, place: Place, x: Float
 ) -> PartOfProducts:
-    return _products(before, cuts, what, start, x, lane, residuals=True)
+    return _with(before, part_of_products(lane, *place, x, what.objective, residuals=True))
 
 
 def _part_of_products(
-    before: PartOfProducts | None, cuts: Sequence[int], what: Work, start: int, d: Float, *lane: Any
+    before: PartOfProducts | None, lane: Turned | InOrder, what: Work, place: Place, d: Float
 ) -> PartOfProducts:
-    return _products(before, cuts, what, start, d, lane, residuals=False)
-
-
-def _products(
-    before: PartOfProducts | None,
-    cuts: Sequence[int],
-    what: Work,
-    start: int,
-    x: Float,
-    lane: Sequence[Any],
-    *,
-    residuals: bool,
-) -> PartOfProducts:
-    def make(blocks: Sequence[SourceBlock]) -> PartOfProducts:
-        return part_of_products(blocks, start, x, what.objective, what.solver, what.biases, residuals=residuals)
-
-    return _add_part(before, cuts, make, len(x), lane)
+    return _with(before, part_of_products(lane, *place, d, what.objective, residuals=False))
 
 
 def _first_step(what: Work, x: Float, whole: PartOfProducts, gram: Float64 | None) -> Steps:

@@ -53,6 +53,8 @@ class Speed:
     pack: float
     #: turning source rows into the eigenbasis of their Gram matrix, once in a process: a multiplication and an addition
     turn: float
+    #: bringing a rating into the order of the other side, in the process where it is
+    regroup: float
     #: a number of the start values
     start: float
     #: reading, checking and sorting a rating of a frame that is in memory, in one process, until both sides are built
@@ -100,6 +102,7 @@ SECONDS = (
     *(
         "pack",
         "turn",
+        "regroup",
         "start",
         "shuffle",
         "cluster_shuffle",
@@ -138,6 +141,7 @@ MEASURED = Speed(
     double=1.8,
     pack=4.5e-10,
     turn=3.9e-11,
+    regroup=2e-08,
     start=1.1e-08,
     shuffle=7.9e-08,
     cluster_shuffle=1.9e-07,

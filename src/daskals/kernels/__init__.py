@@ -59,6 +59,7 @@ no_equations: Callable[..., Any]
 pack_candidates: Callable[..., Any]
 pack_sources: Callable[..., Any]
 predict_pairs: Callable[..., Any]
+products_of: Callable[..., Any]
 solve_equations: Callable[..., Any]
 solve_rows: Callable[..., Any]
 top_k: Callable[..., Any]
@@ -73,6 +74,7 @@ __all__ = [
     "pack_candidates",
     "pack_sources",
     "predict_pairs",
+    "products_of",
     "solve_equations",
     "solve_rows",
     "top_k",

@@ -1,7 +1,7 @@
 """The kernels in plain NumPy and SciPy."""
 
 from daskals.kernels.numpy.grouping import counting_sort
-from daskals.kernels.numpy.products import add_products
+from daskals.kernels.numpy.products import add_products, products_of
 from daskals.kernels.numpy.random import gaussians
 from daskals.kernels.numpy.scores import pack_candidates, predict_pairs, top_k
 from daskals.kernels.numpy.solving import add_equations, no_equations, pack_sources, solve_equations, solve_rows
@@ -15,6 +15,7 @@ __all__ = [
     "pack_candidates",
     "pack_sources",
     "predict_pairs",
+    "products_of",
     "solve_equations",
     "solve_rows",
     "top_k",
