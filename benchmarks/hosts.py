@@ -13,11 +13,13 @@ iteration is the difference between fits of the two numbers of ``--iterations``,
 - model: what `daskals.engine.traffic` says that a process receives
 - scheduler: bytes into and out of the scheduler's host, where pinned factors pass (``daskals.durable-bytes``)
 - least: the seconds that the model's bytes take at this rate
+- planned: what `daskals.plan` says for such hosts, of which as many as there are processors work at a time
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import statistics
 import sys
 import tempfile
@@ -29,6 +31,7 @@ import dask
 import numpy as np
 from _common import machine, print_surroundings, print_table, save_json, shown, sizes_of, versions
 
+import daskals
 from daskals import ALS
 from daskals.datasets import make_ratings
 from daskals.engine.traffic import Form, HalfStepSize, bytes_of_share
@@ -85,6 +88,17 @@ def model_of(form: Form, options: argparse.Namespace) -> float:
     return total * (options.workers - 1) / options.workers
 
 
+def planned(form: Form, rate: str, options: argparse.Namespace) -> float:
+    """The seconds of an iteration that `daskals.plan` promises."""
+    half_step, solver = FORMS[form]
+    one_byte, memory = seconds_of(1, rate), options.memory
+    nodes = daskals.Hosts(options.workers, threads=1, memory=memory, bandwidth=1 / one_byte)
+    als = ALS(rank=options.rank, solver=solver, cgSteps=CG_STEPS)
+    speed = max(1.0, options.workers / len(os.sched_getaffinity(0)))
+    with dask.config.set({"daskals.half-step": half_step, "daskals.durable-bytes": options.durable_bytes}):
+        return daskals.plan(sizes_of(options.shape), als, cluster=nodes, speed=speed).secondsPerIteration
+
+
 def measure_all(options: argparse.Namespace) -> list[dict[str, Any]]:
     """A record for each rate and form."""
     from support.hosts import hosts
@@ -106,6 +120,7 @@ def measure_all(options: argparse.Namespace) -> list[dict[str, Any]]:
                 print(f"{rate}, {form} ...", file=sys.stderr, flush=True)
                 model = model_of(form, options)
                 found = measure(cluster, form, options) | {"model": model, "least": seconds_of(model, rate)}
+                found["planned"] = planned(form, rate, options)
                 records.append({"rate": rate, "form": form} | found)
     return records
 
@@ -140,12 +155,12 @@ def main() -> None:
             *(shown(each[name] / 1e6) for name in ("received", "most", "model")),
             shown(each["received"] / each["model"]),
             shown(each["scheduler"] / 1e6),
-            *(shown(each[name]) for name in ("seconds", "least")),
+            *(shown(each[name]) for name in ("seconds", "planned", "least")),
         )
         for each in records
     ]
     headers = ["a cable", "form", "received (MB)", "the most", "model", "of the model", "scheduler (MB)"]
-    print_table([*headers, "seconds", "least"], rows, left=2)
+    print_table([*headers, "seconds", "planned", "least"], rows, left=2)
     if options.json:
         save_json(options.json, {"machine": about, "records": records})
 

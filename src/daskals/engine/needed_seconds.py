@@ -63,7 +63,8 @@ def seconds_of(needs: Needs, speed: Speed) -> Seconds:
         arithmetic=sum(_solving(needs, side, speed) for side in SIDES),
         packing=sum(_packing(needs, side, speed) for side in SIDES),
         network=sum(needs.moved(side) for side in SIDES) * byte,
-        pinning=needs.pinned * speed.pinned_byte,
+        # to the scheduler, whose client is beside it, and with the next tasks to workers
+        pinning=needs.pinned * max(speed.pinned_byte, 2 / machines.bandwidth if machines.bandwidth else 0.0),
         scheduler=needs.iteration_tasks * per_task + needs.waits * per_wait,
         before=least + shuffled + sent + numbers * speed.start / min(machines.threads, START_TASKS),
     )
