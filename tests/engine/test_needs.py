@@ -179,6 +179,22 @@ def test_the_network_decides_where_it_is_slow():
     assert seconds(processes=1).network == 0
 
 
+def test_what_is_pinned_passes_the_network_twice():
+    """Users of rank 64: 25.6 MB, from a worker to the scheduler, and back."""
+    assert seconds(bandwidth=1e6).pinning == pytest.approx(2 * 100_000 * 64 * 4 / 1e6)
+    assert seconds(bandwidth=1e15).pinning == seconds().pinning == 100_000 * 64 * 4 * MEASURED.pinned_byte
+
+
+def test_ratings_that_are_turned_take_time():
+    """Where rows and sums of 20,000 items of rank 128 are more than 16 MiB; those of rank 64 are not."""
+    with dask.config.set({"daskals.half-step": "reduce"}):
+        steps = {rank: seconds(ALS(rank=rank, solver="cg")).packing for rank in (64, 128)}
+    users = {rank: 20_000 * rank * MEASURED.pack for rank in steps}  # the rows of items, in each process
+    at_home = {rank: 100_000 * rank * MEASURED.pack / 4 for rank in steps}
+    assert steps[64] == pytest.approx(users[64] + at_home[64])
+    assert steps[128] == pytest.approx(users[128] + at_home[128] + 10_000_000 * MEASURED.regroup / 16)
+
+
 def test_threads_without_a_block_do_not_help():
     """16 blocks: 16 threads solve them in the time of 32, and 8 in twice that of 16."""
     als = ALS(rank=64, numUserBlocks=16, numItemBlocks=16)
