@@ -38,9 +38,9 @@ def small_workers(n_workers, memory, folder):
         assert set(client.run(os.getpid).values()) == before, "a worker was ended"
 
 
-@pytest.mark.parametrize(("n_workers", "memory"), [(1, "600MB"), (2, "500MB")])
+@pytest.mark.parametrize(("n_workers", "memory"), [(1, "600MB"), (2, "600MB")])
 def test_everything_that_a_model_does(n_workers, memory, tmp_path):
-    """256 MB of users' factors; a task may hold 150 MB, or 125."""
+    """256 MB of users' factors; a task may hold 150 MB."""
     ratings = make_ratings(N_USERS, N_ITEMS, 2_000_000, seed=1, npartitions=16)
     rng = np.random.default_rng(0)
     pairs = pd.DataFrame({"user": rng.integers(0, N_USERS, 100_000), "item": rng.integers(0, N_ITEMS, 100_000)})
