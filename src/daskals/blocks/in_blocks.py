@@ -22,8 +22,7 @@ import numpy as np
 from daskals import kernels
 from daskals.blocks.ids import positions
 from daskals.blocks.ratings import CodedChunk, CodedIds, InBlock, Index, RatingBlock, SideName, other
-from daskals.kernels.arrays import written_out
-from daskals.kernels.types import Ids, Int32, Int64, LookedUp, Runs
+from daskals.kernels.types import Ids, Int64, LookedUp, Runs
 
 
 def index_of(chunk: CodedChunk, side: SideName) -> Index:
@@ -65,20 +64,6 @@ def split(parts: Sequence[RatingBlock], bounds: Int64) -> tuple[RatingBlock, ...
     return tuple(
         RatingBlock(*(column[first:stop] for column in columns)) for first, stop in itertools.pairwise(cuts.tolist())
     )
-
-
-def split_range(parts: Sequence[RatingBlock], start: int, stop: int) -> RatingBlock:
-    """The ratings whose rows have positions ``start`` to ``stop`` - 1, in their order."""
-    places = [_places_in(written_out(part.rows), start, stop) for part in parts]
-    columns = (
-        np.concatenate([written_out(part)[here] for part, here in zip(column, places, strict=True)])
-        for column in _columns(parts)
-    )
-    return RatingBlock(*columns)
-
-
-def _places_in(rows: Int32, start: int, stop: int) -> Int64:
-    return np.flatnonzero((rows >= start) & (rows < stop))
 
 
 def _columns(parts: Sequence[RatingBlock]) -> list[tuple[Any, ...]]:

@@ -25,7 +25,7 @@ from daskals.blocks import in_blocks
 from daskals.blocks.biases import Biases
 from daskals.blocks.least_squares import pack_sources, rows_of
 from daskals.blocks.ratings import InBlock, RatingBlock
-from daskals.blocks.reduced import Part, PartOfEquations, PartOfProducts, weight_of
+from daskals.blocks.reduced import Part, PartOfEquations, PartOfProducts, numbers_may_be_too_large, weight_of
 from daskals.blocks.threads import threads
 from daskals.kernels.objective import Objective, Solver
 from daskals.kernels.tallies import tallies_of
@@ -33,8 +33,6 @@ from daskals.kernels.types import Equations, Float, Float32, Int64, Rows, Source
 
 #: A block of the source: its ratings, and its rows as the last half-step left them.
 SourceBlock = tuple[InBlock, Float32]
-#: What overflows ends as a loss that is not finite, which the fit warns of.
-_numbers_may_be_too_large = np.errstate(over="ignore", invalid="ignore")
 
 
 class Turned(NamedTuple):
@@ -105,7 +103,7 @@ def part_of_equations(
 ) -> PartOfEquations:
     """What the source rows that are here add to the equations of a panel."""
 
-    @_numbers_may_be_too_large
+    @numbers_may_be_too_large
     def make(run: InBlock) -> PartOfEquations:
         rows = rows_of(run)
         nothing = kernels.no_equations(len(run.indptr) - 1, turned.sources.rank, solver.dtype)
@@ -122,18 +120,18 @@ def part_of_products(
 ) -> PartOfProducts:
     """What the source rows that are here add to A x of the rows of a panel, or to b - A x; the first row is ``start``.
 
-    ``x`` is as `daskals.blocks.reduced.start_rows` or a `Descent` has it. With ``residuals`` come the squared errors
-    and the tallies.
+    ``x``, (rows, rank), is as `daskals.blocks.reduced.start_rows` or a `Descent` has it. With ``residuals`` come the
+    squared errors and the tallies.
     """
     if isinstance(lane, InOrder):
 
-        @_numbers_may_be_too_large
+        @numbers_may_be_too_large
         def of_group(group: Any) -> PartOfProducts:
             return PartOfProducts(*kernels.add_products(group, start, x, objective, residuals=residuals))
 
         return _of_groups(of_group, lane.groups, len(x))
 
-    @_numbers_may_be_too_large
+    @numbers_may_be_too_large
     def of_run(run: InBlock) -> PartOfProducts:
         some = x[run.start - start : run.start - start + len(run.indptr) - 1]
         return PartOfProducts(*kernels.products_of(rows_of(run), lane.sources, some, objective, residuals=residuals))
@@ -177,7 +175,7 @@ def _of_groups(make: Callable[[Any], Part], groups: Sequence[Any], n_rows: int) 
         return make(groups[0])
     parts: list[Any] = []
 
-    @_numbers_may_be_too_large
+    @numbers_may_be_too_large
     def add(ends: tuple[int, int]) -> None:
         some = slice(*ends)
         for number, whole in enumerate(parts[0].arrays()):

@@ -29,7 +29,6 @@ import numpy as np
 from daskals import kernels
 from daskals.blocks.biases import Biases
 from daskals.blocks.least_squares import SolvedBlock
-from daskals.blocks.ratings import InBlock
 from daskals.blocks.streamed import solve_sums
 from daskals.kernels.eigenbasis import base_of
 from daskals.kernels.numpy.cg import Descent
@@ -39,9 +38,7 @@ from daskals.kernels.tallies import known_terms
 from daskals.kernels.types import Equations, Float, Float32, Float64, Losses, Products, Tallies
 
 #: What overflows ends as a loss that is not finite, which the fit warns of.
-_numbers_may_be_too_large = np.errstate(over="ignore", invalid="ignore")
-#: A block of the source: its ratings, and its rows as the last half-step left them.
-SourceBlock = tuple[InBlock, Float32]
+numbers_may_be_too_large = np.errstate(over="ignore", invalid="ignore")
 
 
 class PartOfEquations(NamedTuple):
@@ -88,7 +85,7 @@ class PartOfProducts(NamedTuple):
 Part = TypeVar("Part", PartOfEquations, PartOfProducts)
 
 
-@_numbers_may_be_too_large
+@numbers_may_be_too_large
 def add_parts(*parts: Part) -> Part:
     """The sum of parts of the same rows. They stay as they are: a task may run again."""
     sums = [array.copy() for array in parts[0].arrays()]
@@ -106,7 +103,7 @@ def weight_of(parts: Sequence[PartOfEquations | PartOfProducts]) -> float:
 # ---- exact solutions -------------------------------------------------------------------------------------
 
 
-@_numbers_may_be_too_large
+@numbers_may_be_too_large
 def solve_part(
     start: int,
     whole: PartOfEquations,
@@ -154,7 +151,7 @@ def start_rows(previous: Float32, solver: Solver, biases: Biases | None = None) 
     return (previous if biases is None else biases.narrow(previous)).astype(solver.dtype)
 
 
-@_numbers_may_be_too_large
+@numbers_may_be_too_large
 def first_step(x: Float, whole: PartOfProducts, gram: Float64 | None, objective: Objective) -> Steps:
     """Before the first step from ``x``; ``whole`` are the sums of all parts of b - A x."""
     (values, q, error), tallies = whole
@@ -177,7 +174,7 @@ def first_step(x: Float, whole: PartOfProducts, gram: Float64 | None, objective:
     return Steps(descent, value, terms.c, matrix, tallies.weight)
 
 
-@_numbers_may_be_too_large
+@numbers_may_be_too_large
 def next_step(steps: Steps, whole: PartOfProducts) -> Steps:
     """After one more step; ``whole`` are the sums of all parts of A d of its directions."""
     image = whole.products.values + _times_common(steps.descent.direction, steps.c, steps.base)
@@ -191,7 +188,7 @@ def _times_common(x: Float, c: Float64, base: Float | None) -> Float:
     return product if base is None else product + x @ base
 
 
-@_numbers_may_be_too_large
+@numbers_may_be_too_large
 def solved_rows(steps: Steps, objective: Objective, biases: Biases | None = None) -> SolvedBlock:
     """The rows and their losses after the last step."""
     x = steps.descent.x.astype(np.float32)

@@ -19,6 +19,8 @@ _in_use = threading.Lock()
 def threads(n: int) -> Iterator[Callable[[Callable[[Any], Any], Iterable[Any]], list[Any]]]:
     """A context with ``n`` threads: it gives a ``map`` that returns a list, in the order of what it is given.
 
+    Where ``n`` is 1 that is the thread of the caller, and nobody waits.
+
     >>> with threads(2) as map_in_threads:
     ...     map_in_threads(abs, [-1, 2, -3])
     [1, 2, 3]

@@ -5,25 +5,18 @@ from __future__ import annotations
 import numpy as np
 
 from daskals.kernels.objective import Objective
-from daskals.kernels.types import AnyArray, Float32, Float64, Rows, Tallies, Terms
+from daskals.kernels.types import Float64, Rows, Tallies, Terms
 
 
 def tallies_of(rows: Rows, objective: Objective) -> Tallies:
     """The tallies of rows in CSR form."""
-    lengths = np.diff(rows.indptr)
-    row_of = np.repeat(np.arange(len(lengths)), lengths)
-    return tallies_by_row(row_of, rows.ratings, rows.weights, len(lengths), objective)
-
-
-def tallies_by_row(
-    row_of: AnyArray, ratings: Float32, weights: Float32 | None, n_rows: int, objective: Objective
-) -> Tallies:
-    """The tallies of ``n_rows`` rows; ``row_of`` says of which row each rating is."""
-    counts = np.ones(len(ratings)) if weights is None else weights.astype(np.float64)
+    n_rows = len(rows.indptr) - 1
+    row_of = np.repeat(np.arange(n_rows), np.diff(rows.indptr))
+    counts = np.ones(len(rows.ratings)) if rows.weights is None else rows.weights.astype(np.float64)
     heavy = counts
     if objective.implicit:
-        heavy = counts * (objective.alpha * np.abs(ratings.astype(np.float64)))
-        counts = counts * (ratings > 0)
+        heavy = counts * (objective.alpha * np.abs(rows.ratings.astype(np.float64)))
+        counts = counts * (rows.ratings > 0)
     n = np.bincount(row_of, counts, n_rows).astype(np.float64)
     n_ratings = np.bincount(row_of[heavy != 0], minlength=n_rows)
     return Tallies(n, n_ratings.astype(np.int64), float(heavy.sum()))
